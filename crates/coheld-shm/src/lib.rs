@@ -1,0 +1,69 @@
+//! The memory of Coheld: one segment that many processes map, and everything that keeps it whole.
+//!
+//! This crate knows no values. It knows *words* that own heap blocks or hold references, blocks
+//! that carry such words, referents with a lock in front of them, members that live and die, and
+//! lanes in which an operation writes down what it is about to do, so that whoever comes after a
+//! death can finish it or take it back. See `docs/layout.md`, `docs/locking.md` and
+//! `docs/recovery.md`.
+//!
+//! Invariants that the modules below keep:
+//!
+//! 1. Every offset read from the segment is checked before it is used ([`Error::Corrupted`]).
+//! 2. No reference to payload bytes exists, only atomics on 4- and 8-byte cells and copies.
+//! 3. A heap block or data edge is owned by exactly one cell at every instruction.
+//! 4. Lock order: referent, then size class, then pages. No two referent locks at once.
+#![deny(unsafe_op_in_unsafe_fn)]
+#![allow(clippy::disallowed_types, reason = "the owner of the atomics; see `sync`")]
+
+mod bitmap;
+pub mod lock;
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod sync;
+pub mod wait;
+
+#[cfg(not(loom))]
+pub mod backing;
+#[cfg(not(loom))]
+mod error;
+#[cfg(not(loom))]
+mod heap;
+#[cfg(not(loom))]
+mod host;
+#[cfg(not(loom))]
+mod inspect;
+#[cfg(not(loom))]
+mod journal;
+#[cfg(not(loom))]
+mod lane;
+#[cfg(not(loom))]
+pub mod layout;
+#[cfg(not(loom))]
+mod lease;
+mod member;
+#[cfg(not(loom))]
+mod operation;
+#[cfg(not(loom))]
+pub mod os;
+#[cfg(not(loom))]
+mod reclaim;
+#[cfg(not(loom))]
+mod recovery;
+#[cfg(not(loom))]
+mod referent;
+#[cfg(not(loom))]
+mod segment;
+pub mod word;
+
+#[cfg(not(loom))]
+pub use self::{
+    error::Error,
+    heap::Block,
+    host::Host,
+    inspect::{ReferentView, Statistics},
+    lease::Lease,
+    member::fork::Reservation,
+    operation::{Fate, Operation},
+    referent::{Guard, Referent},
+    segment::{Mender, Options, Segment},
+};

@@ -1,0 +1,89 @@
+//! Forking: the parent takes a slot for its child and holds everything it holds for it as well, so
+//! that nothing the child inherits can go away before the child has run its first instruction.
+
+use crate::{
+    Error, Segment,
+    layout::field,
+    lane::Domain,
+    member::slot,
+    sync::Ordering,
+};
+
+/// Seconds after which a reservation that nobody adopted is taken back. A fork takes microseconds;
+/// a child that was stopped longer joins anew.
+pub(crate) const RESERVATION_SECONDS: u64 = 60;
+
+/// A slot held for a child that is being forked.
+#[derive(Clone, Copy, Debug)]
+pub struct Reservation {
+    tag: u32,
+}
+
+impl Segment {
+    /// Reserves a slot and holds `held` (offset, generation) for it. `None` when the table is full.
+    pub fn prepare_fork(
+        &self,
+        held: impl IntoIterator<Item = (u64, u32)>,
+    ) -> Result<Option<Reservation>, Error> {
+        self.tag()?;
+        let now = self.backing.now_seconds();
+        let any_free =
+            |slot: u32| slot::state(self.member_word(slot)) == slot::FREE;
+        if !(0..self.map.member_limit).any(any_free) {
+            // With the manager gone nobody else makes room.
+            self.reap_dead();
+        }
+        for slot in 0..self.map.member_limit {
+            if slot::state(self.member_word(slot)) != slot::FREE {
+                continue;
+            }
+            let at = field!(self.map.member(slot), Member.reserved_at);
+            self.control(at).store(now, Ordering::Relaxed);
+            self.back_lanes(slot)?;
+            // COMMIT: the slot is the child's.
+            let Some(word) = slot::claim(self.member_cell_of(slot), slot::RESERVED) else {
+                continue;
+            };
+            // CRASH: reserved, and the parent dies; the reaper takes it back after a minute.
+            for (offset, generation) in held {
+                let guard = self.lock(Domain::Referent(offset), false)?;
+                if self.is_current(offset, generation) {
+                    self.set_holder(offset, slot);
+                }
+                drop(guard);
+            }
+            return Ok(Some(Reservation { tag: slot::tag(slot, word) }));
+        }
+        Ok(None)
+    }
+
+    /// In the child, before anything else: takes the reserved slot. False when it has to join anew.
+    ///
+    /// Only system calls and atomic stores, as a fork handler must.
+    pub fn adopt_fork(&self, reservation: Option<Reservation>) -> bool {
+        self.member_cell().store(0, Ordering::Relaxed);
+        self.lanes_busy.store(0, Ordering::Relaxed);
+        let Some(Reservation { tag }) = reservation else { return false };
+        let slot = slot::slot_of(tag);
+        if !self.backing.take_slot(slot).unwrap_or(false) {
+            return false;
+        }
+        self.write_identity(slot);
+        let reserved = slot::pack(slot::generation_of(tag), slot::RESERVED);
+        let alive = slot::pack(slot::generation_of(tag), slot::ALIVE);
+        // COMMIT: the child is a member.
+        // AcqRel: pairs with the Release by which the parent's claim published the holds.
+        let adopted = self.member_cell_of(slot).compare_exchange(
+            reserved,
+            alive,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        if adopted.is_err() {
+            self.backing.release_slot(slot);
+            return false;
+        }
+        self.member_cell().store(tag, Ordering::Relaxed);
+        true
+    }
+}

@@ -1,0 +1,229 @@
+//! The memory file: made, sealed, mapped, committed, given back.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FallocateFlags, MemfdFlags, OFlags, SealFlags};
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::process::Resource;
+
+use super::refused;
+use crate::Error;
+
+/// Bytes asked of the kernel in one call. A signal takes back what one call has done so far, so
+/// a program with a fast interval timer would never get through one big call.
+const STEP: u64 = 1024 * 1024;
+/// Page size that single touches step by. Larger real pages are merely touched more than once.
+const TOUCH_STEP: u64 = 4096;
+
+/// Nobody may truncate the file under its users (SIGBUS), grow it, or take the seals off.
+const SEALS: SealFlags = SealFlags::GROW
+    .union(SealFlags::SHRINK)
+    .union(SealFlags::SEAL);
+
+/// Which file a descriptor or mapping belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    pub device: u64,
+    pub inode: u64,
+}
+
+/// A new memory file, empty and not yet sealed.
+pub fn create() -> Result<OwnedFd, Error> {
+    let plain = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Systems with vm.memfd_noexec=2 insist on the first form, kernels before 6.3 on the second.
+    let made = match rustix::fs::memfd_create(c"coheld", plain | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => rustix::fs::memfd_create(c"coheld", plain),
+        made => made,
+    };
+    made.map_err(|errno| refused("memfd_create", errno))
+}
+
+/// The largest file size that will not raise SIGXFSZ.
+pub fn file_size_limit() -> u64 {
+    rustix::process::getrlimit(Resource::Fsize)
+        .current
+        .unwrap_or(u64::MAX)
+}
+
+/// Sets the size; the file stays sparse.
+pub fn resize(file: BorrowedFd<'_>, size: u64) -> Result<(), Error> {
+    rustix::fs::ftruncate(file, size).map_err(|errno| refused("ftruncate", errno))
+}
+
+/// Fixes the size for ever.
+pub fn seal(file: BorrowedFd<'_>) -> Result<(), Error> {
+    rustix::fs::fcntl_add_seals(file, SEALS).map_err(|errno| refused("fcntl(F_ADD_SEALS)", errno))
+}
+
+/// The size of a file that was handed over, after a look at whether it can be trusted.
+pub fn sealed_size(file: BorrowedFd<'_>) -> Result<u64, Error> {
+    let Ok(seals) = rustix::fs::fcntl_get_seals(file) else {
+        return Err(Error::NotASegment {
+            why: "it is not a memory file",
+        });
+    };
+    if !seals.contains(SEALS) {
+        return Err(Error::NotASegment {
+            why: "its size is not sealed",
+        });
+    }
+    if seals.intersects(SealFlags::WRITE | SealFlags::FUTURE_WRITE) {
+        return Err(Error::NotASegment {
+            why: "it is sealed against writing",
+        });
+    }
+    let flags = rustix::fs::fcntl_getfl(file).map_err(|errno| refused("fcntl(F_GETFL)", errno))?;
+    if flags & OFlags::RWMODE != OFlags::RDWR {
+        return Err(Error::NotASegment {
+            why: "its descriptor is not open for writing",
+        });
+    }
+    let status = rustix::fs::fstat(file).map_err(|errno| refused("fstat", errno))?;
+    Ok(status.st_size.unsigned_abs())
+}
+
+/// Which file this is.
+pub fn file_id(file: impl AsFd) -> Result<FileId, Error> {
+    let status = rustix::fs::fstat(file).map_err(|errno| refused("fstat", errno))?;
+    Ok(FileId {
+        device: status.st_dev,
+        inode: status.st_ino,
+    })
+}
+
+/// Maps the whole file, shared and without reserving memory for it.
+pub fn map(file: BorrowedFd<'_>, length: u64) -> Result<NonNull<u8>, Error> {
+    let too_long = Error::TooLarge {
+        what: "a mapping",
+        requested: length,
+        limit: isize::MAX.cast_unsigned() as u64,
+    };
+    let length = usize::try_from(length).map_err(|_| too_long)?;
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    let flags = MapFlags::SHARED | MapFlags::NORESERVE;
+    // SAFETY: a null hint without MAP_FIXED only adds a mapping where there was none.
+    let start = unsafe { rustix::mm::mmap(core::ptr::null_mut(), length, access, flags, file, 0) };
+    let start = start.map_err(|errno| refused("mmap", errno))?;
+    // Shared data of all processes in every core dump helps nobody. Not fatal where refused.
+    // SAFETY: exactly the mapping made above; MADV_DONTDUMP changes no content.
+    let _ = unsafe { rustix::mm::madvise(start, length, Advice::LinuxDontDump) };
+    NonNull::new(start.cast()).ok_or(Error::Os {
+        call: "mmap",
+        errno: libc::ENOMEM,
+    })
+}
+
+/// Takes a mapping away.
+///
+/// # Safety
+///
+/// `start..start + length` is one mapping made by `map` or `super::fork::ForkPage`, and nothing
+/// uses it any more.
+pub unsafe fn unmap(start: NonNull<u8>, length: usize) {
+    // SAFETY: passed on to the caller. Refusal leaves the mapping, which is only a leak.
+    let _ = unsafe { rustix::mm::munmap(start.as_ptr().cast(), length) };
+}
+
+/// Makes the pages of a range real, or reports that there are none; content is kept.
+pub fn commit(file: BorrowedFd<'_>, from: u64, length: u64) -> Result<(), Error> {
+    in_steps(from, length, "fallocate", |start, step| {
+        rustix::fs::fallocate(file, FallocateFlags::empty(), start, step)
+    })
+}
+
+/// Gives the pages of a range back; they read as zero.
+pub fn discard(file: BorrowedFd<'_>, from: u64, length: u64) -> Result<(), Error> {
+    in_steps(from, length, "fallocate(PUNCH_HOLE)", |start, step| {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(file, flags, start, step)
+    })
+}
+
+/// As `commit`, through the mapping, for a process that has lost its descriptor.
+///
+/// # Safety
+///
+/// `base + from .. base + from + length` is inside a mapping made by `map`.
+pub unsafe fn commit_mapped(base: NonNull<u8>, from: u64, length: u64) -> Result<(), Error> {
+    let first = from / TOUCH_STEP * TOUCH_STEP;
+    let populated = in_steps(first, length + (from - first), "madvise", |start, step| {
+        let start = base.as_ptr().wrapping_add(start as usize).cast();
+        // SAFETY: inside the mapping by the caller's promise; MADV_POPULATE_WRITE faults pages in
+        // and keeps their content.
+        unsafe { rustix::mm::madvise(start, step as usize, Advice::LinuxPopulateWrite) }
+    });
+    match populated {
+        Err(Error::Os {
+            errno: libc::EINVAL,
+            ..
+        }) => {}
+        // The page fault that found no memory is reported as a bad address.
+        Err(Error::Os {
+            errno: libc::EFAULT,
+            ..
+        }) => {
+            return Err(Error::Os {
+                call: "madvise(MADV_POPULATE_WRITE)",
+                errno: libc::ENOMEM,
+            });
+        }
+        populated => return populated,
+    }
+    // Kernels before 5.14: touch. Running out of memory here is a SIGBUS, which no such kernel
+    // can avoid without a descriptor.
+    for offset in (first..from + length).step_by(TOUCH_STEP as usize) {
+        let word = base.as_ptr().wrapping_add(offset as usize).cast();
+        // SAFETY: inside the mapping by the caller's promise, page aligned, and the adding of
+        // nothing changes no content however many others use the word.
+        unsafe { AtomicU32::from_ptr(word) }.fetch_add(0, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// As `discard`, through the mapping, for a process that has lost its descriptor.
+///
+/// # Safety
+///
+/// `base + from .. base + from + length` is inside a mapping made by `map`, and nobody needs its
+/// content.
+pub unsafe fn discard_mapped(base: NonNull<u8>, from: u64, length: u64) -> Result<(), Error> {
+    in_steps(from, length, "madvise(MADV_REMOVE)", |start, step| {
+        let start = base.as_ptr().wrapping_add(start as usize).cast();
+        // SAFETY: passed on to the caller.
+        unsafe { rustix::mm::madvise(start, step as usize, Advice::LinuxRemove) }
+    })
+}
+
+/// Whether the system refused a call because it has no memory or address space left.
+pub fn is_shortage(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Os {
+            errno: libc::ENOMEM | libc::ENOSPC,
+            ..
+        }
+    )
+}
+
+/// Runs `call` over a range piece by piece, again after each interruption.
+fn in_steps(
+    from: u64,
+    length: u64,
+    name: &'static str,
+    mut call: impl FnMut(u64, u64) -> Result<(), Errno>,
+) -> Result<(), Error> {
+    let end = from + length;
+    let mut start = from;
+    while start < end {
+        let step = STEP.min(end - start);
+        match call(start, step) {
+            Ok(()) => start += step,
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(errno) => return Err(refused(name, errno)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Handing a file descriptor to another process through a Unix socket.
+
+use core::mem::MaybeUninit;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, Shutdown,
+};
+
+use super::refused;
+use crate::Error;
+
+/// Who is on the other end of a socket, as recorded by the kernel when it was connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Process id, as seen from here.
+    pub pid: u32,
+    /// Effective user.
+    pub user: u32,
+}
+
+/// Who is on the other end of `socket`.
+pub fn peer(socket: &UnixStream) -> Result<Peer, Error> {
+    let credentials = rustix::net::sockopt::socket_peercred(socket)
+        .map_err(|errno| refused("getsockopt(SO_PEERCRED)", errno))?;
+    Ok(Peer {
+        pid: credentials.pid.as_raw_nonzero().get().cast_unsigned(),
+        user: credentials.uid.as_raw(),
+    })
+}
+
+/// Makes a listening socket refuse connections, also those in its queue. Closing would not do: a
+/// forked child may have the socket open as well, and connections would wait there for ever.
+pub fn stop_listening(listener: &UnixListener) -> Result<(), Error> {
+    rustix::net::shutdown(listener, Shutdown::Both).map_err(|errno| refused("shutdown", errno))
+}
+
+/// Sends one byte with `descriptor` attached. The descriptor stays open here.
+pub fn send_descriptor(socket: &UnixStream, descriptor: RawFd) -> Result<(), Error> {
+    if descriptor < 0 {
+        return Err(Error::Os {
+            call: "sendmsg",
+            errno: libc::EBADF,
+        });
+    }
+    // SAFETY: not -1. It is only passed to sendmsg, for which a closed descriptor is EBADF.
+    let descriptors = [unsafe { BorrowedFd::borrow_raw(descriptor) }];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    loop {
+        let payload = [IoSlice::new(b"D")];
+        match rustix::net::sendmsg(socket, &payload, &mut control, SendFlags::NOSIGNAL) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(refused("sendmsg", errno)),
+        }
+    }
+}
+
+/// Receives what `send_descriptor` sent: one byte and exactly one descriptor.
+///
+/// Must be the next thing in the stream: bytes sent before it must all have been read.
+pub fn receive_descriptor(socket: &UnixStream) -> Result<OwnedFd, Error> {
+    // Room for a second one, so that two are seen as two.
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let received = loop {
+        let mut payload = [IoSliceMut::new(&mut byte)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        match rustix::net::recvmsg(socket, &mut payload, &mut control, flags) {
+            Ok(received) => break received,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(refused("recvmsg", errno)),
+        }
+    };
+    let mut descriptors: Vec<OwnedFd> = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        // The kernel dropped some: too many, or this process is at its limit of open files.
+        return Err(Error::Os {
+            call: "recvmsg",
+            errno: libc::EMFILE,
+        });
+    }
+    match (
+        received.bytes,
+        byte,
+        descriptors.pop(),
+        descriptors.is_empty(),
+    ) {
+        (1, [b'D'], Some(descriptor), true) => Ok(descriptor),
+        (0, ..) => Err(Error::Os {
+            call: "recvmsg",
+            errno: libc::ECONNRESET,
+        }),
+        _ => Err(Error::NotASegment {
+            why: "not exactly one file descriptor came with the reply",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn a_descriptor_arrives_between_plain_bytes() {
+        let (mut left, mut right) = UnixStream::pair().unwrap();
+        let (mut pipe_end, pipe_start) = std::io::pipe().unwrap();
+        left.write_all(b"before").unwrap();
+        send_descriptor(&left, pipe_start.as_raw_fd()).unwrap();
+        drop(pipe_start);
+        let mut before = [0; 6];
+        right.read_exact(&mut before).unwrap();
+        let received = receive_descriptor(&right).unwrap();
+        std::fs::File::from(received).write_all(b"through").unwrap();
+        let mut through = String::new();
+        pipe_end.read_to_string(&mut through).unwrap();
+        assert_eq!(through, "through");
+        assert_eq!(peer(&right).unwrap().pid, std::process::id());
+    }
+
+    #[test]
+    fn a_message_without_descriptor_is_refused() {
+        let (mut left, right) = UnixStream::pair().unwrap();
+        left.write_all(b"D").unwrap();
+        assert!(matches!(
+            receive_descriptor(&right),
+            Err(Error::NotASegment { .. })
+        ));
+        drop(left);
+        assert!(matches!(receive_descriptor(&right), Err(Error::Os { .. })));
+        assert!(send_descriptor(&right, -1).is_err());
+    }
+}

@@ -1,0 +1,234 @@
+//! Who a process is, and whether it still runs, by `/proc`.
+//!
+//! A process id alone says little: it is reused, it is another number in another pid namespace,
+//! it stays while nobody collected the dead, and it survives `exec`. So an identity is process
+//! id, start time and namespace, and a running member must also still map the segment.
+
+use core::ffi::CStr;
+use std::io::{BufRead, BufReader};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::memfd::FileId;
+use crate::backing::ProcessIdentity;
+
+/// Room for `/proc/<pid>/stat` up to the start time, with a name of 15 bytes.
+const STATUS_BYTES: usize = 1024;
+
+/// What `/proc` says about a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Status {
+    pid: u32,
+    state: u8,
+    start_time: u64,
+}
+
+/// Who the calling process is. Allocates nothing and takes no lock, so a forked child may ask.
+#[must_use]
+pub fn identity() -> ProcessIdentity {
+    let pid = rustix::process::getpid()
+        .as_raw_nonzero()
+        .get()
+        .cast_unsigned();
+    let unseen = ProcessIdentity {
+        pid,
+        start_time: 0,
+        pid_namespace: 0,
+    };
+    let Some(status) = read_status(c"/proc/self/stat") else {
+        return unseen;
+    };
+    if status.pid != pid {
+        // This /proc belongs to another pid namespace: its numbers are not ours.
+        return unseen;
+    }
+    let pid_namespace = rustix::fs::stat(c"/proc/self/ns/pid").map_or(0, |status| status.st_ino);
+    ProcessIdentity {
+        pid,
+        start_time: status.start_time,
+        pid_namespace,
+    }
+}
+
+/// The user the calling process acts as.
+#[must_use]
+pub fn effective_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Whether the process `other` still runs with `file` mapped, as far as `/proc` shows it to the
+/// process `own`. A process that cannot be seen from here is taken for dead.
+pub fn runs_with(own: &ProcessIdentity, other: &ProcessIdentity, file: FileId) -> bool {
+    if own.pid_namespace == 0 || own.pid_namespace != other.pid_namespace || other.pid == 0 {
+        return false;
+    }
+    let mut path = PathBuffer::default();
+    let Some(status) = read_status(path.of(other.pid, "stat")) else {
+        return false;
+    };
+    // Z: dead and not yet collected, X: being dismantled.
+    if matches!(status.state, b'Z' | b'X' | b'x') {
+        return false;
+    }
+    if other.start_time != 0 && status.start_time != other.start_time {
+        return false;
+    }
+    maps_file(other.pid, file)
+}
+
+/// Whether `/proc/<pid>/maps` lists `file`. Unreadable: assume that it does, because taking a
+/// living process for dead is the worse mistake.
+fn maps_file(pid: u32, file: FileId) -> bool {
+    let Ok(maps) = std::fs::File::open(format!("/proc/{pid}/maps")) else {
+        return true;
+    };
+    let mut lines = BufReader::new(maps);
+    let mut line = Vec::new();
+    let mut seen = 0_u32;
+    loop {
+        line.clear();
+        match lines.read_until(b'\n', &mut line) {
+            // A process that has ended meanwhile shows no mapping at all, and is dead.
+            Ok(0) => return false,
+            Ok(_) => {
+                seen += 1;
+                if line_names(&line, file) {
+                    return true;
+                }
+            }
+            // Refused at the first read: another user's process. Later: it ended while we read.
+            Err(_) => return seen == 0,
+        }
+    }
+}
+
+/// Whether a line of `maps` (`range access offset major:minor inode path`) is about `file`.
+fn line_names(line: &[u8], file: FileId) -> bool {
+    let Ok(line) = core::str::from_utf8(line) else {
+        return false;
+    };
+    let mut fields = line.split_ascii_whitespace().skip(3);
+    let Some((major, minor)) = fields.next().and_then(|device| device.split_once(':')) else {
+        return false;
+    };
+    let major = u32::from_str_radix(major, 16);
+    let minor = u32::from_str_radix(minor, 16);
+    let inode = fields.next().and_then(|inode| inode.parse::<u64>().ok());
+    let (Ok(major), Ok(minor)) = (major, minor) else {
+        return false;
+    };
+    rustix::fs::makedev(major, minor) == file.device && inode == Some(file.inode)
+}
+
+fn read_status(path: &CStr) -> Option<Status> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut content = [0; STATUS_BYTES];
+    let length = loop {
+        match rustix::io::read(&file, &mut content[..]) {
+            Ok(length) => break length,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    };
+    parse_status(&content[..length])
+}
+
+/// Reads `pid (name) state ...`. The name may hold anything, also `) Z 1`, so what follows it is
+/// found from the last parenthesis.
+fn parse_status(content: &[u8]) -> Option<Status> {
+    let name_start = content.iter().position(|&byte| byte == b'(')?;
+    let name_end = content.iter().rposition(|&byte| byte == b')')?;
+    let pid = core::str::from_utf8(&content[..name_start])
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    let rest = core::str::from_utf8(content.get(name_end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    // The state is field 3 of the file, the start time field 22.
+    let start_time = fields.nth(18)?.parse().ok()?;
+    Some(Status {
+        pid,
+        state,
+        start_time,
+    })
+}
+
+/// A path of `/proc` put together without allocating.
+#[derive(Default)]
+struct PathBuffer([u8; 32]);
+
+impl PathBuffer {
+    fn of(&mut self, pid: u32, entry: &str) -> &CStr {
+        use std::io::Write;
+        let mut free = &mut self.0[..];
+        // "/proc/4294967295/stat" is 21 bytes, so this fits with its zero.
+        let written = write!(free, "/proc/{pid}/{entry}\0");
+        debug_assert!(written.is_ok());
+        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_pretend_to_be_a_state() {
+        let line = b"12 (a) Z (b)) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 0";
+        let status = parse_status(line).unwrap();
+        assert_eq!(
+            status,
+            Status {
+                pid: 12,
+                state: b'S',
+                start_time: 777
+            }
+        );
+        assert_eq!(parse_status(b""), None);
+        assert_eq!(parse_status(b"12 (short) S 1"), None);
+    }
+
+    #[test]
+    fn a_mapping_is_told_by_device_and_inode() {
+        let line = b"7f0-7f1 rw-s 00000000 00:01 4711     /memfd:coheld (deleted)\n";
+        let device = rustix::fs::makedev(0, 1);
+        assert!(line_names(
+            line,
+            FileId {
+                device,
+                inode: 4711
+            }
+        ));
+        assert!(!line_names(
+            line,
+            FileId {
+                device,
+                inode: 4712
+            }
+        ));
+        assert!(!line_names(
+            b"7f0-7f1 rw-p 0 00:00 0\n",
+            FileId {
+                device,
+                inode: 4711
+            }
+        ));
+        assert!(!line_names(
+            b"",
+            FileId {
+                device,
+                inode: 4711
+            }
+        ));
+    }
+
+    #[test]
+    fn this_process_is_itself() {
+        let own = identity();
+        assert_eq!(own.pid, std::process::id());
+        assert_ne!(own.start_time, 0);
+        assert_eq!(own, identity());
+    }
+}

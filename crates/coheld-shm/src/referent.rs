@@ -1,0 +1,349 @@
+//! Referents: a lock, an identity, a root word, and who refers to it.
+
+use crate::{
+    Error, Segment,
+    lane::{Domain, Pending, Step},
+    layout::{MEMBER_LIMIT, REFERENT_CLASS, REFERENT_SIZE, field},
+    operation::{Fate, Operation},
+    recovery::Held,
+    sync::{Ordering, program_order},
+    word,
+};
+
+/// No referent.
+pub(crate) const STATE_FREE: u64 = 0;
+/// In use.
+pub(crate) const STATE_ALIVE: u64 = 1;
+/// Nobody refers to it; a lane is taking it apart.
+pub(crate) const STATE_DYING: u64 = 2;
+
+pub(crate) const fn identity(kind: u8, state: u64, generation: u32) -> u64 {
+    kind as u64 | state << 8 | (generation as u64) << 32
+}
+
+pub(crate) const fn state_of(identity: u64) -> u64 {
+    identity >> 8 & 0xff
+}
+
+pub(crate) const fn generation_of(identity: u64) -> u32 {
+    (identity >> 32) as u32
+}
+
+/// A referent that the caller believes in; [`Self::lock`] finds out.
+#[derive(Clone, Copy)]
+pub struct Referent<'s> {
+    segment: &'s Segment,
+    offset: u64,
+    generation: u32,
+}
+
+impl<'s> Referent<'s> {
+    /// Its segment.
+    pub fn segment(&self) -> &'s Segment {
+        self.segment
+    }
+
+    /// Where it lies.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Which use of its place it is.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// What it is; the numbers are the store's.
+    pub fn kind(&self) -> u8 {
+        self.segment.control(field!(self.offset, ReferentHeader.identity)).load(Ordering::Relaxed)
+            as u8
+    }
+
+    /// Takes its lock; mends it first if its last owner died.
+    ///
+    /// [`Error::ReferentGone`] when it no longer exists, [`Error::Interrupted`] when a signal
+    /// handler raised while waiting.
+    #[inline]
+    pub fn lock(&self) -> Result<Guard<'s>, Error> {
+        let held = self.segment.lock(Domain::Referent(self.offset), true)?;
+        if !self.segment.is_current(self.offset, self.generation) {
+            return Err(Error::ReferentGone { offset: self.offset, generation: self.generation });
+        }
+        Ok(Guard { held, offset: self.offset })
+    }
+}
+
+/// A held referent lock.
+pub struct Guard<'s> {
+    held: Held<'s>,
+    offset: u64,
+}
+
+impl<'s> Guard<'s> {
+    /// The guard by which a mender sees a referent whose lock the recovery holds.
+    pub(crate) fn for_mending(segment: &'s Segment, offset: u64) -> Self {
+        Self { held: Held::borrowed(segment, Domain::Referent(offset)), offset }
+    }
+
+    /// Its segment.
+    #[inline]
+    pub fn segment(&self) -> &'s Segment {
+        self.held.segment()
+    }
+
+    /// Offset of the referent.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// What the referent is.
+    pub fn kind(&self) -> u8 {
+        self.read(field!(self.offset, ReferentHeader.identity)) as u8
+    }
+
+    #[inline]
+    fn read(&self, offset: u64) -> u64 {
+        // Relaxed: ordered by the lock.
+        self.segment().control(offset).load(Ordering::Relaxed)
+    }
+
+    /// The root word.
+    #[inline]
+    pub fn root(&self) -> u64 {
+        self.read(self.root_cell())
+    }
+
+    /// Offset of the root word.
+    #[inline]
+    pub fn root_cell(&self) -> u64 {
+        field!(self.offset, ReferentHeader.root)
+    }
+
+    /// Number of mutations so far; it moves before every commit, never back.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.read(field!(self.offset, ReferentHeader.version))
+    }
+
+    /// The word that the kind uses as it likes.
+    #[inline]
+    pub fn auxiliary(&self) -> u64 {
+        self.read(field!(self.offset, ReferentHeader.auxiliary))
+    }
+
+    /// Announces a mutation; goes before its committing store.
+    #[inline]
+    pub fn bump_version(&self) {
+        let version = self.version();
+        self.segment()
+            .control(field!(self.offset, ReferentHeader.version))
+            .store(version.wrapping_add(1), Ordering::Relaxed);
+        program_order();
+    }
+
+    /// Commits a mutation that allocates and releases nothing by one store.
+    #[inline]
+    pub fn commit_word(&self, cell: u64, value: u64) -> Result<(), Error> {
+        self.bump_version();
+        // COMMIT: the one store.
+        self.segment().store(cell, value)?;
+        program_order();
+        Ok(())
+    }
+}
+
+impl Segment {
+    /// A referent by its place and generation; checks the place, not yet the generation.
+    #[inline]
+    pub fn referent(&self, offset: u64, generation: u32) -> Result<Referent<'_>, Error> {
+        self.check_referent(offset)?;
+        Ok(Referent { segment: self, offset, generation })
+    }
+
+    /// Whether `offset` is a place for a referent at all.
+    #[inline]
+    pub(crate) fn check_referent(&self, offset: u64) -> Result<(), Error> {
+        let sound = self.map.page_of(offset).is_some_and(|page| {
+            (offset - self.map.page_start(page)).is_multiple_of(REFERENT_SIZE)
+                && self.class_of_page(page) == Some(REFERENT_CLASS)
+        });
+        if sound {
+            Ok(())
+        } else {
+            Err(Error::Corrupted { what: "offset of a referent", offset })
+        }
+    }
+
+    pub(crate) fn identity(&self, offset: u64) -> u64 {
+        self.control(field!(offset, ReferentHeader.identity)).load(Ordering::Acquire)
+    }
+
+    /// Whether the referent at `offset` is alive and of this generation; under its lock.
+    #[inline]
+    pub(crate) fn is_current(&self, offset: u64, generation: u32) -> bool {
+        let identity = self.identity(offset);
+        state_of(identity) == STATE_ALIVE && generation_of(identity) == generation
+    }
+
+    /// Makes a referent that this process holds. Returns its place and generation.
+    pub fn create_referent(&self, kind: u8, auxiliary: u64) -> Result<(u64, u32), Error> {
+        let mut operation = self.begin()?;
+        let tag = self.tag()?;
+        let offset = operation.allocate_referent()?;
+        // CRASH: the lane owns the referent; the reaper takes it apart like any unreferenced one.
+        let generation = match generation_of(self.identity(offset)) {
+            u32::MAX | 0 => 1,
+            generation => generation,
+        };
+        let put = |at: u64, value: u64| self.control(at).store(value, Ordering::Relaxed);
+        put(field!(offset, ReferentHeader.version), 0);
+        put(field!(offset, ReferentHeader.root), 0);
+        put(field!(offset, ReferentHeader.journal), 0);
+        put(field!(offset, ReferentHeader.edges), 0);
+        put(field!(offset, ReferentHeader.leases), 0);
+        put(field!(offset, ReferentHeader.auxiliary), auxiliary);
+        for index in 0..u64::from(MEMBER_LIMIT) / 64 {
+            put(field!(offset, ReferentHeader.holders) + index * 8, 0);
+        }
+        self.set_holder(offset, crate::member::slot::slot_of(tag));
+        program_order();
+        // Release: pairs with the Acquire in `identity` by whoever is told of it.
+        self.control(field!(offset, ReferentHeader.identity))
+            .store(identity(kind, STATE_ALIVE, generation), Ordering::Release);
+        program_order();
+        // COMMIT: the lane lets go of it; from now on the holder bit keeps it.
+        operation.publish();
+        Ok((offset, generation))
+    }
+
+    /// Lets this process hold a referent. Idempotent.
+    pub fn acquire(&self, offset: u64, generation: u32) -> Result<(), Error> {
+        let slot = crate::member::slot::slot_of(self.tag()?);
+        let guard = self.referent(offset, generation)?.lock()?;
+        // COMMIT: the holder bit.
+        self.set_holder(offset, slot);
+        drop(guard);
+        Ok(())
+    }
+
+    /// Ends this process's hold; the referent goes if nobody else refers to it.
+    pub fn release(&self, offset: u64, generation: u32) -> Result<(), Error> {
+        let slot = crate::member::slot::slot_of(self.tag()?);
+        self.end_hold(offset, generation, u64::from(slot) + 1)
+    }
+
+    /// Ends a hold (`who` = slot + 1), or with 0 just looks whether anybody still refers to it.
+    pub(crate) fn end_hold(&self, offset: u64, generation: u32, who: u64) -> Result<(), Error> {
+        self.check_referent(offset)?;
+        let operation = self.begin()?;
+        let held = self.lock(Domain::Referent(offset), false)?;
+        if self.is_current(offset, generation) {
+            self.perform(
+                operation.lane(),
+                &Pending {
+                    operation: Step::EndHold,
+                    word: word::of_edge(offset, generation),
+                    cell: 0,
+                    done: 0,
+                    extra: who,
+                },
+            )?;
+        }
+        drop(held);
+        operation.finish()
+    }
+
+    fn holder_cell(&self, offset: u64, slot: u32) -> (u64, u64) {
+        let at = field!(offset, ReferentHeader.holders) + u64::from(slot / 64) * 8;
+        (at, 1 << (slot % 64))
+    }
+
+    pub(crate) fn set_holder(&self, offset: u64, slot: u32) {
+        let (at, bit) = self.holder_cell(offset, slot);
+        let cell = self.control(at);
+        // Relaxed: under the referent's lock.
+        cell.store(cell.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_holder(&self, offset: u64, slot: u32) -> bool {
+        let (at, bit) = self.holder_cell(offset, slot);
+        self.control(at).load(Ordering::Relaxed) & bit != 0
+    }
+
+    /// Part of [`Step::EndHold`].
+    pub(crate) fn clear_holder(&self, word: u64, who: u64) -> Result<(), Error> {
+        let offset = word::offset(word);
+        self.check_referent(offset)?;
+        if (1..=u64::from(MEMBER_LIMIT)).contains(&who) {
+            let (at, bit) = self.holder_cell(offset, who as u32 - 1);
+            let cell = self.control(at);
+            cell.store(cell.load(Ordering::Relaxed) & !bit, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Part of [`Step::AddEdge`] and [`Step::DropEdge`].
+    pub(crate) fn set_edges(&self, word: u64, edges: u64) -> Result<(), Error> {
+        let offset = word::offset(word);
+        self.check_referent(offset)?;
+        self.control(field!(offset, ReferentHeader.edges)).store(edges, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn edges(&self, offset: u64) -> u64 {
+        self.control(field!(offset, ReferentHeader.edges)).load(Ordering::Relaxed)
+    }
+
+    fn has_holders(&self, offset: u64) -> bool {
+        (0..u64::from(MEMBER_LIMIT) / 64).any(|index| {
+            self.control(field!(offset, ReferentHeader.holders) + index * 8)
+                .load(Ordering::Relaxed)
+                != 0
+        })
+    }
+
+    /// Puts a referent that nobody refers to into the lane's graveyard; under its lock.
+    pub(crate) fn bury_if_unreferenced(&self, lane: u64, offset: u64) -> Result<(), Error> {
+        self.check_referent(offset)?;
+        let current = self.identity(offset);
+        let graveyard = field!(lane, Lane.graveyard);
+        let first = self.control(graveyard).load(Ordering::Relaxed);
+        if state_of(current) == STATE_FREE
+            || first == offset
+            || self.edges(offset) != 0
+            || self.has_holders(offset)
+            || self.has_leases(offset)
+        {
+            return Ok(());
+        }
+        self.control(field!(offset, ReferentHeader.next)).store(first, Ordering::Relaxed);
+        self.control(field!(offset, ReferentHeader.identity)).store(
+            identity(current as u8, STATE_DYING, generation_of(current)),
+            Ordering::Relaxed,
+        );
+        program_order();
+        self.control(graveyard).store(offset, Ordering::Release);
+        Ok(())
+    }
+
+    /// Number of referents in use.
+    pub fn count_referents(&self) -> u64 {
+        self.referents()
+            .filter(|&offset| state_of(self.identity(offset)) == STATE_ALIVE)
+            .count() as u64
+    }
+}
+
+impl Operation<'_> {
+    /// Takes a place for a referent; the lane owns it until `publish`.
+    fn allocate_referent(&mut self) -> Result<u64, Error> {
+        let entry = self.reserve_entry(Fate::Tree, Fate::Keep)?;
+        self.segment().allocate_block(
+            self.lane(),
+            REFERENT_CLASS,
+            None,
+            entry,
+            word::TAG_REFERENT,
+        )
+    }
+}
