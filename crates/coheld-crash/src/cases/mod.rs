@@ -1,0 +1,40 @@
+//! The operations that are explored.
+
+mod dict;
+mod list;
+mod nested;
+
+use coheld_shm::Segment;
+use coheld_store::{Result, StoreError};
+
+/// A referent of the case.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Where it is.
+    pub offset: u64,
+    /// Which one.
+    pub generation: u32,
+}
+
+/// One operation on prepared structures.
+pub struct Case {
+    /// What it does.
+    pub name: &'static str,
+    /// Makes the structures; what it returns is read and compared.
+    pub build: fn(&Segment) -> Result<Vec<Place>>,
+    /// The operation.
+    pub run: fn(&Segment, &[Place]) -> Result<()>,
+    /// Whether the short run of the test suite includes it.
+    pub sample: bool,
+}
+
+/// Every case.
+#[must_use]
+pub fn all() -> Vec<Case> {
+    [list::cases(), dict::cases(), nested::cases()].into_iter().flatten().collect()
+}
+
+fn create(segment: &Segment, kind: u8) -> Result<Place> {
+    let (offset, generation) = segment.create_referent(kind, 0).map_err(StoreError::from)?;
+    Ok(Place { offset, generation })
+}

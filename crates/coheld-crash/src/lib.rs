@@ -1,0 +1,17 @@
+//! The crash explorer: runs an operation in a child process one machine instruction at a time and,
+//! whenever the segment has changed, tries on a copy what the next process would find if the child
+//! had been killed right there.
+//!
+//! For each such point it checks that
+//!
+//! * recovery brings the shared structures to the state before the operation or the one after it;
+//! * the whole segment verifies: no block lost, none owned twice, all counts and indexes right;
+//! * every lock can be taken and the structures can be used;
+//! * when the other process is gone as well, nothing is left.
+
+pub mod cases;
+pub mod check;
+pub mod explore;
+mod step;
+
+pub use explore::{Finding, Outcome, explore};

@@ -1,0 +1,283 @@
+//! `Array`: items of one machine type, as raw bytes.
+//!
+//! The referent's auxiliary word holds the typecode (byte 0, opaque here) and the size of an item
+//! (byte 1); the root owns a block of kind ARRAY with the items one after the other, or is empty.
+//! An item is written by one store of the aligned word around it, so that it is never torn, not
+//! even for who looks without the lock.
+
+use coheld_shm::{Fate, Guard, Referent, Segment};
+
+use crate::block::{self, HEADER};
+use crate::error::{IndexProblem, Result, StoreError};
+use crate::list::{check_kind, check_version};
+use crate::slice::{self, Slice};
+use crate::{kinds, word};
+
+/// An array of the segment.
+#[derive(Clone, Copy)]
+pub struct Array<'a> {
+    referent: &'a Referent<'a>,
+}
+
+/// Where the items are; good until the lock is let go.
+#[derive(Clone, Copy)]
+struct Items {
+    payload: u64,
+    bytes: u64,
+    item_size: u64,
+}
+
+impl Items {
+    fn read(guard: &Guard<'_>) -> Result<Self> {
+        let item_size = guard.auxiliary() >> 8 & 0xff;
+        if !matches!(item_size, 1 | 2 | 4 | 8) {
+            return Err(StoreError::Corrupted(
+                "the items of an array have an impossible size",
+            ));
+        }
+        if guard.root() == word::EMPTY {
+            return Ok(Self {
+                payload: 0,
+                bytes: 0,
+                item_size,
+            });
+        }
+        let header = block::header_of_word(guard.segment(), guard.root())?;
+        if header.kind != kinds::block::ARRAY || !header.length.is_multiple_of(item_size) {
+            return Err(StoreError::Corrupted("the items of an array are no items"));
+        }
+        Ok(Self {
+            payload: header.payload,
+            bytes: header.length,
+            item_size,
+        })
+    }
+
+    fn count(&self) -> u64 {
+        self.bytes / self.item_size
+    }
+
+    /// The word around item `index`, and by how many bits the item is shifted in it.
+    fn place(&self, index: u64) -> (u64, u32) {
+        let at = self.payload + index * self.item_size;
+        (at & !7, (at & 7) as u32 * 8)
+    }
+
+    /// The bits of an item.
+    fn mask(&self) -> u64 {
+        u64::MAX >> (64 - 8 * self.item_size)
+    }
+
+    fn locate(&self, index: i64) -> Option<u64> {
+        slice::locate(index, self.count())
+    }
+}
+
+impl<'a> Array<'a> {
+    /// Treats `referent`, which is of kind `kinds::referent::ARRAY`, as an array.
+    #[inline]
+    pub fn new(referent: &'a Referent<'a>) -> Self {
+        Self { referent }
+    }
+
+    /// The auxiliary word with which the referent of an array is created. `item_size` is 1, 2, 4
+    /// or 8.
+    #[must_use]
+    pub const fn auxiliary(typecode: u8, item_size: u8) -> u64 {
+        typecode as u64 | (item_size as u64) << 8
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> Result<u64> {
+        Ok(Items::read(&self.referent.lock()?)?.count())
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// The typecode that the array was made with.
+    pub fn typecode(&self) -> Result<u8> {
+        Ok(self.referent.lock()?.auxiliary() as u8)
+    }
+
+    /// Bytes of an item.
+    pub fn item_size(&self) -> Result<u8> {
+        Ok((self.referent.lock()?.auxiliary() >> 8) as u8)
+    }
+
+    /// The version: it moves with every change.
+    pub fn version(&self) -> Result<u64> {
+        Ok(self.referent.lock()?.version())
+    }
+
+    /// The bits of `array[index]`; those beyond the item's size are zero.
+    #[inline]
+    pub fn get(&self, index: i64) -> Result<u64> {
+        let guard = self.referent.lock()?;
+        let items = Items::read(&guard)?;
+        let (cell, shift) = items.place(items.locate(index).ok_or(IndexProblem::Get)?);
+        Ok(guard.segment().load(cell)? >> shift & items.mask())
+    }
+
+    /// `array[index] = item`, given as bits of which the item's size counts.
+    #[inline]
+    pub fn set(&self, index: i64, item: u64) -> Result<()> {
+        let guard = self.referent.lock()?;
+        let items = Items::read(&guard)?;
+        let at = items.locate(index).ok_or(IndexProblem::Assign)?;
+        let (cell, shift) = items.place(at);
+        let mask = items.mask();
+        // Nobody else writes the other items of the word: that takes the lock.
+        let others = guard.segment().load(cell)? & !(mask << shift);
+        // COMMIT: one aligned store.
+        guard.commit_word(cell, others | (item & mask) << shift)?;
+        Ok(())
+    }
+
+    /// All items as bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.slice(Slice::FULL)
+    }
+
+    /// `array[slice]` as bytes.
+    pub fn slice(&self, slice: Slice) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        loop {
+            let needed = {
+                let guard = self.referent.lock()?;
+                let items = Items::read(&guard)?;
+                let needed = slice.resolve(items.count())?.count * items.item_size;
+                if needed <= bytes.len() as u64 {
+                    bytes.truncate(needed as usize);
+                    read_slice(guard.segment(), items, slice, &mut bytes)?;
+                    return Ok(bytes);
+                }
+                needed
+            };
+            let refused = |_| StoreError::PrivateMemory { bytes: needed };
+            bytes
+                .try_reserve_exact(needed as usize - bytes.len())
+                .map_err(refused)?;
+            bytes.resize(needed as usize, 0);
+        }
+    }
+
+    /// `array[:] = items`: any number of items.
+    pub fn replace(&self, items: &[u8]) -> Result<()> {
+        self.set_slice(Slice::FULL, items, None)
+    }
+
+    /// `array[slice] = items`. With a step other than 1 the number of items must be that of the
+    /// indices: [`StoreError::SliceSize`].
+    pub fn set_slice(&self, slice: Slice, given: &[u8], expected: Option<u64>) -> Result<()> {
+        let mut wanted = {
+            let guard = self.referent.lock()?;
+            check_version(&guard, expected)?;
+            new_size(Items::read(&guard)?, slice, given)?
+        };
+        loop {
+            let mut operation = self.referent.segment().begin()?;
+            // Until the commit the lane owns the new block, afterwards the root does.
+            let block = match wanted {
+                0 => None,
+                size => {
+                    let kind = kinds::block::ARRAY;
+                    Some(operation.allocate(size, kind, Fate::Shell, Fate::Keep)?)
+                }
+            };
+            let guard = self.referent.lock()?;
+            check_kind(&guard, kinds::referent::ARRAY)?;
+            check_version(&guard, expected)?;
+            let old = Items::read(&guard)?;
+            let size = new_size(old, slice, given)?;
+            if size != wanted {
+                wanted = size;
+                continue;
+            }
+            let root = match block {
+                None => word::EMPTY,
+                Some(block) => {
+                    write_slice(guard.segment(), old, slice, given, block + HEADER)?;
+                    word::from_block(block)
+                }
+            };
+            if root == guard.root() {
+                return Ok(());
+            }
+            operation.retire(guard.root(), Fate::Keep, Fate::Shell)?;
+            // COMMIT: the root names the new items. CRASH: before it the lane gives back the new
+            // block, after it the old one.
+            operation.commit(&guard, guard.root_cell(), root)?;
+            return Ok(());
+        }
+    }
+}
+
+/// Bytes of the array after an assignment.
+fn new_size(old: Items, slice: Slice, given: &[u8]) -> Result<u64> {
+    let picked = slice.resolve(old.count())?;
+    let size = given.len() as u64;
+    if !size.is_multiple_of(old.item_size) {
+        return Err(StoreError::WrongType);
+    }
+    let given = size / old.item_size;
+    if !slice.is_contiguous() && given != picked.count {
+        return Err(StoreError::SliceSize {
+            given,
+            wanted: picked.count,
+        });
+    }
+    Ok((old.count() - picked.count + given) * old.item_size)
+}
+
+/// Copies the items of a slice out; `bytes` has their size.
+fn read_slice(segment: &Segment, items: Items, slice: Slice, bytes: &mut [u8]) -> Result<()> {
+    let picked = slice.resolve(items.count())?;
+    if slice.is_contiguous() {
+        segment.copy_out(items.payload + picked.first() * items.item_size, bytes)?;
+        return Ok(());
+    }
+    for (number, item) in (0..picked.count).zip(bytes.chunks_exact_mut(items.item_size as usize)) {
+        segment.copy_out(items.payload + picked.index(number) * items.item_size, item)?;
+    }
+    Ok(())
+}
+
+/// Writes the array after an assignment to the payload of a new block.
+fn write_slice(
+    segment: &Segment,
+    old: Items,
+    slice: Slice,
+    given: &[u8],
+    payload: u64,
+) -> Result<()> {
+    let picked = slice.resolve(old.count())?;
+    if slice.is_contiguous() {
+        let start = picked.first() * old.item_size;
+        let end = start + picked.count * old.item_size;
+        let behind = payload + start + given.len() as u64;
+        copy_bytes(segment, old.payload, payload, start)?;
+        segment.copy_in(payload + start, given)?;
+        return copy_bytes(segment, old.payload + end, behind, old.bytes - end);
+    }
+    copy_bytes(segment, old.payload, payload, old.bytes)?;
+    for (number, item) in (0..picked.count).zip(given.chunks_exact(old.item_size as usize)) {
+        segment.copy_in(payload + picked.index(number) * old.item_size, item)?;
+    }
+    Ok(())
+}
+
+/// Copies bytes inside the segment by way of a small private buffer.
+fn copy_bytes(segment: &Segment, from: u64, to: u64, length: u64) -> Result<()> {
+    let mut buffer = [0; 1024];
+    let mut done = 0;
+    while done < length {
+        let part = &mut buffer[..(length - done).min(1024) as usize];
+        segment.copy_out(from + done, part)?;
+        segment.copy_in(to + done, part)?;
+        done += part.len() as u64;
+    }
+    Ok(())
+}

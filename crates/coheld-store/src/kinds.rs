@@ -1,0 +1,60 @@
+//! Numbers that name the kinds of blocks and of referents in a segment.
+//!
+//! They are part of the segment's layout: a number is never used again for something else.
+
+/// Kinds of heap blocks, kept in bits 48 to 55 of a block's meta word.
+pub mod block {
+    /// An integer that does not fit in a word: two's complement, little endian, minimal.
+    pub const BIGINT: u8 = 1;
+    /// Text in UTF-8.
+    pub const STR: u8 = 2;
+    /// Text with lone surrogates, in the generalized UTF-8 of Python's `surrogatepass`.
+    pub const STR_SURROGATE: u8 = 3;
+    /// Bytes.
+    pub const BYTES: u8 = 4;
+    /// A double that does not fit in a word: eight bytes, little endian.
+    pub const FLOAT: u8 = 5;
+    /// Any other object: a pickle, followed by the data edges it names.
+    pub const PICKLE: u8 = 6;
+    /// A tuple used as a key: length of the canonical form, canonical form, pickle of the original.
+    pub const KEY: u8 = 7;
+    /// The items of a list.
+    pub const WORDS: u8 = 8;
+    /// The entries and the index of a dict, set or namespace.
+    pub const TABLE: u8 = 9;
+    /// The raw items of an array.
+    pub const ARRAY: u8 = 10;
+    /// The undo journal of a referent (used by `coheld-shm`).
+    pub const JOURNAL: u8 = 11;
+    /// Words that an operation owns in bulk: new ones before the commit, old ones after it.
+    pub const BATCH: u8 = 12;
+}
+
+/// Kinds of native referents, kept in the low byte of a referent's identity word.
+pub mod referent {
+    /// `list`.
+    pub const LIST: u8 = 1;
+    /// `dict`.
+    pub const DICT: u8 = 2;
+    /// `set`.
+    pub const SET: u8 = 3;
+    /// `Namespace`: a dict whose keys are attribute names.
+    pub const NAMESPACE: u8 = 4;
+    /// `Value`: one word.
+    pub const VALUE: u8 = 5;
+    /// `Array`: items of one machine type.
+    pub const ARRAY: u8 = 6;
+
+    /// The word that errors use for a kind.
+    pub const fn name(kind: u8) -> &'static str {
+        match kind {
+            LIST => "list",
+            DICT => "dict",
+            SET => "set",
+            NAMESPACE => "Namespace",
+            VALUE => "Value",
+            ARRAY => "Array",
+            _ => "unknown object",
+        }
+    }
+}

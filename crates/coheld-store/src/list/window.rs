@@ -1,0 +1,148 @@
+//! The live window of a list: which words of its array are elements.
+//!
+//! ```text
+//! root -> block of kind WORDS
+//!         meta   payload bytes | kind
+//!         state  start | count << 32          the one word that says what the list contains
+//!         words  [ slack | elements ... | slack ]
+//! ```
+//!
+//! Slack at both ends makes `append`, `pop()`, `pop(0)` and (after a `pop(0)`) `insert(0, x)` one
+//! store of the state word. What lies in the slack is garbage that nobody owns.
+
+use coheld_shm::{Guard, Segment};
+
+use crate::block::{self, HEADER, STATE};
+use crate::error::{Result, StoreError};
+use crate::{kinds, slice, word};
+
+/// Most elements that the state word can count.
+pub(super) const LENGTH_LIMIT: u64 = u32::MAX as u64;
+
+/// The window as it was read under the lock; good until the lock is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Offset of the array's block; 0 when there is none.
+    pub block: u64,
+    /// Words in front of the first element.
+    pub start: u64,
+    /// Number of elements.
+    pub count: u64,
+    /// Words of the array.
+    pub capacity: u64,
+}
+
+impl Window {
+    /// Reads the window of the list that `guard` has locked.
+    #[inline]
+    pub fn read(guard: &Guard<'_>) -> Result<Self> {
+        let root = guard.root();
+        if root == word::EMPTY {
+            return Ok(Self {
+                block: 0,
+                start: 0,
+                count: 0,
+                capacity: 0,
+            });
+        }
+        let Some(block) = word::block_offset(root) else {
+            return Err(StoreError::Corrupted("the root of a list is no block"));
+        };
+        Self::of_block(guard.segment(), block)
+    }
+
+    /// Reads the window of the array at `block`.
+    #[inline]
+    pub fn of_block(segment: &Segment, block: u64) -> Result<Self> {
+        let meta = segment.load(block)?;
+        let state = segment.load(block + STATE)?;
+        let (start, count) = (state & LENGTH_LIMIT, state >> 32);
+        let capacity = block::length_of(meta) / 8;
+        if block::kind_of(meta) != kinds::block::WORDS {
+            return Err(StoreError::Corrupted(
+                "the array of a list is of another kind",
+            ));
+        }
+        if start + count > capacity {
+            return Err(StoreError::Corrupted("a list is longer than its array"));
+        }
+        Ok(Self {
+            block,
+            start,
+            count,
+            capacity,
+        })
+    }
+
+    /// Offset of the word of element `index`; `index` counts from `start`, up to the array's end.
+    #[inline]
+    pub fn cell(&self, index: u64) -> u64 {
+        self.block + HEADER + 8 * (self.start + index)
+    }
+
+    /// Offset of the word of the slack that is `distance` words in front of the first element.
+    #[inline]
+    pub fn cell_in_front(&self, distance: u64) -> u64 {
+        self.block + HEADER + 8 * (self.start - distance)
+    }
+
+    /// Offset of the state word.
+    #[inline]
+    pub fn state_cell(&self) -> u64 {
+        self.block + STATE
+    }
+
+    /// Words of slack behind the last element.
+    #[inline]
+    pub fn room_behind(&self) -> u64 {
+        self.capacity - self.start - self.count
+    }
+
+    /// Which element an index of Python means.
+    #[inline]
+    pub fn locate(&self, index: i64) -> Option<u64> {
+        let index = if index < 0 {
+            index.checked_add(self.count as i64)?
+        } else {
+            index
+        };
+        (index >= 0 && (index as u64) < self.count).then_some(index as u64)
+    }
+
+    /// Where `insert(index, x)` puts its element: any index is good, as in Python.
+    #[inline]
+    pub fn clamp(&self, index: i64) -> u64 {
+        slice::clamp(index, self.count)
+    }
+
+    /// Whether so little of the array is in use that a smaller one is worth the copying.
+    #[inline]
+    pub fn is_sparse(&self) -> bool {
+        self.capacity >= 64 && self.count < self.capacity / 4
+    }
+}
+
+/// The state word of a window.
+#[inline]
+pub(super) const fn state(start: u64, count: u64) -> u64 {
+    start | count << 32
+}
+
+/// The slack to leave beside `count` elements, so that growth costs a constant per element.
+#[inline]
+pub(super) const fn slack(count: u64) -> u64 {
+    count / 4 + 4
+}
+
+/// Refuses lengths that the state word cannot hold.
+pub(super) fn check_length(count: u64) -> Result<()> {
+    if count > LENGTH_LIMIT {
+        let what = "elements of a list";
+        return Err(StoreError::Limit {
+            what,
+            requested: count,
+            limit: LENGTH_LIMIT,
+        });
+    }
+    Ok(())
+}

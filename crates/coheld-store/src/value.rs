@@ -1,0 +1,100 @@
+//! `Value`: one value behind a lock. The root word of the referent is the value itself.
+
+use coheld_shm::{Fate, Guard, Referent};
+
+use crate::error::Result;
+use crate::input::Input;
+use crate::list::check_kind;
+use crate::output::{self, Output, Read, Reader, Room};
+use crate::{kinds, snapshot, word};
+
+/// A value of the segment.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    referent: &'a Referent<'a>,
+}
+
+impl<'a> Value<'a> {
+    /// Treats `referent`, which is of kind `kinds::referent::VALUE`, as a value.
+    #[inline]
+    pub fn new(referent: &'a Referent<'a>) -> Self {
+        Self { referent }
+    }
+
+    /// The version: it moves with every change.
+    #[inline]
+    pub fn version(&self) -> Result<u64> {
+        Ok(self.referent.lock()?.version())
+    }
+
+    /// The value; `None` before the first `set`.
+    #[inline]
+    pub fn get(&self) -> Result<Output> {
+        let room = {
+            let guard = self.referent.lock()?;
+            let found = root(&guard);
+            if !word::owns(found) {
+                return Ok(Output::Word(found));
+            }
+            snapshot::room_of(guard.segment(), found)?
+        };
+        self.get_owned(room)
+    }
+
+    /// The value, when it has to be copied out.
+    #[cold]
+    fn get_owned(&self, mut room: Room) -> Result<Output> {
+        let mut reader = Reader::new();
+        loop {
+            reader.reserve(room)?;
+            let guard = self.referent.lock()?;
+            match output::read(&guard, root(&guard), &mut reader)? {
+                Read::Done(output) => return Ok(output),
+                Read::NeedRoom(needed) => room = needed,
+            }
+        }
+    }
+
+    /// Replaces the value.
+    #[inline]
+    pub fn set(&self, value: &Input<'_>) -> Result<()> {
+        if let Some(new) = value.inline_word() {
+            let guard = self.referent.lock()?;
+            check_kind(&guard, kinds::referent::VALUE)?;
+            if !word::owns(guard.root()) {
+                // COMMIT: one store of a word that owns nothing over another such word.
+                guard.commit_word(guard.root_cell(), new)?;
+                return Ok(());
+            }
+        }
+        self.set_owned(value)
+    }
+
+    /// Replaces the value when a block or an edge comes or goes.
+    #[cold]
+    fn set_owned(&self, value: &Input<'_>) -> Result<()> {
+        let mut operation = self.referent.segment().begin()?;
+        let new = value.place(&mut operation)?;
+        let guard = self.referent.lock()?;
+        check_kind(&guard, kinds::referent::VALUE)?;
+        if guard.root() == new {
+            // The same proxy once more: the new edge goes instead of the old one.
+            guard.bump_version();
+            return Ok(());
+        }
+        operation.retire(guard.root(), Fate::Keep, Fate::Tree)?;
+        // COMMIT: the root word. CRASH: before it the lane gives back the new value, after it
+        // the old one.
+        operation.commit(&guard, guard.root_cell(), new)?;
+        Ok(())
+    }
+}
+
+/// The word of the value.
+#[inline]
+fn root(guard: &Guard<'_>) -> u64 {
+    match guard.root() {
+        word::EMPTY => word::NONE,
+        found => found,
+    }
+}

@@ -1,0 +1,281 @@
+//! The walk from the roots of all referents to every block and edge below them.
+
+use std::collections::HashMap;
+
+use coheld_shm::{ReferentView, Segment, word as ownership};
+
+use super::{Problem, Report, table};
+use crate::block::{self, Header};
+use crate::error::Result;
+use crate::{kinds, word};
+
+/// A block in use, as the heap says.
+struct Used {
+    bytes: u64,
+    owned: bool,
+}
+
+/// A walk under way.
+pub(super) struct Walk<'s> {
+    pub segment: &'s Segment,
+    pub referents: Vec<ReferentView>,
+    pub problems: Vec<Problem>,
+    pub report: Report,
+    blocks: HashMap<u64, Used>,
+    /// Edges that were found, by referent.
+    edges: HashMap<u64, u64>,
+    /// Where in `referents` each of them is.
+    places: HashMap<u64, usize>,
+    /// The referent that is being walked.
+    current: ReferentView,
+}
+
+impl<'s> Walk<'s> {
+    pub fn new(segment: &'s Segment) -> Self {
+        Self {
+            segment,
+            referents: Vec::new(),
+            problems: Vec::new(),
+            report: Report::default(),
+            blocks: HashMap::new(),
+            edges: HashMap::new(),
+            places: HashMap::new(),
+            current: NOBODY,
+        }
+    }
+
+    /// Lists what the heap has in use.
+    pub fn collect(&mut self) {
+        let Self {
+            segment,
+            referents,
+            blocks,
+            places,
+            report,
+            ..
+        } = self;
+        segment.each_referent(|view| {
+            places.insert(view.offset, referents.len());
+            referents.push(view);
+        });
+        segment.each_block(|offset, bytes| {
+            report.blocks += 1;
+            report.bytes += bytes;
+            blocks.insert(
+                offset,
+                Used {
+                    bytes,
+                    owned: false,
+                },
+            );
+        });
+    }
+
+    /// Walks everything below one referent.
+    pub fn visit_referent(&mut self, index: usize) {
+        self.current = self.referents[index];
+        let view = self.current;
+        if !view.alive {
+            self.problems.push(Problem::NotAlive {
+                referent: view.offset,
+            });
+            return;
+        }
+        self.report.referents += 1;
+        if view.holders == 0 && !view.leased && view.edges == 0 {
+            self.problems.push(Problem::Unreferenced {
+                referent: view.offset,
+            });
+        }
+        let walked = match view.kind {
+            _ if view.root == word::EMPTY => Ok(()),
+            kinds::referent::LIST => self.visit_list(view.root),
+            kinds::referent::VALUE => self.visit_value(view.root),
+            kinds::referent::ARRAY => self.visit_array(view.root),
+            kinds::referent::DICT | kinds::referent::SET | kinds::referent::NAMESPACE => {
+                table::visit(self, view.root)
+            }
+            _ => {
+                self.broken("its kind is unknown", view.offset);
+                Ok(())
+            }
+        };
+        if let Err(error) = walked {
+            self.problems.push(Problem::unreadable(view.offset, &error));
+        }
+    }
+
+    /// Notes that the structure of the current referent contradicts itself.
+    pub fn broken(&mut self, what: &'static str, at: u64) {
+        let ReferentView {
+            offset: referent,
+            kind,
+            ..
+        } = self.current;
+        self.problems.push(Problem::Broken {
+            referent,
+            kind,
+            what,
+            at,
+        });
+    }
+
+    /// Takes note of the owner of a block; its header if the block is in use and now owned once.
+    pub fn own(&mut self, owner: u64) -> Result<Option<Header>> {
+        let referent = self.current.offset;
+        let used = word::block_offset(owner)
+            .and_then(|offset| self.blocks.get_mut(&offset).map(|used| (offset, used)));
+        let Some((offset, used)) = used else {
+            self.problems.push(Problem::Dangling {
+                word: owner,
+                referent,
+            });
+            return Ok(None);
+        };
+        if core::mem::replace(&mut used.owned, true) {
+            self.problems.push(Problem::OwnedTwice {
+                block: offset,
+                referent,
+            });
+            return Ok(None);
+        }
+        let room = used.bytes - block::HEADER;
+        let header = block::header(self.segment, offset)?;
+        let words_end = 8 * (u64::from(header.start) + u64::from(header.count));
+        if header.length > room || words_end > room {
+            self.broken("a block is longer than its room", offset);
+            return Ok(None);
+        }
+        Ok(Some(header))
+    }
+
+    fn visit_list(&mut self, root: u64) -> Result<()> {
+        let Some(header) = self.own(root)? else {
+            return Ok(());
+        };
+        if header.kind != kinds::block::WORDS {
+            self.broken("its array is of another kind", header.payload);
+            return Ok(());
+        }
+        if 8 * (u64::from(header.start) + u64::from(header.count)) > header.length {
+            self.broken("its window exceeds its array", header.payload);
+            return Ok(());
+        }
+        (0..header.count).try_for_each(|index| {
+            let cell = header.owning_word(index);
+            self.visit_value(self.segment.load(cell)?)
+        })
+    }
+
+    fn visit_array(&mut self, root: u64) -> Result<()> {
+        let Some(header) = self.own(root)? else {
+            return Ok(());
+        };
+        if header.kind != kinds::block::ARRAY || header.count != 0 {
+            self.broken("its items are of another kind", header.payload);
+        }
+        Ok(())
+    }
+
+    /// Walks a word that has to be a value.
+    pub fn visit_value(&mut self, found: u64) -> Result<()> {
+        match word::tag_of(found) {
+            word::tag::BLOCK => {
+                let Some(header) = self.own(found)? else {
+                    return Ok(());
+                };
+                self.visit_value_block(&header)
+            }
+            word::tag::EDGE => {
+                self.visit_edge(found);
+                Ok(())
+            }
+            word::tag::EMPTY => {
+                self.broken("a value is missing", found);
+                Ok(())
+            }
+            _ => {
+                if word::decode(found).is_err() {
+                    self.broken("a word is no value", found);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn visit_value_block(&mut self, header: &Header) -> Result<()> {
+        if !(kinds::block::BIGINT..=kinds::block::KEY).contains(&header.kind) {
+            self.broken("a block holds no value", header.payload);
+        }
+        if header.kind != kinds::block::PICKLE && header.count != 0 {
+            self.broken("a plain value owns words", header.payload);
+        }
+        if header.count != 0 && u64::from(header.start) != header.length.div_ceil(8) {
+            self.broken("edges do not follow their pickle", header.payload);
+        }
+        for index in 0..header.count {
+            let edge = self.segment.load(header.owning_word(index))?;
+            if word::tag_of(edge) == word::tag::EDGE {
+                self.visit_edge(edge);
+            } else {
+                self.broken("a pickle owns something that is no edge", header.payload);
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_edge(&mut self, edge: u64) {
+        let target = ownership::offset(edge);
+        let alive = self.places.get(&target).is_some_and(|&place| {
+            let view = self.referents[place];
+            view.alive && view.generation as u16 == ownership::edge_generation(edge)
+        });
+        if alive {
+            *self.edges.entry(target).or_default() += 1;
+            self.report.edges += 1;
+        } else {
+            let referent = self.current.offset;
+            self.problems.push(Problem::LostEdge {
+                word: edge,
+                referent,
+            });
+        }
+    }
+
+    /// Compares what was found with what the heap and the referents say.
+    pub fn compare(&mut self) {
+        for (&block, used) in &self.blocks {
+            if !used.owned {
+                let kind = self.segment.load(block).map_or(0, block::kind_of);
+                self.problems.push(Problem::Leaked {
+                    block,
+                    kind,
+                    bytes: used.bytes,
+                });
+            }
+        }
+        for view in &self.referents {
+            let found = self.edges.get(&view.offset).copied().unwrap_or(0);
+            if found != view.edges {
+                let (referent, counted) = (view.offset, view.edges);
+                self.problems.push(Problem::EdgeCount {
+                    referent,
+                    counted,
+                    found,
+                });
+            }
+        }
+    }
+}
+
+/// Stands for the referent that is walked while there is none.
+const NOBODY: ReferentView = ReferentView {
+    offset: 0,
+    generation: 0,
+    kind: 0,
+    root: 0,
+    edges: 0,
+    alive: false,
+    leased: false,
+    holders: 0,
+};

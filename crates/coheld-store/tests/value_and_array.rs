@@ -1,0 +1,161 @@
+//! Values and arrays, against what they should hold.
+
+mod common;
+
+use coheld_store::{Array, IndexProblem, Input, Output, Slice, StoreError, Value, kinds, word};
+use common::{Held, Item, any_item, bind, segment, sound};
+use proptest::prelude::*;
+
+#[test]
+fn a_value_is_none_until_it_is_set() {
+    let segment = segment(1 << 20);
+    let held = Held::new(&segment, kinds::referent::VALUE, 0);
+    let value = Value::new(&held.referent);
+    assert_eq!(value.get().unwrap().inline_word(), Some(word::NONE));
+    let version = value.version().unwrap();
+    value.set(&Input::str("x")).unwrap();
+    assert_eq!(value.get().unwrap().inline_word(), word::from_str("x"));
+    assert!(value.version().unwrap() > version);
+}
+
+#[test]
+fn a_large_value_comes_back_whole() {
+    let segment = segment(8 << 20);
+    let held = Held::new(&segment, kinds::referent::VALUE, 0);
+    let value = Value::new(&held.referent);
+    let bytes: Vec<u8> = (0..1_u32 << 20).map(|at| (at * 7 >> 3) as u8).collect();
+    value.set(&Input::bytes(&bytes)).unwrap();
+    let Output::Block {
+        kind, bytes: found, ..
+    } = value.get().unwrap()
+    else {
+        panic!("a block was stored")
+    };
+    assert!(kind == kinds::block::BYTES && found == bytes);
+    held.release();
+    assert_eq!(sound(&segment).blocks, 0);
+}
+
+/// A proxy that is stored over itself brings one edge and takes one.
+#[test]
+fn the_same_proxy_twice_is_one_edge() {
+    let segment = segment(1 << 20);
+    let inner = Held::new(&segment, kinds::referent::VALUE, 0);
+    let outer = Held::new(&segment, kinds::referent::VALUE, 0);
+    let value = Value::new(&outer.referent);
+    for _ in 0..3 {
+        value.set(&Input::Edge(inner.edge())).unwrap();
+        assert_eq!(sound(&segment).edges, 1);
+    }
+    value.set(&Input::NONE).unwrap();
+    assert_eq!(sound(&segment).edges, 0);
+}
+
+/// The inner referent lives as long as the edge, and goes with it.
+#[test]
+fn an_edge_keeps_its_referent() {
+    let segment = segment(1 << 20);
+    let inner = Held::new(&segment, kinds::referent::VALUE, 0);
+    let outer = Held::new(&segment, kinds::referent::VALUE, 0);
+    let word = inner.edge();
+    Value::new(&inner.referent)
+        .set(&Input::str("inside of it"))
+        .unwrap();
+    Value::new(&outer.referent).set(&Input::Edge(word)).unwrap();
+    inner.release();
+    assert_eq!(sound(&segment).referents, 2);
+    assert_eq!(
+        Item::taken(&segment, Value::new(&outer.referent).get().unwrap()),
+        Item::Edge(word)
+    );
+    outer.release();
+    let report = sound(&segment);
+    assert_eq!((report.referents, report.blocks), (0, 0));
+}
+
+proptest! {
+    #[test]
+    fn a_value_holds_what_was_set_last(values in proptest::collection::vec(any_item(), 1..20)) {
+        let segment = segment(2 << 20);
+        let inner: Vec<Held<'_>> =
+            (0..3).map(|_| Held::new(&segment, kinds::referent::LIST, 0)).collect();
+        let edges: Vec<u64> = inner.iter().map(Held::edge).collect();
+        let held = Held::new(&segment, kinds::referent::VALUE, 0);
+        let value = Value::new(&held.referent);
+        for item in values {
+            let item = bind(&item, &edges);
+            value.set(&item.input()).unwrap();
+            prop_assert_eq!(Item::taken(&segment, value.get().unwrap()), item);
+            sound(&segment);
+        }
+        held.release();
+        prop_assert_eq!(sound(&segment).blocks, 0);
+    }
+
+    #[test]
+    fn an_array_is_a_vec_of_items(
+        size in prop_oneof![Just(1_u8), Just(2), Just(4), Just(8)],
+        start in proptest::collection::vec(any::<u64>(), 0..20),
+        steps in proptest::collection::vec((-25_i64..25, -25_i64..25, -3_i64..4,
+            proptest::collection::vec(any::<u64>(), 0..6)), 0..20),
+    ) {
+        let segment = segment(1 << 20);
+        let auxiliary = Array::auxiliary(b'q', size);
+        let held = Held::new(&segment, kinds::referent::ARRAY, auxiliary);
+        let array = Array::new(&held.referent);
+        let mask = u64::MAX >> (64 - 8 * u32::from(size));
+        let mut model: Vec<u64> = start.iter().map(|item| item & mask).collect();
+        let raw = |items: &[u64]| -> Vec<u8> {
+            items.iter().flat_map(|item| item.to_le_bytes()[..usize::from(size)].to_vec()).collect()
+        };
+        array.replace(&raw(&model)).unwrap();
+        prop_assert_eq!((array.typecode().unwrap(), array.item_size().unwrap()), (b'q', size));
+        for (first, second, stride, items) in steps {
+            // One item.
+            let at = if first < 0 { first + model.len() as i64 } else { first };
+            match model.get_mut(usize::try_from(at).unwrap_or(usize::MAX)) {
+                Some(item) => {
+                    let new = items.first().copied().unwrap_or(7);
+                    array.set(first, new).unwrap();
+                    *item = new & mask;
+                    prop_assert_eq!(array.get(first).unwrap(), *item);
+                }
+                None => {
+                    let got = array.get(first);
+                    prop_assert!(matches!(got, Err(StoreError::Index(IndexProblem::Get))));
+                    let done = array.set(first, 0);
+                    prop_assert!(matches!(done, Err(StoreError::Index(IndexProblem::Assign))));
+                }
+            }
+            // A slice.
+            let slice = Slice { start: Some(first), stop: Some(second), step: Some(stride) };
+            if stride == 0 {
+                prop_assert!(matches!(array.slice(slice), Err(StoreError::ZeroStep)));
+                continue;
+            }
+            let picked = slice.resolve(model.len() as u64).unwrap();
+            let indices: Vec<usize> =
+                (0..picked.count).map(|number| picked.index(number) as usize).collect();
+            let expected: Vec<u64> = indices.iter().map(|&index| model[index]).collect();
+            prop_assert_eq!(array.slice(slice).unwrap(), raw(&expected));
+            let items: Vec<u64> = items.iter().map(|item| item & mask).collect();
+            let done = array.set_slice(slice, &raw(&items), None);
+            if stride == 1 {
+                done.unwrap();
+                let start = picked.start as usize;
+                model.splice(start..start + indices.len(), items);
+            } else if indices.len() == items.len() {
+                done.unwrap();
+                indices.into_iter().zip(items).for_each(|(index, item)| model[index] = item);
+            } else {
+                let refused = matches!(done, Err(StoreError::SliceSize { .. }));
+                prop_assert!(refused);
+            }
+            prop_assert_eq!(array.to_bytes().unwrap(), raw(&model));
+            prop_assert_eq!(array.len().unwrap(), model.len() as u64);
+            sound(&segment);
+        }
+        held.release();
+        prop_assert_eq!(sound(&segment).blocks, 0);
+    }
+}
