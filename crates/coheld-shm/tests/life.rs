@@ -280,6 +280,23 @@ fn memory_of_big_free_runs_goes_back() {
 }
 
 #[test]
+fn memory_of_small_blocks_serves_large_ones_again() {
+    let (_backing, segment) = segment();
+    let holders: Vec<_> = (0..500)
+        .map(|_| {
+            let place = segment.create_referent(5, 0).unwrap();
+            put_block(&segment, place, 4_000);
+            place
+        })
+        .collect();
+    for place in holders {
+        segment.release(place.0, place.1).unwrap();
+    }
+    let place = segment.create_referent(5, 0).unwrap();
+    put_block(&segment, place, 2 << 20);
+}
+
+#[test]
 fn another_layout_is_refused() {
     let (backing, segment) = segment();
     segment.store(0x10, 1).unwrap();

@@ -164,11 +164,13 @@ impl Segment {
         if used == blocks_per_page(class) {
             self.link(class, page);
         }
-        // The page at the head stays: the next allocation would only fetch it again. Referents
-        // keep their pages for good, so that a stale proxy finds a lock and a generation there.
-        let at_head = self.head(class).load(Ordering::Relaxed) == page + 1;
-        if now == 0 && !at_head && class != REFERENT_CLASS {
+        // One empty page stays with the class: the next allocation would only fetch it again.
+        // Referents keep their pages for good, so that a stale proxy finds a lock and a generation.
+        let only_one = self.head(class).load(Ordering::Relaxed) == page + 1
+            && self.next(page).load(Ordering::Relaxed) == 0;
+        if now == 0 && !only_one && class != REFERENT_CLASS {
             self.unlink(class, page);
+            // CRASH: in no list; `rebuild_class` by the next holder of the lock.
             self.return_slab_page(page)?;
         }
         Ok(())
