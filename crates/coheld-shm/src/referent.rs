@@ -338,12 +338,9 @@ impl Operation<'_> {
     /// Takes a place for a referent; the lane owns it until `publish`.
     fn allocate_referent(&mut self) -> Result<u64, Error> {
         let entry = self.reserve_entry(Fate::Tree, Fate::Keep)?;
-        self.segment().allocate_block(
-            self.lane(),
-            REFERENT_CLASS,
-            None,
-            entry,
-            word::TAG_REFERENT,
-        )
+        let (segment, lane) = (self.segment(), self.lane());
+        segment.with_room(|| {
+            segment.allocate_block(lane, REFERENT_CLASS, None, entry, word::TAG_REFERENT)
+        })
     }
 }

@@ -44,9 +44,28 @@ impl Segment {
         let meta = pack_meta(kind, payload);
         if total <= SLAB_LIMIT {
             let class = classes::class_for(total);
-            return self.allocate_block(lane, class, Some(meta), cell, word::TAG_BLOCK);
+            return self.with_room(|| {
+                self.allocate_block(lane, class, Some(meta), cell, word::TAG_BLOCK)
+            });
         }
-        self.allocate_run(lane, total.div_ceil(PAGE), meta, cell)
+        self.with_room(|| self.allocate_run(lane, total.div_ceil(PAGE), meta, cell))
+    }
+
+    /// Tries again after collecting what the dead and the size classes still sit on.
+    pub(crate) fn with_room<T>(
+        &self,
+        allocate: impl Fn() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match allocate() {
+            Err(Error::OutOfMemory { .. }) => {
+                self.reap_dead();
+                for class in 0..CLASS_SIZES.len() {
+                    self.return_empty_pages(class)?;
+                }
+                allocate()
+            }
+            other => other,
+        }
     }
 
     /// The size class of the slab that `offset` lies in; `None` for runs and everything else.

@@ -248,6 +248,9 @@ impl Segment {
     /// The manager calls it now and then: punching holes is slow (12 ms for 64 MiB), so no
     /// operation pays for it. The run is allocated first, so nobody else can touch it meanwhile.
     pub fn trim(&self) -> Result<u64, Error> {
+        for class in 0..CLASS_SIZES.len() {
+            self.return_empty_pages(class)?;
+        }
         let mut given = 0;
         let mut kept = 0;
         let mut page = 0;

@@ -176,6 +176,28 @@ impl Segment {
         Ok(())
     }
 
+    /// Returns the empty page that a class keeps at hand.
+    pub(super) fn return_empty_pages(&self, class: usize) -> Result<(), Error> {
+        if class == REFERENT_CLASS {
+            return Ok(());
+        }
+        let _class = self.lock(Domain::Class(class), false)?;
+        let mut page = self.head(class).load(Ordering::Relaxed);
+        for _ in 0..self.page_high() {
+            if page == 0 || page > self.page_high() {
+                break;
+            }
+            let next = u64::from(self.next(page - 1).load(Ordering::Relaxed));
+            if self.used(page - 1).load(Ordering::Relaxed) == 0 {
+                self.unlink(class, page - 1);
+                // CRASH: in no list; `rebuild_class` by the next holder of the lock.
+                self.return_slab_page(page - 1)?;
+            }
+            page = next;
+        }
+        Ok(())
+    }
+
     /// Makes the list and the counts of a class from its bitmaps; under its lock.
     pub(crate) fn rebuild_class(&self, class: usize) {
         self.head(class).store(0, Ordering::Relaxed);
