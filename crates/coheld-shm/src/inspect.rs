@@ -38,7 +38,7 @@ pub struct ReferentView {
     pub edges: u64,
     /// Whether it is alive (else it is being taken apart).
     pub alive: bool,
-    /// Leases that were not redeemed yet.
+    /// Whether a lease on it, or a read of an edge to it, has not become a hold yet.
     pub leased: bool,
     /// Members that hold it.
     pub holders: u32,
@@ -69,7 +69,7 @@ impl Segment {
                 root: load(field!(offset, ReferentHeader.root)),
                 edges: load(field!(offset, ReferentHeader.edges)),
                 alive: state_of(identity) == STATE_ALIVE,
-                leased: self.has_leases(offset),
+                leased: self.has_leases(offset) || self.is_being_adopted(offset),
                 holders: (0..16).map(|word| load(first + 8 * word).count_ones()).sum(),
             });
         }

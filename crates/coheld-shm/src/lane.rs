@@ -170,7 +170,7 @@ impl Segment {
 
     /// Calls `visit` for every lane whose member is not alive.
     pub(crate) fn each_dead_lane(&self, mut visit: impl FnMut(u64)) {
-        for slot in 0..self.map.member_limit {
+        for slot in 0..self.member_high() {
             let state = self.member_word(slot);
             let dead = match slot::state(state) {
                 slot::REAPING => true,
@@ -186,11 +186,7 @@ impl Segment {
     /// Whether every lane of a slot is at rest; for `verify` and the doctor.
     pub fn lanes_idle(&self) -> bool {
         let mut idle = true;
-        for slot in 0..self.map.member_limit {
-            // The tables of a slot that was never used are not backed by memory.
-            if self.member_word(slot) == 0 {
-                continue;
-            }
+        for slot in 0..self.member_high() {
             self.each_lane(slot, |lane| {
                 let load = |offset| self.lane_cell(offset).load(Ordering::Acquire);
                 idle &= load(field!(lane, Lane.pending_operation)) == 0

@@ -20,6 +20,8 @@ pub const REFERENT_SIZE: u64 = 256;
 pub const MEMBER_LIMIT: u32 = 1024;
 /// Most lanes a member can have (bounded by one bitmap word).
 pub const LANE_LIMIT: u32 = 64;
+/// Referents that a member can be adopting at once without a counted lease.
+pub const ADOPTING_CELLS: u32 = 8;
 /// Entries of a lane.
 pub const LANE_ENTRIES: u64 = 16;
 
@@ -42,6 +44,8 @@ pub(crate) struct Header {
     page_lock_spare: u32,
     pub page_hint: u64,
     pub page_high: u64,
+    /// Slots from here on have never been used.
+    pub member_high: u64,
 }
 
 /// One size class.
@@ -63,7 +67,9 @@ pub(crate) struct Member {
     pub start_time: u64,
     pub pid_namespace: u64,
     pub reserved_at: u64,
-    rest: [u64; 11],
+    spare: [u64; 3],
+    /// Edges that the member has read and not yet made its own.
+    pub adopting: [u64; ADOPTING_CELLS as usize],
 }
 
 /// One lane: what an operation is about to do.
@@ -195,7 +201,8 @@ pub const LAYOUT_HASH: u64 = {
         size_of::<Class>() as u64,
         offset_of!(Class, head) as u64,
         size_of::<Member>() as u64,
-        offset_of!(Member, reserved_at) as u64,
+        offset_of!(Member, adopting) as u64,
+        ADOPTING_CELLS as u64,
         size_of::<Lane>() as u64,
         offset_of!(Lane, graveyard) as u64,
         offset_of!(Lane, pending_extra) as u64,

@@ -1,13 +1,19 @@
-//! Leases: references on the way from one process to another.
+//! References on the way from one process to another.
 //!
-//! A pickled proxy, or an edge that was read out of a structure, must keep its referent until the
-//! receiver has set its own holder bit. A lease is a count with a common deadline in one word of
-//! the referent: redeemed leases are counted down, lost ones (the message was never read, the
-//! receiver died) go when the deadline has passed.
+//! Two cases, two means:
+//!
+//! * An edge that a process has just *read* must keep its referent until the process has set its
+//!   holder bit. The reader notes the edge in one of its member's *adopting cells* while it still
+//!   holds the lock of the structure that the edge is in; whoever takes a last reference away looks
+//!   at these cells first. The cells of the dead are cleared like their holder bits.
+//! * A pickled proxy may be anywhere, for any time, so a *lease* is counted in the referent, with a
+//!   common deadline. Redeemed leases are counted down; lost ones (the message was never read) go
+//!   when the deadline has passed. A reader whose cells are all in use takes a lease, too.
 
 use crate::{
-    Error, Segment,
-    layout::field,
+    Error, Segment, bitmap,
+    lane::Domain,
+    layout::{ADOPTING_CELLS, field},
     member::slot,
     referent::{STATE_ALIVE, generation_of, state_of},
     sync::Ordering,
@@ -20,14 +26,22 @@ const LEASE_SECONDS: u64 = 600;
 
 const COUNT_MASK: u64 = 0xff_ffff;
 
-/// A lease taken with an edge that was read; has to be redeemed or dropped.
+/// A reference under way; has to be redeemed or dropped, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The edge word.
     pub word: u64,
+    /// The adopting cell that keeps the referent; `None` for a counted lease.
+    cell: Option<u32>,
 }
 
 impl Lease {
+    /// A counted lease as it arrives from elsewhere, on the referent that `word` names.
+    #[must_use]
+    pub fn counted(word: u64) -> Self {
+        Self { word, cell: None }
+    }
+
     /// Place of the referent.
     #[must_use]
     pub fn offset(self) -> u64 {
@@ -43,16 +57,49 @@ impl Segment {
             return Err(Error::ReferentGone { offset, generation });
         }
         self.add_lease(offset);
-        Ok(Lease { word: word::of_edge(offset, generation) })
+        Ok(Lease::counted(word::of_edge(offset, generation)))
     }
 
-    /// Takes a lease on the referent of an edge word; the caller holds the lock of the structure
-    /// that the edge is in, which is what keeps the referent until the lease does.
+    /// Keeps the referent of an edge that the caller has just read. The caller holds the lock of
+    /// the structure that the edge is in, which is what keeps the referent until this does.
     pub fn lease_edge(&self, edge: u64) -> Result<Lease, Error> {
         self.check_referent(word::offset(edge))?;
         self.check_edge(edge)?;
-        self.add_lease(word::offset(edge));
-        Ok(Lease { word: edge })
+        let own = slot::slot_of(self.tag()?);
+        let Some(index) = bitmap::claim(&self.adopting_busy, ADOPTING_CELLS) else {
+            self.add_lease(word::offset(edge));
+            return Ok(Lease::counted(edge));
+        };
+        // Release: together with the lock of the structure, pairs with the Acquire in
+        // `is_being_adopted` by whoever removes the edge after us.
+        // CRASH: noted and never adopted; the reaper ends it.
+        self.control(self.adopting_cell(own, index)).store(edge, Ordering::Release);
+        Ok(Lease { word: edge, cell: Some(index) })
+    }
+
+    pub(crate) fn adopting_cell(&self, slot: u32, index: u32) -> u64 {
+        field!(self.map.member(slot), Member.adopting) + u64::from(index) * 8
+    }
+
+    /// Whether some member has read an edge to the referent and not yet made it its own.
+    pub(crate) fn is_being_adopted(&self, offset: u64) -> bool {
+        (0..self.member_high()).any(|slot| {
+            (0..ADOPTING_CELLS).any(|index| {
+                let edge = self.control(self.adopting_cell(slot, index)).load(Ordering::Acquire);
+                edge != 0 && word::offset(edge) == offset
+            })
+        })
+    }
+
+    /// Clears an adopting cell and lets its referent go if that was the last reference.
+    pub(crate) fn end_adoption(&self, cell: u64) -> Result<(), Error> {
+        let edge = self.control(cell).load(Ordering::Acquire);
+        let offset = word::offset(edge);
+        if edge == 0 || self.check_referent(offset).is_err() {
+            self.control(cell).store(0, Ordering::Release);
+            return Ok(());
+        }
+        self.end_hold(offset, generation_of(self.identity(offset)), 0, cell)
     }
 
     fn add_lease(&self, offset: u64) {
@@ -69,12 +116,18 @@ impl Segment {
         let offset = lease.offset();
         self.check_referent(offset)?;
         let own = slot::slot_of(self.tag()?);
-        let held = self.lock(crate::lane::Domain::Referent(offset), false)?;
+        let held = self.lock(Domain::Referent(offset), false)?;
         self.check_edge(lease.word)?;
         // COMMIT: the holder bit.
         self.set_holder(offset, own);
-        // CRASH: held and still leased; the lease runs out by itself.
-        self.count_lease_down(offset);
+        // CRASH: held twice over; the reaper clears bit and cell, a lease runs out by itself.
+        match lease.cell {
+            Some(index) => {
+                self.control(self.adopting_cell(own, index)).store(0, Ordering::Release);
+                bitmap::give_back(&self.adopting_busy, index);
+            }
+            None => self.count_lease_down(offset),
+        }
         let generation = generation_of(self.identity(offset));
         drop(held);
         Ok(generation)
@@ -84,12 +137,19 @@ impl Segment {
     pub fn drop_lease(&self, lease: Lease) -> Result<(), Error> {
         let offset = lease.offset();
         self.check_referent(offset)?;
-        let held = self.lock(crate::lane::Domain::Referent(offset), false)?;
+        if let Some(index) = lease.cell {
+            let own = slot::slot_of(self.tag()?);
+            let ended = self.end_adoption(self.adopting_cell(own, index));
+            bitmap::give_back(&self.adopting_busy, index);
+            return ended;
+        }
+        let held = self.lock(Domain::Referent(offset), false)?;
         self.check_edge(lease.word)?;
+        // CRASH: counted down and nobody looked whether it was the last; `expire_leases` does.
         self.count_lease_down(offset);
         let generation = generation_of(self.identity(offset));
         drop(held);
-        self.end_hold(offset, generation, 0)
+        self.end_hold(offset, generation, 0, 0)
     }
 
     fn count_lease_down(&self, offset: u64) {
@@ -105,27 +165,26 @@ impl Segment {
         cell.load(Ordering::Acquire) & COUNT_MASK != 0
     }
 
-    /// Ends leases whose deadline has passed. Returns how many referents had some.
+    /// Ends leases whose deadline has passed, and lets go of referents that nobody refers to.
+    /// Returns how many referents had such leases.
     pub fn expire_leases(&self) -> usize {
         let now = self.backing.now_seconds();
         let mut expired = 0;
         for offset in self.referents() {
             let identity = self.identity(offset);
-            let cell = self.control(field!(offset, ReferentHeader.leases));
-            let leases = cell.load(Ordering::Acquire);
-            if state_of(identity) != STATE_ALIVE
-                || leases & COUNT_MASK == 0
-                || leases >> 24 >= now
-            {
+            if state_of(identity) != STATE_ALIVE {
                 continue;
             }
-            // AcqRel: as in `add_lease`; a lease taken meanwhile has moved the word.
-            if cell
-                .compare_exchange(leases, 0, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
-                expired += 1;
-                let _ = self.end_hold(offset, generation_of(identity), 0);
+            let cell = self.control(field!(offset, ReferentHeader.leases));
+            let leases = cell.load(Ordering::Acquire);
+            if leases & COUNT_MASK != 0 && leases >> 24 < now {
+                // AcqRel: as in `add_lease`; a lease taken meanwhile has moved the word.
+                let ended =
+                    cell.compare_exchange(leases, 0, Ordering::AcqRel, Ordering::Relaxed);
+                expired += usize::from(ended.is_ok());
+            }
+            if !self.is_referred_to(offset) {
+                let _ = self.end_hold(offset, generation_of(identity), 0, 0);
             }
         }
         expired

@@ -200,7 +200,7 @@ impl Segment {
     pub fn reap_dead(&self) -> usize {
         let Ok(reaper) = self.tag() else { return 0 };
         let mut reaped = 0;
-        for slot in 0..self.map.member_limit {
+        for slot in 0..self.member_high() {
             let word = self.member_word(slot);
             let tag = slot::tag(slot, word);
             let lost = match slot::state(word) {
@@ -271,11 +271,14 @@ impl Segment {
             self.pass_if_owned(Domain::Class(class), tag);
         }
         self.pass_if_owned(Domain::Pages, tag);
+        for index in 0..crate::layout::ADOPTING_CELLS {
+            let _ = self.end_adoption(self.adopting_cell(slot, index));
+        }
         for offset in self.referents() {
             self.pass_if_owned(Domain::Referent(offset), tag);
             if self.is_holder(offset, slot) {
                 let generation = generation_of(self.identity(offset));
-                let _ = self.end_hold(offset, generation, u64::from(slot) + 1);
+                let _ = self.end_hold(offset, generation, u64::from(slot) + 1, 0);
             }
         }
     }

@@ -229,11 +229,18 @@ impl Segment {
     /// Ends this process's hold; the referent goes if nobody else refers to it.
     pub fn release(&self, offset: u64, generation: u32) -> Result<(), Error> {
         let slot = crate::member::slot::slot_of(self.tag()?);
-        self.end_hold(offset, generation, u64::from(slot) + 1)
+        self.end_hold(offset, generation, u64::from(slot) + 1, 0)
     }
 
     /// Ends a hold (`who` = slot + 1), or with 0 just looks whether anybody still refers to it.
-    pub(crate) fn end_hold(&self, offset: u64, generation: u32, who: u64) -> Result<(), Error> {
+    /// `adopting` is a cell that is cleared with it, or 0.
+    pub(crate) fn end_hold(
+        &self,
+        offset: u64,
+        generation: u32,
+        who: u64,
+        adopting: u64,
+    ) -> Result<(), Error> {
         self.check_referent(offset)?;
         let operation = self.begin()?;
         let held = self.lock(Domain::Referent(offset), false)?;
@@ -243,7 +250,7 @@ impl Segment {
                 &Pending {
                     operation: Step::EndHold,
                     word: word::of_edge(offset, generation),
-                    cell: 0,
+                    cell: adopting,
                     done: 0,
                     extra: who,
                 },
@@ -302,18 +309,21 @@ impl Segment {
         })
     }
 
+    /// Whether anything keeps the referent; certain only under its lock.
+    pub(crate) fn is_referred_to(&self, offset: u64) -> bool {
+        self.edges(offset) != 0
+            || self.has_holders(offset)
+            || self.has_leases(offset)
+            || self.is_being_adopted(offset)
+    }
+
     /// Puts a referent that nobody refers to into the lane's graveyard; under its lock.
     pub(crate) fn bury_if_unreferenced(&self, lane: u64, offset: u64) -> Result<(), Error> {
         self.check_referent(offset)?;
         let current = self.identity(offset);
         let graveyard = field!(lane, Lane.graveyard);
         let first = self.control(graveyard).load(Ordering::Relaxed);
-        if state_of(current) == STATE_FREE
-            || first == offset
-            || self.edges(offset) != 0
-            || self.has_holders(offset)
-            || self.has_leases(offset)
-        {
+        if state_of(current) == STATE_FREE || first == offset || self.is_referred_to(offset) {
             return Ok(());
         }
         self.control(field!(offset, ReferentHeader.next)).store(first, Ordering::Relaxed);

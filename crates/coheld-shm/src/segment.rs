@@ -49,6 +49,8 @@ pub struct Segment {
     mender: OnceLock<Mender>,
     /// Lanes of this process in use (private memory).
     pub(crate) lanes_busy: AtomicU64,
+    /// Adopting cells of this process in use (private memory).
+    pub(crate) adopting_busy: AtomicU64,
     /// Serialises joining; taken on slow paths only.
     pub(crate) joining: Mutex<()>,
 }
@@ -142,6 +144,7 @@ impl Segment {
             host: OnceLock::new(),
             mender: OnceLock::new(),
             lanes_busy: AtomicU64::new(0),
+            adopting_busy: AtomicU64::new(0),
             joining: Mutex::new(()),
         }
     }
@@ -278,6 +281,33 @@ impl Segment {
         // SAFETY: `from` is valid for `into.len()` bytes (checked above), and private memory
         // cannot overlap the segment.
         unsafe { core::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()) };
+        Ok(())
+    }
+
+    /// Copies bytes out behind what `into` holds, without touching its spare room twice.
+    ///
+    /// The room has to be there: under a lock nothing is allocated.
+    pub fn append_out(
+        &self,
+        offset: u64,
+        length: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let from = self.bytes(offset, length)?;
+        let spare = into.spare_capacity_mut();
+        if spare.len() < length {
+            return Err(Error::TooLarge {
+                what: "copy into private memory",
+                requested: length as u64,
+                limit: spare.len() as u64,
+            });
+        }
+        // SAFETY: `from` is valid for `length` bytes (checked by `bytes`), `spare` has at least
+        // `length` (checked above), and private memory cannot overlap the segment.
+        unsafe { core::ptr::copy_nonoverlapping(from, spare.as_mut_ptr().cast(), length) };
+        let filled = into.len() + length;
+        // SAFETY: the first `length` bytes of the spare capacity have just been written.
+        unsafe { into.set_len(filled) };
         Ok(())
     }
 

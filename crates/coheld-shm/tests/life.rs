@@ -320,3 +320,49 @@ fn threads_share_one_member() {
     assert_eq!(segment.statistics().blocks, 1);
     assert!(segment.lanes_idle());
 }
+
+#[test]
+fn a_reader_that_dies_before_adopting_leaves_nothing() {
+    let (backing, first) = segment();
+    let outer = first.create_referent(5, 0).unwrap();
+    let inner = first.create_referent(5, 0).unwrap();
+    let edge = word::of_edge(inner.0, inner.1);
+    let mut operation = first.begin().unwrap();
+    operation.edge(edge, Fate::Tree, Fate::Keep).unwrap();
+    let guard = first.referent(outer.0, outer.1).unwrap().lock().unwrap();
+    operation.commit(&guard, guard.root_cell(), edge).unwrap();
+    drop(guard);
+    operation.finish().unwrap();
+    first.release(inner.0, inner.1).unwrap();
+    let second = other(&backing);
+    let guard = second.referent(outer.0, outer.1).unwrap().lock().unwrap();
+    second.lease_edge(edge).unwrap();
+    drop(guard);
+    first.release(outer.0, outer.1).unwrap();
+    assert_eq!(first.count_referents(), 1, "the reader may still adopt it");
+    backing.declare_dead(second.own_slot().unwrap());
+    std::mem::forget(second);
+    assert_eq!(first.reap_dead(), 1);
+    assert_eq!(first.count_referents(), 0);
+}
+
+#[test]
+fn more_edges_than_cells_can_be_adopted_at_once() {
+    let (backing, first) = segment();
+    let places: Vec<_> = (0..20).map(|_| first.create_referent(5, 0).unwrap()).collect();
+    let second = other(&backing);
+    let leases: Vec<_> = places
+        .iter()
+        .map(|place| second.lease_edge(word::of_edge(place.0, place.1)).unwrap())
+        .collect();
+    for (number, &place) in places.iter().enumerate() {
+        first.release(place.0, place.1).unwrap();
+        assert_eq!(first.count_referents(), 20 - number as u64 / 2);
+        if number % 2 == 0 {
+            second.redeem_lease(leases[number]).unwrap();
+        } else {
+            second.drop_lease(leases[number]).unwrap();
+        }
+    }
+    assert_eq!(first.count_referents(), 10);
+}

@@ -130,10 +130,11 @@ impl Snapshot {
 
     /// Ends the leases, for who does not make proxies of the edges.
     pub fn release(self, segment: &Segment) -> Result<()> {
+        let mut released = Ok(());
         for lease in self.leases {
-            segment.drop_lease(lease)?;
+            released = released.and(segment.drop_lease(lease));
         }
-        Ok(())
+        Ok(released?)
     }
 }
 

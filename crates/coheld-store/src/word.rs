@@ -239,12 +239,25 @@ pub fn from_bytes(bytes: &[u8]) -> Option<u64> {
 
 #[inline]
 fn short(bytes: &[u8], tag: u64) -> Option<u64> {
+    Some(gather(bytes)? << 8 | (bytes.len() as u64) << 4 | tag)
+}
+
+/// Up to seven bytes as a number, the first one lowest. In two reads of a fixed size that may
+/// overlap: a copy of variable length would cost more than the rest of a lookup.
+#[inline]
+fn gather(bytes: &[u8]) -> Option<u64> {
     if bytes.len() > SHORT_MAX {
         return None;
     }
-    let mut word = [0u8; 8];
-    word[1..=bytes.len()].copy_from_slice(bytes);
-    Some(u64::from_le_bytes(word) | (bytes.len() as u64) << 4 | tag)
+    if let (Some(low), Some(high)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let high = u64::from(u32::from_le_bytes(*high)) << (8 * (bytes.len() - 4));
+        return Some(u64::from(u32::from_le_bytes(*low)) | high);
+    }
+    if let (Some(low), Some(high)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
+        let high = u64::from(u16::from_le_bytes(*high)) << (8 * (bytes.len() - 2));
+        return Some(u64::from(u16::from_le_bytes(*low)) | high);
+    }
+    Some(bytes.first().map_or(0, |byte| u64::from(*byte)))
 }
 
 /// The bytes in a word of short text or short bytes; the unused ones must be zero, so that equal

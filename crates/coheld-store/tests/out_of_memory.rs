@@ -7,6 +7,10 @@ use coheld_shm::{Error, Segment};
 use coheld_store::{Array, Input, List, Result, Slice, StoreError, Value, kinds};
 use common::{Held, Item, inputs, items, options, sound};
 
+/// Something that is done to a list.
+type Attempt<'a> = dyn Fn(List<'_>) -> Result<()> + 'a;
+
+/// So much more memory there is with each try.
 const STEP: u64 = 16 * 1024;
 
 /// Runs `attempt` with more and more memory until it succeeds; after each failure `unchanged` has
@@ -52,7 +56,7 @@ fn a_list_is_as_it_was() {
         stop: None,
         step: Some(2),
     };
-    let attempts: [&dyn Fn(List<'_>) -> Result<()>; 10] = [
+    let attempts: [&Attempt<'_>; 10] = [
         &|list| list.extend(&inputs(&news), None),
         &|list| list.set_slice(Slice::range(10, 9_005), &inputs(&news), None),
         &|list| list.set_slice(spread, &inputs(&news), None),
@@ -98,7 +102,7 @@ fn a_value_and_an_array_are_as_they_were() {
     segment.join().unwrap();
     let held = Held::new(&segment, kinds::referent::VALUE, 0);
     let value = Value::new(&held.referent);
-    let old = Item::of(&Input::bytes(&[1; 100_000]));
+    let old = Item::of(&Input::bytes(&vec![1; 100_000]));
     value.set(&old.input()).unwrap();
     let new = vec![2; 1_000_000];
     let failures = press(
@@ -111,12 +115,49 @@ fn a_value_and_an_array_are_as_they_were() {
     let auxiliary = Array::auxiliary(b'd', 8);
     let other = Held::new(&segment, kinds::referent::ARRAY, auxiliary);
     let array = Array::new(&other.referent);
-    array.replace(&[3; 80_000]).unwrap();
+    array.replace(&vec![3; 80_000]).unwrap();
     let failures = press(
         &backing,
         &segment,
         || array.set_slice(Slice::range(5, 5), &new, None),
-        || assert_eq!(array.to_bytes().unwrap(), [3; 80_000]),
+        || assert_eq!(array.to_bytes().unwrap(), vec![3; 80_000]),
     );
     assert!(failures > 0);
+}
+
+/// Removing gives memory back, but does not need any.
+#[test]
+fn a_list_shrinks_if_it_can() {
+    let backing = HeapBacking::new(64 << 20);
+    let segment = Segment::create(Box::new(backing.clone()), &options()).unwrap();
+    segment.join().unwrap();
+    for (memory, starved) in [(u64::MAX, false), (0, true)] {
+        let held = Held::new(&segment, kinds::referent::LIST, 0);
+        let list = List::new(&held.referent);
+        for value in 0..50_000 {
+            list.append(&Item::int(value).input()).unwrap();
+        }
+        let filler = Held::new(&segment, kinds::referent::LIST, 0);
+        backing.set_commit_limit(memory);
+        while starved
+            && List::new(&filler.referent)
+                .append(&Input::bytes(&[9; 400]))
+                .is_ok()
+        {}
+        for left in (0..50_000).rev() {
+            let popped = match left % 3 {
+                0 => list.pop(0).map(drop),
+                1 => list.delete(-1, None),
+                _ => list.pop(-1).map(drop),
+            };
+            popped.unwrap();
+        }
+        assert_eq!(list.len().unwrap(), 0);
+        backing.set_commit_limit(u64::MAX);
+        filler.release();
+        let bytes = sound(&segment).bytes;
+        assert!(starved || bytes < 1_000, "{bytes} bytes for an empty list");
+        held.release();
+        assert_eq!(sound(&segment).blocks, 0);
+    }
 }

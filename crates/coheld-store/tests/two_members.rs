@@ -1,4 +1,8 @@
 //! Two members of one segment at once: nothing is lost, nothing comes twice, nothing is left.
+#![allow(
+    clippy::disallowed_types,
+    reason = "a flag between the threads of a test"
+)]
 
 mod common;
 
@@ -90,7 +94,7 @@ fn everything_at_once_stays_sound() {
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
             let pick = state >> 33;
-            let index = (pick >> 8) as i64 % 12 - 6;
+            let index = (pick >> 8).cast_signed() % 12 - 6;
             let values = [
                 number(pick as u32),
                 Item::int(1),

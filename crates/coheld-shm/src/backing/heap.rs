@@ -122,7 +122,7 @@ impl HeapBacking {
     pub fn image(&self) -> Vec<u8> {
         let mut image = Vec::with_capacity(self.buffer.capacity as usize);
         for offset in (0..self.buffer.capacity).step_by(8) {
-            image.extend_from_slice(&self.word(offset).load(Ordering::Relaxed).to_ne_bytes());
+            image.extend_from_slice(&self.word(offset).load(Ordering::Relaxed).to_le_bytes());
         }
         image
     }

@@ -40,13 +40,16 @@ impl Segment {
             let at = field!(self.map.member(slot), Member.reserved_at);
             self.control(at).store(now, Ordering::Relaxed);
             self.back_lanes(slot)?;
+            self.raise_member_high(slot);
             // COMMIT: the slot is the child's.
             let Some(word) = slot::claim(self.member_cell_of(slot), slot::RESERVED) else {
                 continue;
             };
             // CRASH: reserved, and the parent dies; the reaper takes it back after a minute.
             for (offset, generation) in held {
-                let guard = self.lock(Domain::Referent(offset), false)?;
+                // Interruptible: its owner may be a thread that waits for what this one has locked
+                // up to fork, so the host gives up after a moment.
+                let guard = self.lock(Domain::Referent(offset), true)?;
                 if self.is_current(offset, generation) {
                     self.set_holder(offset, slot);
                 }
@@ -62,7 +65,7 @@ impl Segment {
     /// Only system calls and atomic stores, as a fork handler must.
     pub fn adopt_fork(&self, reservation: Option<Reservation>) -> bool {
         self.member_cell().store(0, Ordering::Relaxed);
-        self.lanes_busy.store(0, Ordering::Relaxed);
+        self.start_afresh();
         let Some(Reservation { tag }) = reservation else { return false };
         let slot = slot::slot_of(tag);
         if !self.backing.take_slot(slot).unwrap_or(false) {

@@ -65,16 +65,36 @@ impl Segment {
                 self.backing.release_slot(slot);
                 return Err(error);
             }
+            self.raise_member_high(slot);
             // COMMIT: the process is a member.
             if let Some(word) = slot::claim(self.member_cell_of(slot), slot::ALIVE) {
                 let tag = slot::tag(slot, word);
-                self.lanes_busy.store(0, Ordering::Relaxed);
+                self.start_afresh();
                 self.member_cell().store(tag, Ordering::Relaxed);
                 return Ok(tag);
             }
             self.backing.release_slot(slot);
         }
         Err(Error::MemberTableFull { limit: self.map.member_limit })
+    }
+
+    /// Private bookkeeping of a process that has just got its slot.
+    pub(crate) fn start_afresh(&self) {
+        self.lanes_busy.store(0, Ordering::Relaxed);
+        self.adopting_busy.store(0, Ordering::Relaxed);
+    }
+
+    /// Slots from here on have never been used.
+    pub(crate) fn member_high(&self) -> u32 {
+        let high = self.control(field!(0, Header.member_high)).load(Ordering::Acquire);
+        high.min(u64::from(self.map.member_limit)) as u32
+    }
+
+    /// Notes, before a slot is claimed, that it may be in use.
+    pub(crate) fn raise_member_high(&self, slot: u32) {
+        // Release: pairs with the Acquire in `member_high`.
+        self.control(field!(0, Header.member_high))
+            .fetch_max(u64::from(slot) + 1, Ordering::Release);
     }
 
     /// Leaves the segment: the slot looks like that of a dead process, and others reap it.
@@ -150,6 +170,6 @@ impl Segment {
             let word = self.member_word(slot);
             slot::state(word) == slot::ALIVE && !self.is_dead(slot::tag(slot, word))
         };
-        (0..self.map.member_limit).filter(alive).count() as u32
+        (0..self.member_high()).filter(alive).count() as u32
     }
 }

@@ -7,6 +7,8 @@
     reason = "the owner of the kernel and the file system"
 )]
 
+#[doc(hidden)]
+pub mod child;
 pub mod clock;
 pub mod fork;
 pub(crate) mod futex;
@@ -15,6 +17,7 @@ pub mod parent;
 pub mod passing;
 pub mod process;
 pub(crate) mod record_lock;
+pub mod socket_file;
 
 use crate::Error;
 

@@ -47,7 +47,9 @@ fn matches_slowly(segment: &Segment, stored: u64, canonical: &Canonical<'_>) -> 
 fn matches_inline(stored: u64, canonical: &Canonical<'_>) -> bool {
     match canonical {
         Canonical::Word(word) => number::canonical_word(stored) == Some(*word),
-        Canonical::Integral(value) => word::to_float(stored) == Some(*value),
+        Canonical::Integral(value) => {
+            word::to_float(stored).is_some_and(|stored| number::same(stored, *value))
+        }
         Canonical::Bytes {
             kind: kind::BIGINT,
             bytes,
@@ -62,8 +64,7 @@ fn matches_float(segment: &Segment, header: &Header, canonical: &Canonical<'_>) 
     }
     let value = f64::from_bits(segment.load(header.payload)?);
     Ok(match canonical {
-        Canonical::Word(_) => false,
-        Canonical::Integral(other) => *other == value,
+        Canonical::Integral(other) => number::same(*other, value),
         Canonical::Bytes {
             kind: kind::BIGINT,
             bytes,
@@ -72,7 +73,7 @@ fn matches_float(segment: &Segment, header: &Header, canonical: &Canonical<'_>) 
             kind: kind::FLOAT,
             bytes,
         } => value.to_le_bytes() == **bytes,
-        Canonical::Bytes { .. } => false,
+        Canonical::Word(_) | Canonical::Bytes { .. } => false,
     })
 }
 
@@ -123,10 +124,34 @@ fn is_large_integer(value: f64, bytes: &[u8]) -> bool {
         && number::IntegerBytes::of(value).as_slice() == bytes
 }
 
+/// Up to so many bytes are compared word by word, which beats calls that copy and compare.
+const BY_WORDS: usize = 64;
+
 /// Whether `length` bytes at `offset` are `expected`.
 #[inline]
 fn equal_bytes(segment: &Segment, offset: u64, length: u64, expected: &[u8]) -> Result<bool> {
-    Ok(length == expected.len() as u64 && segment.equals(offset, expected)?)
+    if length != expected.len() as u64 {
+        return Ok(false);
+    }
+    if expected.len() > BY_WORDS || !offset.is_multiple_of(8) {
+        return Ok(segment.equals(offset, expected)?);
+    }
+    let (words, rest) = expected.as_chunks::<8>();
+    let mut at = offset;
+    for word in words {
+        if segment.load(at)? != u64::from_le_bytes(*word) {
+            return Ok(false);
+        }
+        at += 8;
+    }
+    if rest.is_empty() {
+        return Ok(true);
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    // Blocks end on a border of words, so the last word can be read as a whole.
+    let mask = u64::MAX >> (64 - 8 * rest.len());
+    Ok(segment.load(at)? & mask == u64::from_le_bytes(last))
 }
 
 /// Whether two canonical forms in private memory are the same.

@@ -40,7 +40,17 @@ pub(super) fn canonical_float(value: f64) -> Option<u64> {
 /// Whether a float is an integer.
 #[inline]
 pub(super) fn is_integral(value: f64) -> bool {
-    value.is_finite() && value.trunc() == value
+    value.is_finite() && same(value.trunc(), value)
+}
+
+/// Whether two floats are the same number.
+#[inline]
+#[allow(
+    clippy::float_cmp,
+    reason = "keys are equal or not, there is no margin"
+)]
+pub(super) fn same(left: f64, right: f64) -> bool {
+    left == right
 }
 
 /// A float's integer in minimal two's complement, little endian, on the stack.

@@ -1,6 +1,6 @@
 //! What happens at the two ends of a list, for which the window only has to move.
 
-use coheld_shm::Guard;
+use coheld_shm::{Error, Guard};
 
 use super::List;
 use super::edit::{Edited, Order, Plan, Work, check_version};
@@ -50,7 +50,7 @@ impl List<'_> {
                     removed: 0,
                 });
             }
-            let back = slack(old.count + count).min(back_limit(old.count + count));
+            let back = slack(old.count + count);
             Ok(Plan::Rebuild {
                 front: 0,
                 count: old.count + count,
@@ -73,56 +73,49 @@ impl List<'_> {
     /// `list.pop(index)`.
     #[inline]
     pub fn pop(&self, index: i64) -> Result<Output> {
-        let (popped, sparse) = {
+        let room = {
             let guard = self.referent.lock()?;
             let window = Window::read(&guard)?;
             let at = locate_popped(&window, index)?;
             let found = guard.segment().load(window.cell(at))?;
             let left = window.count - 1;
-            if word::owns(found) || found == word::EMPTY || (at != 0 && at != left) {
-                let room = snapshot::room_of(guard.segment(), found)?;
-                drop(guard);
-                return self.pop_slowly(index, room);
+            let simple = !word::owns(found)
+                && found != word::EMPTY
+                && (at == 0 || at == left)
+                && !window.is_sparse_with(left);
+            if simple {
+                let start = if at == left {
+                    window.start
+                } else {
+                    window.start + 1
+                };
+                // COMMIT: the state word leaves the popped word outside the window.
+                guard.commit_word(window.state_cell(), state(start, left))?;
+                return Ok(Output::Word(found));
             }
-            let start = if at == left {
-                window.start
-            } else {
-                window.start + 1
-            };
-            // COMMIT: the state word leaves the popped word outside the window.
-            guard.commit_word(window.state_cell(), state(start, left))?;
-            (
-                Output::Word(found),
-                Window {
-                    count: left,
-                    ..window
-                }
-                .is_sparse(),
-            )
+            snapshot::room_of(guard.segment(), found)?
         };
-        if sparse {
-            self.compact();
-        }
-        Ok(popped)
+        shrinking(|shrink| self.pop_slowly(index, room, shrink))
     }
 
-    /// `list.pop(index)` in the middle, or of a value that has to be copied out and released.
+    /// `list.pop(index)` in the middle, or of a value that has to be copied out and released, or
+    /// with a smaller array.
     #[cold]
-    fn pop_slowly(&self, index: i64, room: Room) -> Result<Output> {
+    fn pop_slowly(&self, index: i64, mut room: Room, shrink: bool) -> Result<Output> {
         let mut reader = Reader::new();
-        reader.reserve(room)?;
         loop {
+            reader.reserve(room)?;
             let mut popped = None;
-            let mut room = None;
-            let plan = |old: &Window| Ok(plan_removal(old, locate_popped(old, index)?));
+            let plan = |old: &Window| Ok(plan_removal(old, locate_popped(old, index)?, shrink));
             let work = |work: &mut Work<'_, '_>, guard: &Guard<'_>| {
                 let at = locate_popped(&work.old, index)?;
                 let found = guard.segment().load(work.old.cell(at))?;
                 remove_one(work, at)?;
+                // Last, for the leases that it takes are lost if anything fails after it.
                 match output::read(guard, found, &mut reader)? {
                     Read::Done(output) => popped = Some(output),
                     Read::NeedRoom(needed) => {
-                        room = Some(needed);
+                        room = needed;
                         return Ok(Edited::NeedsRoom);
                     }
                 }
@@ -130,12 +123,7 @@ impl List<'_> {
             };
             self.edit(Order::in_place(&[]), plan, work)?;
             if let Some(popped) = popped {
-                self.compact_if_sparse();
                 return Ok(popped);
-            }
-            match room {
-                Some(room) => reader.reserve(room)?,
-                None => return Err(StoreError::Corrupted("an element of a list is missing")),
             }
         }
     }
@@ -143,51 +131,25 @@ impl List<'_> {
     /// `del list[index]`.
     pub fn delete(&self, index: i64, expected: Option<u64>) -> Result<()> {
         let locate = |old: &Window| old.locate(index).ok_or(IndexProblem::Assign);
-        let plan = |old: &Window| Ok(plan_removal(old, locate(old)?));
-        self.edit(Order::of(&[], expected), plan, |work, _| {
-            let at = locate(&work.old)?;
-            remove_one(work, at)?;
-            Ok(Edited::Done)
-        })?;
-        self.compact_if_sparse();
-        Ok(())
-    }
-
-    /// Gives memory back if a list has become much smaller than its array.
-    pub(super) fn compact_if_sparse(&self) {
-        let sparse = self.referent.lock().map_err(StoreError::from);
-        if sparse
-            .and_then(|guard| Window::read(&guard))
-            .is_ok_and(|window| window.is_sparse())
-        {
-            self.compact();
-        }
-    }
-
-    /// Moves the elements to an array of their size. Best effort: the list is as good without.
-    #[cold]
-    fn compact(&self) {
-        let plan = |old: &Window| {
-            if !old.is_sparse() {
-                return Ok(Plan::Nothing);
-            }
-            Ok(Plan::Rebuild {
-                front: 0,
-                count: old.count,
-                back: slack(old.count),
-                removed: 0,
-            })
-        };
-        let _ = self.edit(Order::of(&[], None), plan, |work, _| {
-            work.keep(0, work.old.count)?;
-            Ok(Edited::Done)
-        });
+        shrinking(|shrink| {
+            let plan = |old: &Window| Ok(plan_removal(old, locate(old)?, shrink));
+            self.edit(Order::of(&[], expected), plan, |work, _| {
+                let at = locate(&work.old)?;
+                remove_one(work, at)?;
+                Ok(Edited::Done)
+            })?;
+            Ok(())
+        })
     }
 }
 
-/// Words of slack that can follow `count` elements.
-pub(super) fn back_limit(count: u64) -> u64 {
-    super::window::LENGTH_LIMIT.saturating_sub(count)
+/// Removes with a smaller array if one is worth it, and without one if there is no memory for it:
+/// who removes shall not be told that memory is short.
+pub(super) fn shrinking<T>(mut remove: impl FnMut(bool) -> Result<T>) -> Result<T> {
+    match remove(true) {
+        Err(StoreError::Shm(Error::OutOfMemory { .. })) => remove(false),
+        done => done,
+    }
 }
 
 /// Which element `pop(index)` means.
@@ -199,28 +161,27 @@ fn locate_popped(window: &Window, index: i64) -> Result<u64> {
     Ok(window.locate(index).ok_or(IndexProblem::Pop)?)
 }
 
-/// How element `at` goes: at an end the window shrinks, elsewhere a new array takes over.
-pub(super) fn plan_removal(old: &Window, at: u64) -> Plan {
+/// How element `at` goes: at an end the window moves, elsewhere a new array takes over.
+pub(super) fn plan_removal(old: &Window, at: u64, shrink: bool) -> Plan {
     let count = old.count - 1;
-    if at == count {
-        Plan::Move {
-            start: old.start,
-            count,
-            removed: 1,
-        }
-    } else if at == 0 {
-        Plan::Move {
-            start: old.start + 1,
-            count,
-            removed: 1,
-        }
-    } else {
-        Plan::Rebuild {
+    let at_an_end = at == 0 || at == count;
+    if !at_an_end || (shrink && old.is_sparse_with(count)) {
+        return Plan::Rebuild {
             front: 0,
             count,
             back: slack(count),
             removed: 1,
-        }
+        };
+    }
+    let start = if at == count {
+        old.start
+    } else {
+        old.start + 1
+    };
+    Plan::Move {
+        start,
+        count,
+        removed: 1,
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::List;
 use super::edit::{Edited, Order, Plan};
-use super::ends::back_limit;
 use super::window::{Window, check_length, slack, state};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
@@ -43,7 +42,7 @@ impl List<'_> {
                 });
             }
             // Who inserts in front once will do it again: leave the slack there.
-            let spare = slack(count).min(back_limit(count));
+            let spare = slack(count);
             let (front, back) = if at == 0 { (spare, 0) } else { (0, spare) };
             Ok(Plan::Rebuild {
                 front,

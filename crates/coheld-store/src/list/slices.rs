@@ -2,6 +2,7 @@
 
 use super::List;
 use super::edit::{Edited, Order, Plan, Work};
+use super::ends::shrinking;
 use super::window::{Window, check_length, slack};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
@@ -32,7 +33,7 @@ impl List<'_> {
         expected: Option<u64>,
     ) -> Result<()> {
         if slice.is_contiguous() {
-            self.splice(slice, values, expected)
+            self.splice(slice, values, expected, false)
         } else {
             self.set_extended(slice, values, expected)
         }
@@ -40,31 +41,34 @@ impl List<'_> {
 
     /// `del list[slice]`.
     pub fn delete_slice(&self, slice: Slice, expected: Option<u64>) -> Result<()> {
-        let deleted = if slice.is_contiguous() {
-            self.splice(slice, &[], expected)
+        if slice.is_contiguous() {
+            shrinking(|shrink| self.splice(slice, &[], expected, shrink))
         } else {
             self.delete_extended(slice, expected)
-        };
-        deleted?;
-        self.compact_if_sparse();
-        Ok(())
+        }
     }
 
     /// Replaces the elements of a slice of step 1 by any number of values.
-    fn splice(&self, slice: Slice, values: &[Input<'_>], expected: Option<u64>) -> Result<()> {
+    fn splice(
+        &self,
+        slice: Slice,
+        values: &[Input<'_>],
+        expected: Option<u64>,
+        shrink: bool,
+    ) -> Result<()> {
         let new = values.len() as u64;
         check_length(new)?;
         let plan = |old: &Window| {
             let (start, removed) = range(slice, old)?;
             let count = old.count - removed + new;
             check_length(count)?;
-            Ok(plan_splice(old, start, removed, new))
+            Ok(plan_splice(old, start, removed, new, shrink))
         };
         self.edit(Order::of(values, expected), plan, |work, _| {
             let old = work.old;
             let (start, removed) = range(slice, &old)?;
             let end = start + removed;
-            match plan_splice(&old, start, removed, new) {
+            match plan_splice(&old, start, removed, new, shrink) {
                 Plan::Renew { .. } => work.place(0, new)?,
                 Plan::Rebuild { .. } => {
                     work.remove(start, removed)?;
@@ -157,7 +161,7 @@ fn range(slice: Slice, old: &Window) -> Result<(u64, u64)> {
 }
 
 /// The cheapest way to put `new` values in the place of `removed` ones from `start` on.
-fn plan_splice(old: &Window, start: u64, removed: u64, new: u64) -> Plan {
+fn plan_splice(old: &Window, start: u64, removed: u64, new: u64, shrink: bool) -> Plan {
     let count = old.count - removed + new;
     if removed == 0 && new == 0 {
         return Plan::Nothing;
@@ -165,21 +169,17 @@ fn plan_splice(old: &Window, start: u64, removed: u64, new: u64) -> Plan {
     if removed == old.count && removed > 0 {
         return Plan::Renew { count };
     }
-    if new == 0 && start == 0 {
+    let moves = !(shrink && old.is_sparse_with(count));
+    if moves && new == 0 && start == 0 {
         return Plan::Move {
             start: old.start + removed,
             count,
             removed,
         };
     }
-    if new == 0 && start + removed == old.count {
-        return Plan::Move {
-            start: old.start,
-            count,
-            removed,
-        };
-    }
-    if removed == 0 && start == old.count && old.room_behind() >= new {
+    let cut_off = new == 0 && start + removed == old.count;
+    let put_behind = removed == 0 && start == old.count && old.room_behind() >= new;
+    if moves && (cut_off || put_behind) {
         return Plan::Move {
             start: old.start,
             count,
@@ -189,7 +189,7 @@ fn plan_splice(old: &Window, start: u64, removed: u64, new: u64) -> Plan {
     Plan::Rebuild {
         front: 0,
         count,
-        back: slack(count).min(super::ends::back_limit(count)),
+        back: slack(count),
         removed,
     }
 }

@@ -101,12 +101,7 @@ impl Window {
     /// Which element an index of Python means.
     #[inline]
     pub fn locate(&self, index: i64) -> Option<u64> {
-        let index = if index < 0 {
-            index.checked_add(self.count as i64)?
-        } else {
-            index
-        };
-        (index >= 0 && (index as u64) < self.count).then_some(index as u64)
+        slice::locate(index, self.count)
     }
 
     /// Where `insert(index, x)` puts its element: any index is good, as in Python.
@@ -115,10 +110,11 @@ impl Window {
         slice::clamp(index, self.count)
     }
 
-    /// Whether so little of the array is in use that a smaller one is worth the copying.
+    /// Whether `count` elements would use so little of the array that a smaller one is worth the
+    /// copying.
     #[inline]
-    pub fn is_sparse(&self) -> bool {
-        self.capacity >= 64 && self.count < self.capacity / 4
+    pub fn is_sparse_with(&self, count: u64) -> bool {
+        self.capacity >= 64 && count < self.capacity / 4
     }
 }
 
@@ -130,8 +126,8 @@ pub(super) const fn state(start: u64, count: u64) -> u64 {
 
 /// The slack to leave beside `count` elements, so that growth costs a constant per element.
 #[inline]
-pub(super) const fn slack(count: u64) -> u64 {
-    count / 4 + 4
+pub(super) fn slack(count: u64) -> u64 {
+    (count / 4 + 4).min(LENGTH_LIMIT.saturating_sub(count))
 }
 
 /// Refuses lengths that the state word cannot hold.

@@ -10,7 +10,7 @@ mod mend;
 mod probe;
 mod put;
 
-use coheld_shm::Referent;
+use coheld_shm::{Guard, Referent};
 
 pub(crate) use self::{
     bulk::{remove_all, replace, update},
@@ -52,22 +52,47 @@ pub(crate) fn contains(referent: &Referent<'_>, key: &Key<'_>) -> Result<bool> {
 /// A copy of the key's value.
 #[inline]
 pub(crate) fn get(referent: &Referent<'_>, key: &Key<'_>) -> Result<Option<Output>> {
+    let guard = referent.lock()?;
+    let Some(found) = find_value(&guard, key)? else {
+        return Ok(None);
+    };
+    if word::owns(found) || found == word::EMPTY {
+        return get_owned(referent, key, guard, found);
+    }
+    Ok(Some(Output::Word(found)))
+}
+
+#[inline]
+fn find_value(guard: &Guard<'_>, key: &Key<'_>) -> Result<Option<u64>> {
+    let Some(table) = Table::open(guard)? else {
+        return Ok(None);
+    };
+    match table.find(key)? {
+        Place::Found { entry, .. } => table.value(entry).map(Some),
+        Place::Missing(_) => Ok(None),
+    }
+}
+
+/// The rest of `get` when the value is in a block or is a proxy.
+fn get_owned(
+    referent: &Referent<'_>,
+    key: &Key<'_>,
+    guard: Guard<'_>,
+    found: u64,
+) -> Result<Option<Output>> {
     let mut reader = Reader::new();
+    let mut read = output::read_once(guard, found)?;
     loop {
-        let guard = referent.lock()?;
-        let Some(table) = Table::open(&guard)? else {
-            return Ok(None);
-        };
-        let Place::Found { entry, .. } = table.find(key)? else {
-            return Ok(None);
-        };
-        match output::read(&guard, table.value(entry)?, &mut reader)? {
+        match read {
             Read::Done(output) => return Ok(Some(output)),
-            Read::NeedRoom(room) => {
-                drop(guard);
-                reader.reserve(room)?;
-            }
+            Read::NeedRoom(room) => reader.reserve(room)?,
         }
+        let guard = referent.lock()?;
+        // It may be another value by now, or none.
+        let Some(found) = find_value(&guard, key)? else {
+            return Ok(None);
+        };
+        read = output::read(&guard, found, &mut reader)?;
     }
 }
 

@@ -41,12 +41,12 @@ impl Table<'_> {
         let mut deleted = None;
         for _ in 0..self.shape.index {
             let found = self.slot(slot)?;
-            if (found >> 32) as u32 == hash {
-                if let Some(entry) = self.named_by(found) {
-                    let stored = self.key(entry)?;
-                    if stored != word::EMPTY && key::matches(self.segment, stored, key)? {
-                        return Ok(Place::Found { entry, slot });
-                    }
+            if (found >> 32) as u32 == hash
+                && let Some(entry) = self.named_by(found)
+            {
+                let stored = self.key(entry)?;
+                if stored != word::EMPTY && key::matches(self.segment, stored, key)? {
+                    return Ok(Place::Found { entry, slot });
                 }
             }
             if found == 0 {

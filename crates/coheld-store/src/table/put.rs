@@ -104,18 +104,15 @@ fn put_slowly(
     let mut wants_value = mode == Mode::Overwrite;
     loop {
         insertion.prepare(referent)?;
-        if wants_value && insertion.value.is_none() {
-            insertion.value = Some(value.place(insertion.operation(referent)?)?);
+        if insertion.value.is_none() {
+            insertion.value = match value.inline_word() {
+                None if wants_value => Some(value.place(insertion.operation(referent)?)?),
+                inline => inline,
+            };
         }
         let guard = referent.lock()?;
         let table = Table::open(&guard)?;
-        let place = match &table {
-            Some(table) => table.find(key)?,
-            None => Place::Missing(Vacancy {
-                slot: 0,
-                is_zero: true,
-            }),
-        };
+        let place = look(table.as_ref(), key)?;
         let (Some(table), Place::Found { entry, .. }) = (&table, place) else {
             if let (Place::Missing(vacancy), Some(value)) = (place, insertion.value)
                 && insertion.try_insert(&guard, table.as_ref(), vacancy, value)?
@@ -152,6 +149,17 @@ fn put_slowly(
     }
 }
 
+/// Where the key is, or would go if there were room for it.
+fn look(table: Option<&Table<'_>>, key: &Key<'_>) -> Result<Place> {
+    match table {
+        Some(table) => table.find(key),
+        None => Ok(Place::Missing(Vacancy {
+            slot: 0,
+            is_zero: true,
+        })),
+    }
+}
+
 /// Computes a new inline integer from the old one in one lock hold. `change` runs under the lock
 /// (maybe more than once), so it must be pure arithmetic.
 pub(crate) fn update_word(
@@ -164,13 +172,7 @@ pub(crate) fn update_word(
         insertion.prepare(referent)?;
         let guard = referent.lock()?;
         let table = Table::open(&guard)?;
-        let place = match &table {
-            Some(table) => table.find(key)?,
-            None => Place::Missing(Vacancy {
-                slot: 0,
-                is_zero: true,
-            }),
-        };
+        let place = look(table.as_ref(), key)?;
         match (&table, place) {
             (Some(table), Place::Found { entry, .. }) => {
                 let old = table.value(entry)?;

@@ -4,6 +4,7 @@
 use coheld_shm::backing::HeapBacking;
 use coheld_shm::{Lease, Options, Referent, Segment, word as ownership};
 use coheld_store::{Input, Output, OutputRef, Report, Snapshot, kinds, verify, word};
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// A segment of `capacity` bytes, joined by this "process".
@@ -155,7 +156,7 @@ pub fn any_item() -> impl Strategy<Value = Item> {
         2 => "[a-z]{0,7}".prop_map(|text| Item::text(&text)),
         2 => "[a-z]{8,90}".prop_map(|text| Item::text(&text)),
         1 => (0_u64..3).prop_map(Item::Edge),
-        1 => (proptest::collection::vec(any::<u8>(), 0..40), proptest::collection::vec(0_u64..3, 0..3))
+        1 => (vec(any::<u8>(), 0..40), vec(0_u64..3, 0..3))
             .prop_map(|(bytes, edges)| Item::Block { kind: kinds::block::PICKLE, bytes, edges }),
     ]
 }

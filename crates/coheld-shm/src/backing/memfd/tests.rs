@@ -1,5 +1,8 @@
 //! With real processes: what the kernel says about them is the point of this backing.
-#![allow(clippy::disallowed_methods, reason = "real processes are made and killed here")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "real processes are made and killed here"
+)]
 
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;

@@ -87,7 +87,7 @@ fn each_word_of_a_table_may_be_wrong() {
     for index in 0..count {
         for (step, value) in wrong.iter().enumerate() {
             // Each word gets some of the values, neighbours get different ones.
-            if (index as usize + step) % 3 != 0 {
+            if !(index as usize + step).is_multiple_of(3) {
                 continue;
             }
             let fixture = filled();

@@ -9,7 +9,7 @@ fn content(dict: &Dict<'_>) -> String {
     format!("{:?}", items.iter().collect::<Vec<_>>())
 }
 
-fn is_out_of_memory<T>(result: Result<T, StoreError>) -> bool {
+fn is_out_of_memory<T>(result: &Result<T, StoreError>) -> bool {
     matches!(
         result,
         Err(StoreError::Shm(coheld_shm::Error::OutOfMemory { .. }))
@@ -35,7 +35,7 @@ fn nothing_changes_when_memory_runs_out() {
         let before = dict.len().unwrap();
         let text = &texts[stored];
         let result = dict.insert(&Key::str(text, &fixture.hasher), &Input::str(text));
-        if is_out_of_memory(result) {
+        if is_out_of_memory(&result) {
             assert_eq!(dict.len().unwrap(), before);
             break;
         }
@@ -47,17 +47,17 @@ fn nothing_changes_when_memory_runs_out() {
         .iter()
         .map(|text| (Key::str(text, &fixture.hasher), Input::str(text)))
         .collect();
-    assert!(is_out_of_memory(dict.update(&pairs)));
-    assert!(is_out_of_memory(dict.replace(&pairs, None)));
+    assert!(is_out_of_memory(&dict.update(&pairs)));
+    assert!(is_out_of_memory(&dict.replace(&pairs, None)));
     let large = vec![1; 8 << 20];
     assert!(is_out_of_memory(
-        dict.insert(&pairs[0].0, &Input::bytes(&large))
+        &dict.insert(&pairs[0].0, &Input::bytes(&large))
     ));
     assert!(is_out_of_memory(
-        dict.insert(&pairs[99_999].0, &Input::bytes(&large))
+        &dict.insert(&pairs[99_999].0, &Input::bytes(&large))
     ));
     assert!(is_out_of_memory(
-        dict.set_default(&pairs[99_999].0, &Input::bytes(&large))
+        &dict.set_default(&pairs[99_999].0, &Input::bytes(&large))
     ));
     assert_eq!(content(&dict), before);
     fixture.check();

@@ -5,6 +5,7 @@ mod memory;
 mod model;
 mod recovery;
 mod shape;
+mod sharing;
 
 use coheld_shm::backing::HeapBacking;
 use coheld_shm::{Options, Referent, Segment};
@@ -217,6 +218,27 @@ fn values_of_every_kind_come_back() {
     dict.insert(&key(0), &integer(1)).unwrap();
     fixture.check();
     assert_eq!(number(dict.remove(&key(0)).unwrap()), Some(1));
+    dict.clear().unwrap();
+    fixture.check_empty();
+}
+
+#[test]
+fn values_of_every_size_come_back() {
+    let fixture = Fixture::new();
+    let referent = fixture.referent();
+    let dict = Dict::new(&referent);
+    let key = Key::str("key", &fixture.hasher);
+    for size in [8_u32, 255, 256, 257, 20_000, 100_000, 30_000, 1_000_000, 9] {
+        let value: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+        dict.insert(&key, &Input::bytes(&value)).unwrap();
+        for _ in 0..2 {
+            let Some(Output::Block { bytes, .. }) = dict.get(&key).unwrap() else {
+                panic!()
+            };
+            assert!(bytes == value, "{size}");
+            crate::output::recycle(bytes);
+        }
+    }
     dict.clear().unwrap();
     fixture.check_empty();
 }

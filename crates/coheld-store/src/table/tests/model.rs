@@ -138,8 +138,8 @@ enum Action {
 fn form() -> impl Strategy<Value = Form> {
     prop_oneof![
         8 => (0i64..40).prop_map(Form::Integer),
-        2 => (0i64..40).prop_map(|value| Form::Float(value as f64)),
-        1 => (0i64..4).prop_map(|value| Form::Float(value as f64 + 0.5)),
+        2 => (0i32..40).prop_map(|value| Form::Float(value.into())),
+        1 => (0i32..4).prop_map(|value| Form::Float(f64::from(value) + 0.5)),
         2 => (0i32..4).prop_map(|power| Form::Float(2f64.powi(57 + power))),
         2 => (0u32..4).prop_map(|power| Form::Integer(1i64 << (57 + power))),
         6 => (0i64..40).prop_map(|value| Form::Text(format!("k{value}"))),
@@ -295,8 +295,7 @@ fn count(
     let add = |word: Option<u64>| word::from_int(word.and_then(word::to_int).unwrap_or(0) + 1);
     let old = match model.get(&form.identity()) {
         Some((_, Stored::Word(word))) => Some(*word),
-        Some((_, Stored::Block(..))) => None,
-        None => None,
+        Some((_, Stored::Block(..))) | None => None,
     };
     let is_block = old.is_none() && model.contains_key(&form.identity());
     let updated = form.with(hasher, |key| dict.update_word(key, add))?;

@@ -1,0 +1,106 @@
+//! Forked processes, for the tests of crates that may not use `unsafe`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::refused;
+use crate::Error;
+
+/// Seconds after which a child ends by itself: its test may have been killed.
+const LONGEST_CHILD: u32 = 30;
+
+/// A forked process, killed when this is dropped unless it was waited for.
+#[derive(Debug)]
+pub struct Child {
+    pid: libc::pid_t,
+    collected: bool,
+}
+
+impl Child {
+    /// Forks. The child runs `work` and ends; its answer is what [`Self::said_yes`] returns.
+    ///
+    /// Only this thread is in the child, so `work` must not want locks that others may hold.
+    pub fn fork(work: impl FnOnce() -> bool) -> Result<Self, Error> {
+        // SAFETY: the child runs `work` and ends without returning to its caller. It may allocate:
+        // the C library takes care of its allocator at a fork.
+        Self::after(unsafe { libc::fork() }, work)
+    }
+
+    /// As `fork`, unnoticed by the C library: no handler runs.
+    ///
+    /// No other thread may be allocating at this moment.
+    pub fn fork_without_handlers(work: impl FnOnce() -> bool) -> Result<Self, Error> {
+        let none = 0_u64;
+        // SAFETY: without a new stack and without shared memory this is a fork; then as above.
+        let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, none, none, none, none) };
+        Self::after(pid as libc::pid_t, work)
+    }
+
+    fn after(pid: libc::pid_t, work: impl FnOnce() -> bool) -> Result<Self, Error> {
+        if pid < 0 {
+            return Err(super::last_refusal("fork"));
+        }
+        if pid == 0 {
+            // SAFETY: only asks for a signal.
+            unsafe { libc::alarm(LONGEST_CHILD) };
+            let said_yes = matches!(catch_unwind(AssertUnwindSafe(work)), Ok(true));
+            // SAFETY: ends this process at once.
+            unsafe { libc::_exit(i32::from(!said_yes)) };
+        }
+        Ok(Self {
+            pid,
+            collected: false,
+        })
+    }
+
+    /// Waits for the child to end; whether its work answered `true`.
+    pub fn said_yes(mut self) -> Result<bool, Error> {
+        let status = self.collect()?;
+        Ok(status == 0)
+    }
+
+    /// Kills the child without any warning and collects it.
+    pub fn kill(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        if !self.collected {
+            let pid = rustix::process::Pid::from_raw(self.pid);
+            let killed = pid.map(|pid| {
+                // A child that was not collected, so the id is still its own.
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL)
+            });
+            if let Some(Err(errno)) = killed {
+                return Err(refused("kill", errno));
+            }
+            self.collect()?;
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self) -> Result<i32, Error> {
+        let mut status = -1;
+        // SAFETY: `status` lives for the whole call.
+        while unsafe { libc::waitpid(self.pid, &raw mut status, 0) } != self.pid {
+            let error = super::last_refusal("waitpid");
+            if !matches!(
+                error,
+                Error::Os {
+                    errno: libc::EINTR,
+                    ..
+                }
+            ) {
+                return Err(error);
+            }
+        }
+        self.collected = true;
+        Ok(status)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Refused only if somebody else has collected it.
+        let _ = self.end();
+    }
+}
