@@ -42,7 +42,12 @@ pub struct Outcome {
 }
 
 fn options() -> Options {
-    Options { member_limit: 4, lanes_per_member: 2, secret: [3, 5], id: [7; 16] }
+    Options {
+        member_limit: 4,
+        lanes_per_member: 2,
+        secret: [3, 5],
+        id: [7; 16],
+    }
 }
 
 /// Explores one case. The calling process must have a single thread.
@@ -77,7 +82,9 @@ pub fn explore(case: &Case) -> io::Result<Outcome> {
             Step::Stepped => outcome.instructions += 1,
             Step::Stopped => break,
             Step::Ended(status) => {
-                return Err(io::Error::other(format!("the child ended: status {status}")));
+                return Err(io::Error::other(format!(
+                    "the child ended: status {status}"
+                )));
             }
         }
         if outcome.instructions > INSTRUCTION_LIMIT {
@@ -97,7 +104,15 @@ pub fn explore(case: &Case) -> io::Result<Outcome> {
     let after = check::state_of(&image, &[victim], &places).map_err(io::Error::other)?;
     outcome.images = points.len();
     for (instruction, image) in points {
-        judge(&mut outcome, instruction, &image, victim, own, &places, (&before, &after));
+        judge(
+            &mut outcome,
+            instruction,
+            &image,
+            victim,
+            own,
+            &places,
+            (&before, &after),
+        );
     }
     Ok(outcome)
 }
@@ -111,20 +126,33 @@ fn judge(
     places: &[Place],
     (before, after): (&State, &State),
 ) {
-    let mut report = |problem| outcome.findings.push(Finding { instruction, problem });
+    let mut report = |problem| {
+        outcome.findings.push(Finding {
+            instruction,
+            problem,
+        })
+    };
     match check::state_of(image, &[victim], places) {
         Err(problem) => report(problem),
         Ok(state) if state == *before => outcome.before += 1,
         Ok(state) if state == *after => outcome.after += 1,
         Ok(state) => {
-            report(format!("torn: {state:?}\n  before: {before:?}\n  after: {after:?}"));
+            report(format!(
+                "torn: {state:?}\n  before: {before:?}\n  after: {after:?}"
+            ));
         }
     }
     if let Err(problem) = check::usable(image, &[victim], places) {
-        outcome.findings.push(Finding { instruction, problem });
+        outcome.findings.push(Finding {
+            instruction,
+            problem,
+        });
     }
     if let Err(problem) = check::empty_without(image, &[victim, own]) {
-        outcome.findings.push(Finding { instruction, problem });
+        outcome.findings.push(Finding {
+            instruction,
+            problem,
+        });
     }
 }
 

@@ -8,8 +8,10 @@ use coheld_crash::{cases, explore};
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let sample = arguments.iter().any(|argument| argument == "--sample");
-    let names: Vec<&String> =
-        arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    let names: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
     let mut explored = 0;
     let mut torn = 0;
     let mut failed = 0;
@@ -35,7 +37,10 @@ fn main() -> ExitCode {
                     outcome.findings.len(),
                 );
                 for finding in outcome.findings.iter().take(5) {
-                    println!("  at instruction {}: {}", finding.instruction, finding.problem);
+                    println!(
+                        "  at instruction {}: {}",
+                        finding.instruction, finding.problem
+                    );
                 }
                 torn += outcome.findings.len();
             }
@@ -46,5 +51,9 @@ fn main() -> ExitCode {
         }
     }
     println!("{explored} operations explored, {torn} torn states, {failed} failures");
-    if explored > 0 && torn == 0 && failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if explored > 0 && torn == 0 && failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

@@ -1,5 +1,8 @@
 //! A child process under single-step control.
-#![allow(clippy::disallowed_methods, reason = "ptrace and fork have no safe wrapper here")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "ptrace and fork have no safe wrapper here"
+)]
 
 use std::io;
 
@@ -44,7 +47,9 @@ impl Child {
                 let child = Self { pid };
                 match child.wait()? {
                     Step::Stopped => Ok(child),
-                    step => Err(io::Error::other(format!("the child did not stop: {step:?}"))),
+                    step => Err(io::Error::other(format!(
+                        "the child did not stop: {step:?}"
+                    ))),
                 }
             }
         }

@@ -12,7 +12,11 @@ fn no_instruction_of_the_sample_leaves_a_torn_state() {
         .output()
         .expect("the explorer starts");
     let report = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{report}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let sampled = cases::all().iter().filter(|case| case.sample).count();
     let verdict = format!("{sampled} operations explored, 0 torn states, 0 failures");
     assert!(sampled >= 20 && report.contains(&verdict), "{report}");

@@ -4,7 +4,11 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// Sets the lowest clear bit below `limit` and returns its number; `None` when all are taken.
 pub(crate) fn claim(word: &AtomicU64, limit: u32) -> Option<u32> {
-    let usable = if limit >= 64 { u64::MAX } else { (1 << limit) - 1 };
+    let usable = if limit >= 64 {
+        u64::MAX
+    } else {
+        (1 << limit) - 1
+    };
     let mut current = word.load(Ordering::Relaxed);
     loop {
         let free = !current & usable;

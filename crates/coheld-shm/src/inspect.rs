@@ -70,7 +70,9 @@ impl Segment {
                 edges: load(field!(offset, ReferentHeader.edges)),
                 alive: state_of(identity) == STATE_ALIVE,
                 leased: self.has_leases(offset) || self.is_being_adopted(offset),
-                holders: (0..16).map(|word| load(first + 8 * word).count_ones()).sum(),
+                holders: (0..16)
+                    .map(|word| load(first + 8 * word).count_ones())
+                    .sum(),
             });
         }
     }
@@ -91,7 +93,10 @@ impl Segment {
 
     /// Counts what the segment holds; walks the page table.
     pub fn statistics(&self) -> Statistics {
-        let mut statistics = Statistics { members: self.count_members(), ..Statistics::default() };
+        let mut statistics = Statistics {
+            members: self.count_members(),
+            ..Statistics::default()
+        };
         self.each_block(|_, size| {
             statistics.blocks += 1;
             statistics.bytes += size;

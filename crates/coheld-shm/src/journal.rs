@@ -33,7 +33,11 @@ impl Operation<'_> {
         let mut count = 0;
         for cell in cells {
             if count == room {
-                return Err(Error::TooLarge { what: "journal", requested: count + 1, limit: room });
+                return Err(Error::TooLarge {
+                    what: "journal",
+                    requested: count + 1,
+                    limit: room,
+                });
             }
             let old = segment.load(cell)?;
             segment.store(first + 8 + 16 * count, cell)?;
@@ -46,7 +50,11 @@ impl Operation<'_> {
         let armed = segment.control(field!(guard.offset(), ReferentHeader.journal));
         armed.store(word::of_block(journal), Ordering::Release);
         program_order();
-        self.arm(guard.offset(), field!(guard.offset(), ReferentHeader.journal), 0);
+        self.arm(
+            guard.offset(),
+            field!(guard.offset(), ReferentHeader.journal),
+            0,
+        );
         Ok(())
     }
 

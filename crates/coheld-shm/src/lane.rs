@@ -105,7 +105,8 @@ impl Segment {
 
     pub(crate) fn disarm(&self, lane: u64) {
         program_order();
-        self.lane_cell(field!(lane, Lane.pending_operation)).store(0, Ordering::Release);
+        self.lane_cell(field!(lane, Lane.pending_operation))
+            .store(0, Ordering::Release);
         program_order();
     }
 
@@ -153,7 +154,9 @@ impl Segment {
     /// The domain whose lock protects a step.
     pub(crate) fn domain_of(&self, pending: &Pending) -> Option<Domain> {
         match pending.operation {
-            Step::Allocate | Step::Free => self.class_of(word::offset(pending.word)).map(Domain::Class),
+            Step::Allocate | Step::Free => {
+                self.class_of(word::offset(pending.word)).map(Domain::Class)
+            }
             Step::AllocateRun | Step::FreeRun => Some(Domain::Pages),
             Step::AddEdge | Step::DropEdge | Step::EndHold => {
                 Some(Domain::Referent(word::offset(pending.word)))

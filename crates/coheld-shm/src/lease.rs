@@ -73,8 +73,12 @@ impl Segment {
         // Release: together with the lock of the structure, pairs with the Acquire in
         // `is_being_adopted` by whoever removes the edge after us.
         // CRASH: noted and never adopted; the reaper ends it.
-        self.control(self.adopting_cell(own, index)).store(edge, Ordering::Release);
-        Ok(Lease { word: edge, cell: Some(index) })
+        self.control(self.adopting_cell(own, index))
+            .store(edge, Ordering::Release);
+        Ok(Lease {
+            word: edge,
+            cell: Some(index),
+        })
     }
 
     pub(crate) fn adopting_cell(&self, slot: u32, index: u32) -> u64 {
@@ -85,7 +89,9 @@ impl Segment {
     pub(crate) fn is_being_adopted(&self, offset: u64) -> bool {
         (0..self.member_high()).any(|slot| {
             (0..ADOPTING_CELLS).any(|index| {
-                let edge = self.control(self.adopting_cell(slot, index)).load(Ordering::Acquire);
+                let edge = self
+                    .control(self.adopting_cell(slot, index))
+                    .load(Ordering::Acquire);
                 edge != 0 && word::offset(edge) == offset
             })
         })
@@ -123,7 +129,8 @@ impl Segment {
         // CRASH: held twice over; the reaper clears bit and cell, a lease runs out by itself.
         match lease.cell {
             Some(index) => {
-                self.control(self.adopting_cell(own, index)).store(0, Ordering::Release);
+                self.control(self.adopting_cell(own, index))
+                    .store(0, Ordering::Release);
                 bitmap::give_back(&self.adopting_busy, index);
             }
             None => self.count_lease_down(offset),
@@ -179,8 +186,7 @@ impl Segment {
             let leases = cell.load(Ordering::Acquire);
             if leases & COUNT_MASK != 0 && leases >> 24 < now {
                 // AcqRel: as in `add_lease`; a lease taken meanwhile has moved the word.
-                let ended =
-                    cell.compare_exchange(leases, 0, Ordering::AcqRel, Ordering::Relaxed);
+                let ended = cell.compare_exchange(leases, 0, Ordering::AcqRel, Ordering::Relaxed);
                 expired += usize::from(ended.is_ok());
             }
             if !self.is_referred_to(offset) {

@@ -13,7 +13,10 @@
 //! 3. A heap block or data edge is owned by exactly one cell at every instruction.
 //! 4. Lock order: referent, then size class, then pages. No two referent locks at once.
 #![deny(unsafe_op_in_unsafe_fn)]
-#![allow(clippy::disallowed_types, reason = "the owner of the atomics; see `sync`")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "the owner of the atomics; see `sync`"
+)]
 
 mod bitmap;
 pub mod lock;

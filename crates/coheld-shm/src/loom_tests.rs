@@ -52,7 +52,10 @@ fn the_lock_excludes() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(|| {
-        let shared = Arc::new(Shared { lock: AtomicU32::new(0), value: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            lock: AtomicU32::new(0),
+            value: AtomicU64::new(0),
+        });
         let threads: Vec<_> = (1..3)
             .map(|tag| {
                 let shared = shared.clone();
@@ -73,16 +76,27 @@ fn exactly_one_takes_over_from_the_dead() {
     model.preemption_bound = Some(2);
     model.check(|| {
         let dead = 9;
-        let shared =
-            Arc::new(Shared { lock: AtomicU32::new(dead | WAITERS), value: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            lock: AtomicU32::new(dead | WAITERS),
+            value: AtomicU64::new(0),
+        });
         let threads: Vec<_> = (1..3)
             .map(|tag| {
                 let shared = shared.clone();
                 thread::spawn(move || increment(&shared, tag, &World { dead: Some(dead) }))
             })
             .collect();
-        let taken: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        assert_eq!(taken.iter().filter(|&&how| how == Acquired::TakenOver(dead)).count(), 1);
+        let taken: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect();
+        assert_eq!(
+            taken
+                .iter()
+                .filter(|&&how| how == Acquired::TakenOver(dead))
+                .count(),
+            1
+        );
         assert_eq!(shared.value.load(Ordering::Relaxed), 2);
     });
 }
@@ -122,7 +136,10 @@ fn a_slot_has_one_owner() {
                 thread::spawn(move || slot::claim(&word, slot::ALIVE))
             })
             .collect();
-        let claimed = threads.into_iter().filter_map(|thread| thread.join().unwrap()).count();
+        let claimed = threads
+            .into_iter()
+            .filter_map(|thread| thread.join().unwrap())
+            .count();
         assert_eq!(claimed, 1);
         assert_eq!(slot::state(word.load(Ordering::Relaxed)), slot::ALIVE);
         assert_ne!(slot::tag(0, word.load(Ordering::Relaxed)), 0);
@@ -145,7 +162,10 @@ fn a_bit_has_one_owner() {
                 })
             })
             .collect();
-        let claims = threads.into_iter().filter_map(|thread| thread.join().unwrap()).count();
+        let claims = threads
+            .into_iter()
+            .filter_map(|thread| thread.join().unwrap())
+            .count();
         assert!(claims >= 1);
         assert_eq!(shared.1.load(Ordering::Relaxed), claims as u64);
     });

@@ -58,7 +58,13 @@ impl Segment {
             }
         };
         let lane = self.map.lane(slot, index);
-        Ok(Operation { segment: self, lane, index, entries: 0, finished: false })
+        Ok(Operation {
+            segment: self,
+            lane,
+            index,
+            entries: 0,
+            finished: false,
+        })
     }
 }
 
@@ -153,7 +159,11 @@ impl<'s> Operation<'s> {
     /// `value` has to differ from what the cell holds.
     pub fn commit(&mut self, guard: &Guard<'_>, cell: u64, value: u64) -> Result<(), Error> {
         let target = self.segment.cell(cell)?;
-        debug_assert_ne!(target.load(Ordering::Relaxed), value, "a commit has to change its cell");
+        debug_assert_ne!(
+            target.load(Ordering::Relaxed),
+            value,
+            "a commit has to change its cell"
+        );
         self.arm(guard.offset(), cell, value);
         guard.bump_version();
         // COMMIT: the operation has happened.
@@ -215,15 +225,19 @@ impl Segment {
     /// The referent of an edge word has to be alive and of its generation; under its lock.
     pub(crate) fn check_edge(&self, edge: u64) -> Result<(), Error> {
         let offset = word::offset(edge);
-        let identity =
-            self.control(field!(offset, ReferentHeader.identity)).load(Ordering::Relaxed);
+        let identity = self
+            .control(field!(offset, ReferentHeader.identity))
+            .load(Ordering::Relaxed);
         let generation = crate::referent::generation_of(identity);
         if crate::referent::state_of(identity) == crate::referent::STATE_ALIVE
             && generation & 0xffff == u32::from(word::edge_generation(edge))
         {
             Ok(())
         } else {
-            Err(Error::ReferentGone { offset, generation: word::edge_generation(edge).into() })
+            Err(Error::ReferentGone {
+                offset,
+                generation: word::edge_generation(edge).into(),
+            })
         }
     }
 }

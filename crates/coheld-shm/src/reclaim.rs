@@ -42,9 +42,14 @@ impl Segment {
             if owned == 0 {
                 continue;
             }
-            let fates = self.control(entry_fates(lane, index)).load(Ordering::Acquire);
+            let fates = self
+                .control(entry_fates(lane, index))
+                .load(Ordering::Acquire);
             let fate = Fate::from_bits(if committed { fates >> 8 } else { fates });
-            let owner = Owner { cell: entry_word(lane, index), done: 0 };
+            let owner = Owner {
+                cell: entry_word(lane, index),
+                done: 0,
+            };
             // CRASH: some entries settled, others not; the reaper calls this function again.
             let released = match fate {
                 Fate::Keep => Ok(()),
@@ -75,7 +80,10 @@ impl Segment {
     /// Releases the owning words of a block, last one first.
     fn release_words(&self, lane: u64, block: u64, depth: u32) -> Result<(), Error> {
         if depth > DEPTH_LIMIT {
-            return Err(Error::Corrupted { what: "nesting of blocks", offset: block });
+            return Err(Error::Corrupted {
+                what: "nesting of blocks",
+                offset: block,
+            });
         }
         let room = self.block_room(block)? / 8;
         let state_cell = block + 8;
@@ -83,14 +91,20 @@ impl Segment {
         let start = state & 0xffff_ffff;
         let mut count = state >> 32;
         if start + count > room {
-            return Err(Error::Corrupted { what: "owning words of a block", offset: block });
+            return Err(Error::Corrupted {
+                what: "owning words of a block",
+                offset: block,
+            });
         }
         while count > 0 {
             let at = block + BLOCK_HEADER + 8 * (start + count - 1);
             let inner = self.load(at)?;
             count -= 1;
             if word::owns(inner) {
-                let owner = Owner { cell: state_cell, done: pack_state(start, count) };
+                let owner = Owner {
+                    cell: state_cell,
+                    done: pack_state(start, count),
+                };
                 self.release_owned(lane, inner, owner, depth + 1)?;
             }
         }
@@ -152,7 +166,8 @@ impl Segment {
                 identity(0, STATE_DYING, generation_of(current)),
             );
         }
-        let maker = (lane - self.map.lanes) / size_of::<Lane>() as u64
+        let maker = (lane - self.map.lanes)
+            / size_of::<Lane>() as u64
             / u64::from(self.map.lanes_per_member);
         let done = self.perform(
             lane,
@@ -189,7 +204,15 @@ impl Segment {
         let root_cell = field!(offset, ReferentHeader.root);
         let root = self.load(root_cell)?;
         if word::owns(root) {
-            self.release_owned(lane, root, Owner { cell: root_cell, done: 0 }, 0)?;
+            self.release_owned(
+                lane,
+                root,
+                Owner {
+                    cell: root_cell,
+                    done: 0,
+                },
+                0,
+            )?;
         }
         self.store(root_cell, 0)?;
         if self.control(graveyard).load(Ordering::Acquire) != offset {

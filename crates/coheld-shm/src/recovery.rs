@@ -35,7 +35,11 @@ pub(crate) struct Held<'s> {
 impl<'s> Held<'s> {
     /// A view for the mender; unlocks nothing.
     pub(crate) fn borrowed(segment: &'s Segment, domain: Domain) -> Self {
-        Self { segment, domain, borrowed: true }
+        Self {
+            segment,
+            domain,
+            borrowed: true,
+        }
     }
 
     #[inline]
@@ -56,7 +60,9 @@ impl Drop for Held<'_> {
         let cell = self.segment.lock_cell(self.domain);
         if lock_word::release(cell) {
             // CRASH: let go but nobody woken; sleepers look up by themselves after `PATIENCE`.
-            self.segment.backing.wake(self.segment.lock_offset(self.domain), 1);
+            self.segment
+                .backing
+                .wake(self.segment.lock_offset(self.domain), 1);
         }
     }
 }
@@ -108,12 +114,20 @@ impl Segment {
         if !lock_word::try_acquire(self.lock_cell(domain), tag) {
             self.lock_contended(domain, tag, interruptible)?;
         }
-        Ok(Held { segment: self, domain, borrowed: false })
+        Ok(Held {
+            segment: self,
+            domain,
+            borrowed: false,
+        })
     }
 
     #[cold]
     fn lock_contended(&self, domain: Domain, tag: u32, interruptible: bool) -> Result<(), Error> {
-        let surroundings = Surroundings { segment: self, domain, interruptible };
+        let surroundings = Surroundings {
+            segment: self,
+            domain,
+            interruptible,
+        };
         match lock_word::acquire(self.lock_cell(domain), tag, &surroundings) {
             None => Err(Error::Interrupted),
             Some(Acquired::Clean) => Ok(()),
@@ -129,7 +143,9 @@ impl Segment {
     fn needs_rollback(&self, domain: Domain) -> bool {
         match domain {
             Domain::Referent(offset) => {
-                self.control(field!(offset, ReferentHeader.journal)).load(Ordering::Relaxed) != 0
+                self.control(field!(offset, ReferentHeader.journal))
+                    .load(Ordering::Relaxed)
+                    != 0
             }
             _ => false,
         }
@@ -175,13 +191,20 @@ impl Segment {
             let _ = self.apply(lane, &pending);
             self.disarm(lane);
         }
-        let Domain::Referent(offset) = domain else { return };
+        let Domain::Referent(offset) = domain else {
+            return;
+        };
         let commit_at = self.control(field!(lane, Lane.commit_at));
         let at = commit_at.load(Ordering::Acquire);
         if at > COMMITTED
-            && self.control(field!(lane, Lane.referent)).load(Ordering::Acquire) == offset
+            && self
+                .control(field!(lane, Lane.referent))
+                .load(Ordering::Acquire)
+                == offset
         {
-            let value = self.control(field!(lane, Lane.commit_value)).load(Ordering::Acquire);
+            let value = self
+                .control(field!(lane, Lane.commit_value))
+                .load(Ordering::Acquire);
             let happened = self.load(at).is_ok_and(|now| now == value);
             program_order();
             commit_at.store(if happened { COMMITTED } else { 0 }, Ordering::Release);
@@ -259,8 +282,14 @@ impl Segment {
                     None => self.disarm(lane),
                 }
             }
-            if self.control(field!(lane, Lane.commit_at)).load(Ordering::Acquire) > COMMITTED {
-                let referent = self.control(field!(lane, Lane.referent)).load(Ordering::Acquire);
+            if self
+                .control(field!(lane, Lane.commit_at))
+                .load(Ordering::Acquire)
+                > COMMITTED
+            {
+                let referent = self
+                    .control(field!(lane, Lane.referent))
+                    .load(Ordering::Acquire);
                 if self.check_referent(referent).is_ok() {
                     self.pass_through(Domain::Referent(referent));
                 }

@@ -55,8 +55,9 @@ impl<'s> Referent<'s> {
 
     /// What it is; the numbers are the store's.
     pub fn kind(&self) -> u8 {
-        self.segment.control(field!(self.offset, ReferentHeader.identity)).load(Ordering::Relaxed)
-            as u8
+        self.segment
+            .control(field!(self.offset, ReferentHeader.identity))
+            .load(Ordering::Relaxed) as u8
     }
 
     /// Takes its lock; mends it first if its last owner died.
@@ -67,9 +68,15 @@ impl<'s> Referent<'s> {
     pub fn lock(&self) -> Result<Guard<'s>, Error> {
         let held = self.segment.lock(Domain::Referent(self.offset), true)?;
         if !self.segment.is_current(self.offset, self.generation) {
-            return Err(Error::ReferentGone { offset: self.offset, generation: self.generation });
+            return Err(Error::ReferentGone {
+                offset: self.offset,
+                generation: self.generation,
+            });
         }
-        Ok(Guard { held, offset: self.offset })
+        Ok(Guard {
+            held,
+            offset: self.offset,
+        })
     }
 }
 
@@ -82,7 +89,10 @@ pub struct Guard<'s> {
 impl<'s> Guard<'s> {
     /// The guard by which a mender sees a referent whose lock the recovery holds.
     pub(crate) fn for_mending(segment: &'s Segment, offset: u64) -> Self {
-        Self { held: Held::borrowed(segment, Domain::Referent(offset)), offset }
+        Self {
+            held: Held::borrowed(segment, Domain::Referent(offset)),
+            offset,
+        }
     }
 
     /// Its segment.
@@ -157,7 +167,11 @@ impl Segment {
     #[inline]
     pub fn referent(&self, offset: u64, generation: u32) -> Result<Referent<'_>, Error> {
         self.check_referent(offset)?;
-        Ok(Referent { segment: self, offset, generation })
+        Ok(Referent {
+            segment: self,
+            offset,
+            generation,
+        })
     }
 
     /// Whether `offset` is a place for a referent at all.
@@ -170,12 +184,16 @@ impl Segment {
         if sound {
             Ok(())
         } else {
-            Err(Error::Corrupted { what: "offset of a referent", offset })
+            Err(Error::Corrupted {
+                what: "offset of a referent",
+                offset,
+            })
         }
     }
 
     pub(crate) fn identity(&self, offset: u64) -> u64 {
-        self.control(field!(offset, ReferentHeader.identity)).load(Ordering::Acquire)
+        self.control(field!(offset, ReferentHeader.identity))
+            .load(Ordering::Acquire)
     }
 
     /// Whether the referent at `offset` is alive and of this generation; under its lock.
@@ -293,12 +311,14 @@ impl Segment {
     pub(crate) fn set_edges(&self, word: u64, edges: u64) -> Result<(), Error> {
         let offset = word::offset(word);
         self.check_referent(offset)?;
-        self.control(field!(offset, ReferentHeader.edges)).store(edges, Ordering::Relaxed);
+        self.control(field!(offset, ReferentHeader.edges))
+            .store(edges, Ordering::Relaxed);
         Ok(())
     }
 
     pub(crate) fn edges(&self, offset: u64) -> u64 {
-        self.control(field!(offset, ReferentHeader.edges)).load(Ordering::Relaxed)
+        self.control(field!(offset, ReferentHeader.edges))
+            .load(Ordering::Relaxed)
     }
 
     fn has_holders(&self, offset: u64) -> bool {
@@ -326,7 +346,8 @@ impl Segment {
         if state_of(current) == STATE_FREE || first == offset || self.is_referred_to(offset) {
             return Ok(());
         }
-        self.control(field!(offset, ReferentHeader.next)).store(first, Ordering::Relaxed);
+        self.control(field!(offset, ReferentHeader.next))
+            .store(first, Ordering::Relaxed);
         self.control(field!(offset, ReferentHeader.identity)).store(
             identity(current as u8, STATE_DYING, generation_of(current)),
             Ordering::Relaxed,

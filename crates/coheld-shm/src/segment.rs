@@ -29,7 +29,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { member_limit: 1024, lanes_per_member: 16, secret: [0; 2], id: [0; 16] }
+        Self {
+            member_limit: 1024,
+            lanes_per_member: 16,
+            secret: [0; 2],
+            id: [0; 16],
+        }
     }
 }
 
@@ -66,7 +71,11 @@ impl Segment {
     pub fn create(backing: Box<dyn Backing>, options: &Options) -> Result<Self, Error> {
         let capacity = backing.capacity();
         let map = Map::new(capacity, options.member_limit, options.lanes_per_member).ok_or(
-            Error::TooLarge { what: "control tables", requested: layout::PAGE, limit: capacity },
+            Error::TooLarge {
+                what: "control tables",
+                requested: layout::PAGE,
+                limit: capacity,
+            },
         )?;
         backing.commit(0, map.lanes)?;
         let segment = Self::over(backing, map);
@@ -90,7 +99,9 @@ impl Segment {
         }
         // COMMIT: with the magic the segment exists.
         // Release: pairs with the Acquire in `attach`.
-        segment.control(field!(0, Header.magic)).store(MAGIC, Ordering::Release);
+        segment
+            .control(field!(0, Header.magic))
+            .store(MAGIC, Ordering::Release);
         Ok(segment)
     }
 
@@ -98,7 +109,9 @@ impl Segment {
     pub fn attach(backing: Box<dyn Backing>) -> Result<Self, Error> {
         let capacity = backing.capacity();
         if capacity < layout::MEMBERS {
-            return Err(Error::NotASegment { why: "it is smaller than a header" });
+            return Err(Error::NotASegment {
+                why: "it is smaller than a header",
+            });
         }
         let smallest = Map {
             capacity,
@@ -112,11 +125,21 @@ impl Segment {
         };
         let mut segment = Self::over(backing, smallest);
         // Acquire: pairs with the Release in `create`.
-        if segment.control(field!(0, Header.magic)).load(Ordering::Acquire) != MAGIC {
-            return Err(Error::NotASegment { why: "its first bytes are not Coheld's" });
+        if segment
+            .control(field!(0, Header.magic))
+            .load(Ordering::Acquire)
+            != MAGIC
+        {
+            return Err(Error::NotASegment {
+                why: "its first bytes are not Coheld's",
+            });
         }
-        let version = segment.control32(field!(0, Header.version)).load(Ordering::Relaxed);
-        let hash = segment.control(field!(0, Header.layout_hash)).load(Ordering::Relaxed);
+        let version = segment
+            .control32(field!(0, Header.version))
+            .load(Ordering::Relaxed);
+        let hash = segment
+            .control(field!(0, Header.layout_hash))
+            .load(Ordering::Relaxed);
         if (version, hash) != (LAYOUT_VERSION, LAYOUT_HASH) {
             return Err(Error::LayoutMismatch {
                 found_version: version,
@@ -125,13 +148,24 @@ impl Segment {
                 expected_hash: LAYOUT_HASH,
             });
         }
-        if segment.control(field!(0, Header.capacity)).load(Ordering::Relaxed) != capacity {
-            return Err(Error::NotASegment { why: "its size is not the one it was made with" });
+        if segment
+            .control(field!(0, Header.capacity))
+            .load(Ordering::Relaxed)
+            != capacity
+        {
+            return Err(Error::NotASegment {
+                why: "its size is not the one it was made with",
+            });
         }
-        let member_limit = segment.control32(field!(0, Header.member_limit)).load(Ordering::Relaxed);
-        let lanes = segment.control32(field!(0, Header.lanes_per_member)).load(Ordering::Relaxed);
-        segment.map = Map::new(capacity, member_limit, lanes)
-            .ok_or(Error::NotASegment { why: "its tables do not fit into it" })?;
+        let member_limit = segment
+            .control32(field!(0, Header.member_limit))
+            .load(Ordering::Relaxed);
+        let lanes = segment
+            .control32(field!(0, Header.lanes_per_member))
+            .load(Ordering::Relaxed);
+        segment.map = Map::new(capacity, member_limit, lanes).ok_or(Error::NotASegment {
+            why: "its tables do not fit into it",
+        })?;
         Ok(segment)
     }
 
@@ -213,7 +247,10 @@ impl Segment {
     #[inline]
     pub(crate) fn cell(&self, offset: u64) -> Result<&AtomicU64, Error> {
         if offset & 7 != 0 || offset > self.map.capacity - 8 {
-            return Err(Error::Corrupted { what: "offset of a cell", offset });
+            return Err(Error::Corrupted {
+                what: "offset of a cell",
+                offset,
+            });
         }
         Ok(self.control(offset))
     }
@@ -225,7 +262,11 @@ impl Segment {
     pub(crate) fn control(&self, offset: u64) -> &AtomicU64 {
         let sound = offset & 7 == 0 && offset <= self.map.capacity - 8;
         debug_assert!(sound, "control offset {offset:#x} outside the segment");
-        let offset = if sound { offset } else { field!(0, Header.scrap) };
+        let offset = if sound {
+            offset
+        } else {
+            field!(0, Header.scrap)
+        };
         // SAFETY: `offset` is at most `capacity - 8`, so the pointer stays inside the mapping.
         let pointer = unsafe { self.base.add(offset as usize) };
         // SAFETY: `base` is page aligned and `offset` a multiple of 8; the cell is valid for the
@@ -239,7 +280,11 @@ impl Segment {
     pub(crate) fn control32(&self, offset: u64) -> &AtomicU32 {
         let sound = offset & 3 == 0 && offset <= self.map.capacity - 4;
         debug_assert!(sound, "control offset {offset:#x} outside the segment");
-        let offset = if sound { offset } else { field!(0, Header.scrap) };
+        let offset = if sound {
+            offset
+        } else {
+            field!(0, Header.scrap)
+        };
         // SAFETY: `offset` is at most `capacity - 4`, so the pointer stays inside the mapping.
         let pointer = unsafe { self.base.add(offset as usize) };
         // SAFETY: `base` is page aligned and `offset` a multiple of 4; as for `control`.
@@ -268,7 +313,10 @@ impl Segment {
             .checked_add(length as u64)
             .is_some_and(|end| end <= self.map.capacity);
         if !sound {
-            return Err(Error::Corrupted { what: "range of bytes", offset });
+            return Err(Error::Corrupted {
+                what: "range of bytes",
+                offset,
+            });
         }
         // SAFETY: `offset + length <= capacity`, so the pointer stays inside the mapping.
         Ok(unsafe { self.base.add(offset as usize) })
@@ -287,12 +335,7 @@ impl Segment {
     /// Copies bytes out behind what `into` holds, without touching its spare room twice.
     ///
     /// The room has to be there: under a lock nothing is allocated.
-    pub fn append_out(
-        &self,
-        offset: u64,
-        length: usize,
-        into: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    pub fn append_out(&self, offset: u64, length: usize, into: &mut Vec<u8>) -> Result<(), Error> {
         let from = self.bytes(offset, length)?;
         let spare = into.spare_capacity_mut();
         if spare.len() < length {
@@ -325,7 +368,10 @@ impl Segment {
     pub fn copy_words(&self, from: u64, to: u64, words: u64) -> Result<(), Error> {
         let length = usize::try_from(words.saturating_mul(8)).unwrap_or(usize::MAX);
         if from.abs_diff(to) < length as u64 {
-            return Err(Error::Corrupted { what: "overlapping copy", offset: from });
+            return Err(Error::Corrupted {
+                what: "overlapping copy",
+                offset: from,
+            });
         }
         let source = self.bytes(from, length)?;
         let target = self.bytes(to, length)?;

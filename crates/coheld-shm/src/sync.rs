@@ -1,5 +1,8 @@
 //! Atomics, or loom's model of them: the one place of this crate that names `core::sync::atomic`.
-#![allow(clippy::disallowed_types, reason = "this module is the owner of the raw atomics")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "this module is the owner of the raw atomics"
+)]
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence};

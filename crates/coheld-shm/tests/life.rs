@@ -6,7 +6,11 @@ const CAPACITY: u64 = 4 << 20;
 const RAW: u8 = 4;
 
 fn options() -> Options {
-    Options { member_limit: 8, lanes_per_member: 4, ..Options::default() }
+    Options {
+        member_limit: 8,
+        lanes_per_member: 4,
+        ..Options::default()
+    }
 }
 
 fn segment() -> (HeapBacking, Segment) {
@@ -24,10 +28,16 @@ fn other(backing: &HeapBacking) -> Segment {
 
 fn put_block(segment: &Segment, place: (u64, u32), payload: u64) -> u64 {
     let mut operation = segment.begin().unwrap();
-    let block = operation.allocate(payload, RAW, Fate::Tree, Fate::Keep).unwrap();
+    let block = operation
+        .allocate(payload, RAW, Fate::Tree, Fate::Keep)
+        .unwrap();
     let guard = segment.referent(place.0, place.1).unwrap().lock().unwrap();
-    operation.retire(guard.root(), Fate::Keep, Fate::Tree).unwrap();
-    operation.commit(&guard, guard.root_cell(), word::of_block(block)).unwrap();
+    operation
+        .retire(guard.root(), Fate::Keep, Fate::Tree)
+        .unwrap();
+    operation
+        .commit(&guard, guard.root_cell(), word::of_block(block))
+        .unwrap();
     drop(guard);
     operation.finish().unwrap();
     block
@@ -46,7 +56,13 @@ fn a_root_owns_its_block_until_the_referent_goes() {
     assert_eq!(segment.count_referents(), 0);
     assert!(segment.lanes_idle());
     let again = segment.referent(place.0, place.1).unwrap().lock().map(drop);
-    assert_eq!(again, Err(Error::ReferentGone { offset: place.0, generation: place.1 }));
+    assert_eq!(
+        again,
+        Err(Error::ReferentGone {
+            offset: place.0,
+            generation: place.1
+        })
+    );
 }
 
 #[test]
@@ -58,7 +74,9 @@ fn an_operation_that_does_not_commit_changes_nothing() {
         let mut operation = segment.begin().unwrap();
         operation.allocate(64, RAW, Fate::Tree, Fate::Keep).unwrap();
         let guard = segment.referent(place.0, place.1).unwrap().lock().unwrap();
-        operation.retire(guard.root(), Fate::Keep, Fate::Tree).unwrap();
+        operation
+            .retire(guard.root(), Fate::Keep, Fate::Tree)
+            .unwrap();
     }
     let guard = segment.referent(place.0, place.1).unwrap().lock().unwrap();
     assert_eq!(guard.root(), word::of_block(kept));
@@ -73,12 +91,18 @@ fn a_full_segment_is_an_error_and_nothing_else() {
     put_block(&segment, place, 100);
     let mut operation = segment.begin().unwrap();
     let refused = operation.allocate(CAPACITY, RAW, Fate::Tree, Fate::Keep);
-    assert!(matches!(refused, Err(Error::OutOfMemory { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::OutOfMemory { .. })),
+        "{refused:?}"
+    );
     drop(operation);
     backing.set_commit_limit(backing.committed());
     let mut operation = segment.begin().unwrap();
     let refused = operation.allocate(2 << 20, RAW, Fate::Tree, Fate::Keep);
-    assert!(matches!(refused, Err(Error::OutOfMemory { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::OutOfMemory { .. })),
+        "{refused:?}"
+    );
     drop(operation);
     assert_eq!(segment.statistics().blocks, 1);
 }
@@ -143,7 +167,9 @@ fn the_dead_lose_their_holds_locks_and_lanes() {
     let own = second.create_referent(5, 0).unwrap();
     put_block(&second, own, 300);
     let mut operation = second.begin().unwrap();
-    operation.allocate(1000, RAW, Fate::Tree, Fate::Keep).unwrap();
+    operation
+        .allocate(1000, RAW, Fate::Tree, Fate::Keep)
+        .unwrap();
     let guard = second.referent(shared.0, shared.1).unwrap().lock().unwrap();
     std::mem::forget(guard);
     std::mem::forget(operation);
@@ -170,8 +196,12 @@ fn a_commit_that_nobody_noted_counts() {
     let mut operation = second.begin().unwrap();
     let block = operation.allocate(20, RAW, Fate::Tree, Fate::Keep).unwrap();
     let guard = second.referent(place.0, place.1).unwrap().lock().unwrap();
-    operation.retire(guard.root(), Fate::Keep, Fate::Tree).unwrap();
-    operation.commit(&guard, guard.root_cell(), word::of_block(block)).unwrap();
+    operation
+        .retire(guard.root(), Fate::Keep, Fate::Tree)
+        .unwrap();
+    operation
+        .commit(&guard, guard.root_cell(), word::of_block(block))
+        .unwrap();
     std::mem::forget(guard);
     std::mem::forget(operation);
     backing.declare_dead(second.own_slot().unwrap());
@@ -197,7 +227,9 @@ fn a_journal_that_was_not_committed_is_taken_back() {
         let mut operation = second.begin().unwrap();
         let journal = operation.allocate_journal(4, 11).unwrap();
         let guard = second.referent(place.0, place.1).unwrap().lock().unwrap();
-        operation.arm_journal(&guard, journal, cells.iter().copied()).unwrap();
+        operation
+            .arm_journal(&guard, journal, cells.iter().copied())
+            .unwrap();
         for &cell in &cells {
             second.store(cell, 0x20).unwrap();
         }
@@ -301,7 +333,10 @@ fn another_layout_is_refused() {
     let (backing, segment) = segment();
     segment.store(0x10, 1).unwrap();
     let refused = Segment::attach(Box::new(backing)).map(drop);
-    assert!(matches!(refused, Err(Error::LayoutMismatch { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::LayoutMismatch { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -349,7 +384,9 @@ fn a_reader_that_dies_before_adopting_leaves_nothing() {
 #[test]
 fn more_edges_than_cells_can_be_adopted_at_once() {
     let (backing, first) = segment();
-    let places: Vec<_> = (0..20).map(|_| first.create_referent(5, 0).unwrap()).collect();
+    let places: Vec<_> = (0..20)
+        .map(|_| first.create_referent(5, 0).unwrap())
+        .collect();
     let second = other(&backing);
     let leases: Vec<_> = places
         .iter()

@@ -5,8 +5,8 @@ use coheld_shm::{Fate, Guard, Referent};
 use crate::error::Result;
 use crate::input::Input;
 use crate::list::check_kind;
-use crate::output::{self, Output, Read, Reader, Room};
-use crate::{kinds, snapshot, word};
+use crate::output::{self, Output, Read, Reader};
+use crate::{kinds, word};
 
 /// A value of the segment.
 #[derive(Clone, Copy)]
@@ -30,28 +30,27 @@ impl<'a> Value<'a> {
     /// The value; `None` before the first `set`.
     #[inline]
     pub fn get(&self) -> Result<Output> {
-        let room = {
-            let guard = self.referent.lock()?;
-            let found = root(&guard);
-            if !word::owns(found) {
-                return Ok(Output::Word(found));
-            }
-            snapshot::room_of(guard.segment(), found)?
-        };
-        self.get_owned(room)
+        let guard = self.referent.lock()?;
+        let found = root(&guard);
+        if word::owns(found) {
+            return self.get_owned(guard, found);
+        }
+        Ok(Output::Word(found))
     }
 
     /// The value, when it has to be copied out.
     #[cold]
-    fn get_owned(&self, mut room: Room) -> Result<Output> {
+    fn get_owned(&self, guard: Guard<'_>, found: u64) -> Result<Output> {
         let mut reader = Reader::new();
+        let mut read = output::read_once(guard, found)?;
         loop {
-            reader.reserve(room)?;
-            let guard = self.referent.lock()?;
-            match output::read(&guard, root(&guard), &mut reader)? {
+            match read {
                 Read::Done(output) => return Ok(output),
-                Read::NeedRoom(needed) => room = needed,
+                Read::NeedRoom(room) => reader.reserve(room)?,
             }
+            let guard = self.referent.lock()?;
+            // It may be another value by now.
+            read = output::read(&guard, root(&guard), &mut reader)?;
         }
     }
 

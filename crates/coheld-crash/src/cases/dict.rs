@@ -99,9 +99,12 @@ pub(super) fn cases() -> Vec<Case> {
         case!("dict insert, blocks", few, true, |dict, hasher| {
             dict.insert(&Key::str(NEW, hasher), &large())
         }),
-        case!("dict insert into an empty dict", empty, false, |dict, hasher| {
-            dict.insert(&Key::str(NEW, hasher), &large())
-        }),
+        case!(
+            "dict insert into an empty dict",
+            empty,
+            false,
+            |dict, hasher| { dict.insert(&Key::str(NEW, hasher), &large()) }
+        ),
         case!("dict insert with growth", full, true, |dict, hasher| {
             dict.insert(&Key::str(NEW, hasher), &large())
         }),
@@ -117,7 +120,9 @@ pub(super) fn cases() -> Vec<Case> {
         case!("dict pop", few, false, |dict, hasher| {
             dict.remove(&Key::str("k0", hasher)).map(drop)
         }),
-        case!("dict popitem", few, true, |dict, _hasher| dict.pop_last().map(drop)),
+        case!("dict popitem", few, true, |dict, _hasher| dict
+            .pop_last()
+            .map(drop)),
         case!("dict setdefault", few, false, |dict, hasher| {
             dict.set_default(&Key::str(NEW, hasher), &large()).map(drop)
         }),
@@ -130,7 +135,10 @@ pub(super) fn cases() -> Vec<Case> {
             ])
         }),
         case!("dict update, new keys only", few, false, |dict, hasher| {
-            dict.update(&[(Key::str(NEW, hasher), large()), (Key::str("n", hasher), small())])
+            dict.update(&[
+                (Key::str(NEW, hasher), large()),
+                (Key::str("n", hasher), small()),
+            ])
         }),
         case!("dict update with growth", full, false, |dict, hasher| {
             dict.update(&[

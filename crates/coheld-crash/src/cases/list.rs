@@ -72,32 +72,52 @@ macro_rules! case {
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        case!("list append, small value", few, true, |list| list.append(&small(77))),
-        case!("list append, block", few, false, |list| list.append(&large())),
-        case!("list append to an empty list", empty, true, |list| list.append(&large())),
-        case!("list append with growth", full, true, |list| list.append(&large())),
-        case!("list set, small over block", few, false, |list| list.set(0, &small(5))),
-        case!("list set, block over block", few, true, |list| list.set(3, &large())),
+        case!("list append, small value", few, true, |list| list
+            .append(&small(77))),
+        case!("list append, block", few, false, |list| list
+            .append(&large())),
+        case!("list append to an empty list", empty, true, |list| list
+            .append(&large())),
+        case!("list append with growth", full, true, |list| list
+            .append(&large())),
+        case!("list set, small over block", few, false, |list| list
+            .set(0, &small(5))),
+        case!("list set, block over block", few, true, |list| list
+            .set(3, &large())),
         case!("list pop", few, false, |list| list.pop(-3).map(drop)),
         case!("list pop last", few, true, |list| list.pop(-1).map(drop)),
-        case!("list pop(0), block", few, true, |list| list.pop(0).map(drop)),
-        case!("list insert in the middle", few, true, |list| list.insert(2, &large())),
-        case!("list insert at the front", few, false, |list| list.insert(0, &large())),
-        case!("list delete in the middle", few, true, |list| list.delete(3, None)),
+        case!("list pop(0), block", few, true, |list| list
+            .pop(0)
+            .map(drop)),
+        case!("list insert in the middle", few, true, |list| list
+            .insert(2, &large())),
+        case!("list insert at the front", few, false, |list| list
+            .insert(0, &large())),
+        case!("list delete in the middle", few, true, |list| list
+            .delete(3, None)),
         case!("list extend", few, true, |list| {
             list.extend(&[large(), small(1), large()], None)
         }),
         case!("list extend with growth", full, false, |list| {
             list.extend(&[large(), small(1), large()], None)
         }),
-        case!("list sort (permute)", few, true, |list| list.permute(&[5, 3, 4, 0, 1, 2], None)),
+        case!("list sort (permute)", few, true, |list| list
+            .permute(&[5, 3, 4, 0, 1, 2], None)),
         case!("list reverse", few, false, |list| list.reverse()),
         case!("list slice assignment", few, false, |list| {
-            let slice = Slice { start: Some(1), stop: Some(4), step: None };
+            let slice = Slice {
+                start: Some(1),
+                stop: Some(4),
+                step: None,
+            };
             list.set_slice(slice, &[large(), large()], None)
         }),
         case!("list slice deletion", few, false, |list| {
-            let slice = Slice { start: None, stop: None, step: Some(2) };
+            let slice = Slice {
+                start: None,
+                stop: None,
+                step: Some(2),
+            };
             list.delete_slice(slice, None)
         }),
         case!("list clear", few, false, |list| list.clear()),

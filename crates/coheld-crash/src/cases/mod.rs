@@ -31,7 +31,10 @@ pub struct Case {
 /// Every case.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    [list::cases(), dict::cases(), nested::cases()].into_iter().flatten().collect()
+    [list::cases(), dict::cases(), nested::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn create(segment: &Segment, kind: u8) -> Result<Place> {

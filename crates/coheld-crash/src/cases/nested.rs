@@ -44,8 +44,10 @@ fn put_pickled(segment: &Segment, places: &[Place]) -> Result<()> {
     let outer = segment.referent(places[0].offset, places[0].generation)?;
     let edge = shm_word::of_edge(places[1].offset, places[1].generation);
     let edges = [edge, edge];
-    Dict::new(&outer)
-        .insert(&Key::str("both", &hasher), &Input::pickle(b"opaque to this layer", &edges))
+    Dict::new(&outer).insert(
+        &Key::str("both", &hasher),
+        &Input::pickle(b"opaque to this layer", &edges),
+    )
 }
 
 fn value(segment: &Segment) -> Result<Vec<Place>> {
@@ -57,7 +59,12 @@ fn value(segment: &Segment) -> Result<Vec<Place>> {
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        Case { name: "nested proxy put into a list", build: apart, run: put, sample: true },
+        Case {
+            name: "nested proxy put into a list",
+            build: apart,
+            run: put,
+            sample: true,
+        },
         Case {
             name: "nested proxies put into a dict, inside a pickle",
             build: dict_and_list,

@@ -9,7 +9,9 @@ pub(super) fn class_for(total: u64) -> usize {
     if total <= 1024 {
         return SMALL[(total as usize).div_ceil(16)] as usize;
     }
-    CLASS_SIZES.partition_point(|&size| u64::from(size) < total).min(CLASS_SIZES.len() - 1)
+    CLASS_SIZES
+        .partition_point(|&size| u64::from(size) < total)
+        .min(CLASS_SIZES.len() - 1)
 }
 
 /// Class by sixteenths, up to 1 KiB.
@@ -38,7 +40,10 @@ mod tests {
             assert_ne!(class, REFERENT_CLASS);
             assert!(u64::from(CLASS_SIZES[class]) >= total);
             if class > 1 {
-                assert!(u64::from(CLASS_SIZES[class - 1]) < total, "{total} in class {class}");
+                assert!(
+                    u64::from(CLASS_SIZES[class - 1]) < total,
+                    "{total} in class {class}"
+                );
             }
         }
     }

@@ -35,8 +35,10 @@ impl Segment {
         kind: u8,
         cell: u64,
     ) -> Result<u64, Error> {
-        let out_of_memory =
-            || Error::OutOfMemory { requested: payload, capacity: self.capacity() };
+        let out_of_memory = || Error::OutOfMemory {
+            requested: payload,
+            capacity: self.capacity(),
+        };
         if payload > PAYLOAD_LIMIT {
             return Err(out_of_memory());
         }
@@ -44,18 +46,14 @@ impl Segment {
         let meta = pack_meta(kind, payload);
         if total <= SLAB_LIMIT {
             let class = classes::class_for(total);
-            return self.with_room(|| {
-                self.allocate_block(lane, class, Some(meta), cell, word::TAG_BLOCK)
-            });
+            return self
+                .with_room(|| self.allocate_block(lane, class, Some(meta), cell, word::TAG_BLOCK));
         }
         self.with_room(|| self.allocate_run(lane, total.div_ceil(PAGE), meta, cell))
     }
 
     /// Tries again after collecting what the dead and the size classes still sit on.
-    pub(crate) fn with_room<T>(
-        &self,
-        allocate: impl Fn() -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    pub(crate) fn with_room<T>(&self, allocate: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
         match allocate() {
             Err(Error::OutOfMemory { .. }) => {
                 self.reap_dead();
@@ -76,8 +74,13 @@ impl Segment {
     /// Checks that a block starts at `offset` and returns the bytes its payload can hold.
     #[inline]
     pub fn block_room(&self, offset: u64) -> Result<u64, Error> {
-        let corrupted = Error::Corrupted { what: "offset of a block", offset };
-        let Some(page) = self.map.page_of(offset) else { return Err(corrupted) };
+        let corrupted = Error::Corrupted {
+            what: "offset of a block",
+            offset,
+        };
+        let Some(page) = self.map.page_of(offset) else {
+            return Err(corrupted);
+        };
         match self.page_kind(page) {
             PageKind::Slab(class) if class != REFERENT_CLASS => {
                 let size = u64::from(CLASS_SIZES[class]);
@@ -100,13 +103,21 @@ impl Segment {
     #[inline]
     pub fn block(&self, word: u64) -> Result<Block, Error> {
         let offset = word::offset(word);
-        let corrupted = Error::Corrupted { what: "block", offset };
+        let corrupted = Error::Corrupted {
+            what: "block",
+            offset,
+        };
         if word::tag(word) != word::TAG_BLOCK {
             return Err(corrupted);
         }
         let room = self.block_room(offset)?;
         let meta = self.load(offset)?;
-        let block = Block { offset, kind: (meta >> 48) as u8, length: meta & ((1 << 48) - 1), room };
+        let block = Block {
+            offset,
+            kind: (meta >> 48) as u8,
+            length: meta & ((1 << 48) - 1),
+            room,
+        };
         if block.length > room {
             return Err(corrupted);
         }

@@ -49,7 +49,9 @@ impl Segment {
 
     /// Pages from here on have never been used; their table entries may not even be backed.
     pub(crate) fn page_high(&self) -> u64 {
-        let high = self.control(field!(0, Header.page_high)).load(Ordering::Acquire);
+        let high = self
+            .control(field!(0, Header.page_high))
+            .load(Ordering::Acquire);
         high.min(self.map.pages)
     }
 
@@ -89,8 +91,10 @@ impl Segment {
 
     /// First of `count` free pages in a row with memory behind them; under the page lock.
     fn find_pages(&self, count: u64) -> Result<u64, Error> {
-        let out_of_memory =
-            Error::OutOfMemory { requested: count * PAGE, capacity: self.capacity() };
+        let out_of_memory = Error::OutOfMemory {
+            requested: count * PAGE,
+            capacity: self.capacity(),
+        };
         let high = self.page_high();
         let mut page = self.page_hint().load(Ordering::Relaxed).min(high);
         let mut start = page;
@@ -107,7 +111,10 @@ impl Segment {
                 }
             }
         }
-        if start.checked_add(count).is_none_or(|end| end > self.map.pages) {
+        if start
+            .checked_add(count)
+            .is_none_or(|end| end > self.map.pages)
+        {
             return Err(out_of_memory);
         }
         self.back_pages(start, count)?;
@@ -124,10 +131,11 @@ impl Segment {
         let end = if self.commit_pages(start, generous).is_ok() {
             generous
         } else {
-            self.commit_pages(start, end).map_err(|_| Error::OutOfMemory {
-                requested: count * PAGE,
-                capacity: self.capacity(),
-            })?;
+            self.commit_pages(start, end)
+                .map_err(|_| Error::OutOfMemory {
+                    requested: count * PAGE,
+                    capacity: self.capacity(),
+                })?;
             end
         };
         for page in start..end {
@@ -136,7 +144,8 @@ impl Segment {
             }
         }
         if end > high {
-            self.control(field!(0, Header.page_high)).store(end, Ordering::Release);
+            self.control(field!(0, Header.page_high))
+                .store(end, Ordering::Release);
         }
         Ok(())
     }
@@ -144,9 +153,12 @@ impl Segment {
     fn commit_pages(&self, start: u64, end: u64) -> Result<(), Error> {
         let count = end - start;
         let entry = size_of::<PageEntry>() as u64;
-        self.backing.commit(self.map.page_entry(start), count * entry)?;
-        self.backing.commit(self.map.bitmap(start), count * BITMAP_BYTES)?;
-        self.backing.commit(self.map.page_start(start), count * PAGE)
+        self.backing
+            .commit(self.map.page_entry(start), count * entry)?;
+        self.backing
+            .commit(self.map.bitmap(start), count * BITMAP_BYTES)?;
+        self.backing
+            .commit(self.map.page_start(start), count * PAGE)
     }
 
     fn move_hint(&self, taken: u64, count: u64) {
@@ -161,7 +173,8 @@ impl Segment {
         let page = self.find_pages(1)?;
         self.zero_words(self.map.bitmap(page), BITMAP_BYTES / 8)?;
         let entry = self.map.page_entry(page);
-        self.control(field!(entry, PageEntry.used)).store(0, Ordering::Relaxed);
+        self.control(field!(entry, PageEntry.used))
+            .store(0, Ordering::Relaxed);
         // COMMIT: the page belongs to the class.
         // CRASH: not yet in the list of its class; `rebuild_class` finds it by its state.
         self.set_page(page, PageKind::Slab(class));
@@ -209,17 +222,23 @@ impl Segment {
     /// Part of [`Step::AllocateRun`] and [`Step::FreeRun`].
     pub(crate) fn mark_run(&self, owned: u64, pages: u64, used: bool) -> Result<(), Error> {
         let offset = word::offset(owned);
-        let corrupted = Error::Corrupted { what: "run of pages", offset };
+        let corrupted = Error::Corrupted {
+            what: "run of pages",
+            offset,
+        };
         let first = self.map.page_of(offset).ok_or(corrupted.clone())?;
         if pages == 0 || pages > self.page_high().saturating_sub(first) {
             return Err(corrupted);
         }
         for page in first..first + pages {
-            self.set_page(page, match (used, page == first) {
-                (false, _) => PageKind::Backed,
-                (true, true) => PageKind::Run(pages),
-                (true, false) => PageKind::Tail,
-            });
+            self.set_page(
+                page,
+                match (used, page == first) {
+                    (false, _) => PageKind::Backed,
+                    (true, true) => PageKind::Run(pages),
+                    (true, false) => PageKind::Tail,
+                },
+            );
         }
         Ok(())
     }
@@ -229,7 +248,10 @@ impl Segment {
         let page = self.map.page_of(offset);
         match page.map(|page| (page, self.page_kind(page))) {
             Some((page, PageKind::Run(pages))) if offset == self.map.page_start(page) => Ok(pages),
-            _ => Err(Error::Corrupted { what: "run of pages", offset }),
+            _ => Err(Error::Corrupted {
+                what: "run of pages",
+                offset,
+            }),
         }
     }
 

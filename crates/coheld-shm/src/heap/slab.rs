@@ -37,7 +37,8 @@ impl Segment {
         self.next(page).store(first as u32, Ordering::Relaxed);
         self.previous(page).store(0, Ordering::Relaxed);
         if first != 0 && first <= self.map.pages {
-            self.previous(first - 1).store(page as u32 + 1, Ordering::Relaxed);
+            self.previous(first - 1)
+                .store(page as u32 + 1, Ordering::Relaxed);
         }
         self.head(class).store(page + 1, Ordering::Relaxed);
     }
@@ -48,10 +49,12 @@ impl Segment {
         if previous == 0 || previous > self.map.pages {
             self.head(class).store(next, Ordering::Relaxed);
         } else {
-            self.next(previous - 1).store(next as u32, Ordering::Relaxed);
+            self.next(previous - 1)
+                .store(next as u32, Ordering::Relaxed);
         }
         if next != 0 && next <= self.map.pages {
-            self.previous(next - 1).store(previous as u32, Ordering::Relaxed);
+            self.previous(next - 1)
+                .store(previous as u32, Ordering::Relaxed);
         }
     }
 
@@ -74,7 +77,13 @@ impl Segment {
         let owned = offset | tag;
         self.perform(
             lane,
-            &Pending { operation: Step::Allocate, word: owned, cell, done: owned, extra: 0 },
+            &Pending {
+                operation: Step::Allocate,
+                word: owned,
+                cell,
+                done: owned,
+                extra: 0,
+            },
         )?;
         let used = self.used(page).load(Ordering::Relaxed) + 1;
         self.used(page).store(used, Ordering::Relaxed);
@@ -106,7 +115,10 @@ impl Segment {
                 self.rebuild_class(class);
             }
         }
-        Err(Error::Corrupted { what: "list of a size class", offset: self.class(class) })
+        Err(Error::Corrupted {
+            what: "list of a size class",
+            offset: self.class(class),
+        })
     }
 
     fn free_bit(&self, class: usize, page: u64) -> Option<u64> {
@@ -122,7 +134,10 @@ impl Segment {
     /// The bitmap cell and bit of the block that `owned` names.
     fn bit_of(&self, owned: u64) -> Result<(&AtomicU64, u64, u64), Error> {
         let offset = word::offset(owned);
-        let corrupted = Error::Corrupted { what: "offset of a block", offset };
+        let corrupted = Error::Corrupted {
+            what: "offset of a block",
+            offset,
+        };
         let page = self.map.page_of(offset).ok_or(corrupted.clone())?;
         let class = self.class_of_page(page).ok_or(corrupted.clone())?;
         let size = u64::from(CLASS_SIZES[class]);
@@ -141,7 +156,10 @@ impl Segment {
         let (cell, bit, _) = self.bit_of(owned)?;
         let bits = cell.load(Ordering::Relaxed);
         // COMMIT: the block is taken, or free; under the lock of its class.
-        cell.store(if used { bits | bit } else { bits & !bit }, Ordering::Relaxed);
+        cell.store(
+            if used { bits | bit } else { bits & !bit },
+            Ordering::Relaxed,
+        );
         Ok(())
     }
 
@@ -155,7 +173,10 @@ impl Segment {
         let _class = self.lock(Domain::Class(class), false)?;
         let (cell, bit, page) = self.bit_of(step.word)?;
         if cell.load(Ordering::Relaxed) & bit == 0 {
-            return Err(Error::Corrupted { what: "block freed twice", offset: step.word });
+            return Err(Error::Corrupted {
+                what: "block freed twice",
+                offset: step.word,
+            });
         }
         self.perform(lane, step)?;
         let used = self.used(page).load(Ordering::Relaxed);

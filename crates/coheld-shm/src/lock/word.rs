@@ -38,7 +38,8 @@ pub trait Environment {
 #[inline]
 pub fn try_acquire(word: &AtomicU32, tag: u32) -> bool {
     // Acquire: pairs with the Release in `release`.
-    word.compare_exchange(0, tag, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    word.compare_exchange(0, tag, Ordering::Acquire, Ordering::Relaxed)
+        .is_ok()
 }
 
 /// Lets go; true when somebody has to be woken.
@@ -87,12 +88,8 @@ pub fn acquire(word: &AtomicU32, tag: u32, environment: &impl Environment) -> Op
         let owner = marked & !WAITERS;
         if word.load(Ordering::Relaxed) == marked && environment.is_dead(owner) {
             // Acquire: everything the dead owner stored happened before its death was noticed.
-            let taken = word.compare_exchange(
-                marked,
-                tag | WAITERS,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            );
+            let taken =
+                word.compare_exchange(marked, tag | WAITERS, Ordering::Acquire, Ordering::Relaxed);
             if taken.is_ok() {
                 return Some(Acquired::TakenOver(owner));
             }

@@ -1,13 +1,7 @@
 //! Forking: the parent takes a slot for its child and holds everything it holds for it as well, so
 //! that nothing the child inherits can go away before the child has run its first instruction.
 
-use crate::{
-    Error, Segment,
-    layout::field,
-    lane::Domain,
-    member::slot,
-    sync::Ordering,
-};
+use crate::{Error, Segment, lane::Domain, layout::field, member::slot, sync::Ordering};
 
 /// Seconds after which a reservation that nobody adopted is taken back. A fork takes microseconds;
 /// a child that was stopped longer joins anew.
@@ -27,8 +21,7 @@ impl Segment {
     ) -> Result<Option<Reservation>, Error> {
         self.tag()?;
         let now = self.backing.now_seconds();
-        let any_free =
-            |slot: u32| slot::state(self.member_word(slot)) == slot::FREE;
+        let any_free = |slot: u32| slot::state(self.member_word(slot)) == slot::FREE;
         if !(0..self.map.member_limit).any(any_free) {
             // With the manager gone nobody else makes room.
             self.reap_dead();
@@ -55,7 +48,9 @@ impl Segment {
                 }
                 drop(guard);
             }
-            return Ok(Some(Reservation { tag: slot::tag(slot, word) }));
+            return Ok(Some(Reservation {
+                tag: slot::tag(slot, word),
+            }));
         }
         Ok(None)
     }
@@ -66,7 +61,9 @@ impl Segment {
     pub fn adopt_fork(&self, reservation: Option<Reservation>) -> bool {
         self.member_cell().store(0, Ordering::Relaxed);
         self.start_afresh();
-        let Some(Reservation { tag }) = reservation else { return false };
+        let Some(Reservation { tag }) = reservation else {
+            return false;
+        };
         let slot = slot::slot_of(tag);
         if !self.backing.take_slot(slot).unwrap_or(false) {
             return false;

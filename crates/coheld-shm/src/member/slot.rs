@@ -1,5 +1,8 @@
 //! The state word of a member slot: `generation << 8 | state`.
-#![cfg_attr(loom, allow(dead_code, reason = "the models claim slots and do not reap them"))]
+#![cfg_attr(
+    loom,
+    allow(dead_code, reason = "the models claim slots and do not reap them")
+)]
 
 use crate::sync::{AtomicU64, Ordering};
 

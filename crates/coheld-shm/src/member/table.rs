@@ -46,8 +46,10 @@ impl Segment {
 
     #[cold]
     fn claim_slot(&self) -> Result<u32, Error> {
-        let _one_at_a_time =
-            self.joining.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one_at_a_time = self
+            .joining
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let known = self.member_cell().load(Ordering::Relaxed);
         if known != 0 {
             return Ok(known);
@@ -75,7 +77,9 @@ impl Segment {
             }
             self.backing.release_slot(slot);
         }
-        Err(Error::MemberTableFull { limit: self.map.member_limit })
+        Err(Error::MemberTableFull {
+            limit: self.map.member_limit,
+        })
     }
 
     /// Private bookkeeping of a process that has just got its slot.
@@ -86,7 +90,9 @@ impl Segment {
 
     /// Slots from here on have never been used.
     pub(crate) fn member_high(&self) -> u32 {
-        let high = self.control(field!(0, Header.member_high)).load(Ordering::Acquire);
+        let high = self
+            .control(field!(0, Header.member_high))
+            .load(Ordering::Acquire);
         high.min(u64::from(self.map.member_limit)) as u32
     }
 
@@ -125,7 +131,8 @@ impl Segment {
     pub(crate) fn write_identity(&self, slot: u32) {
         let member = self.map.member(slot);
         let identity = self.backing.identity();
-        self.control32(field!(member, Member.pid)).store(identity.pid, Ordering::Relaxed);
+        self.control32(field!(member, Member.pid))
+            .store(identity.pid, Ordering::Relaxed);
         self.control(field!(member, Member.start_time))
             .store(identity.start_time, Ordering::Relaxed);
         self.control(field!(member, Member.pid_namespace))
@@ -136,8 +143,12 @@ impl Segment {
     pub fn identity_of(&self, slot: u32) -> ProcessIdentity {
         let member = self.map.member(slot);
         ProcessIdentity {
-            pid: self.control32(field!(member, Member.pid)).load(Ordering::Relaxed),
-            start_time: self.control(field!(member, Member.start_time)).load(Ordering::Relaxed),
+            pid: self
+                .control32(field!(member, Member.pid))
+                .load(Ordering::Relaxed),
+            start_time: self
+                .control(field!(member, Member.start_time))
+                .load(Ordering::Relaxed),
             pid_namespace: self
                 .control(field!(member, Member.pid_namespace))
                 .load(Ordering::Relaxed),

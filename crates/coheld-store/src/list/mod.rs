@@ -19,7 +19,7 @@ pub(crate) use self::edit::{check_kind, check_version};
 use self::window::Window;
 use crate::error::{IndexProblem, Result, StoreError};
 use crate::input::Input;
-use crate::output::{self, Output, Read, Reader, Room};
+use crate::output::{self, Output, Read, Reader};
 use crate::snapshot::{self, Snapshot};
 use crate::word;
 
@@ -59,32 +59,31 @@ impl<'a> List<'a> {
     /// `list[index]`.
     #[inline]
     pub fn get(&self, index: i64) -> Result<Output> {
-        let room = {
-            let guard = self.referent.lock()?;
-            let found = element(&guard, index)?;
-            if !word::owns(found) {
-                return match found {
-                    word::EMPTY => Err(StoreError::Corrupted("an element of a list is missing")),
-                    found => Ok(Output::Word(found)),
-                };
-            }
-            snapshot::room_of(guard.segment(), found)?
-        };
-        self.get_owned(index, room)
+        let guard = self.referent.lock()?;
+        let found = element(&guard, index)?;
+        if word::owns(found) {
+            return self.get_owned(index, guard, found);
+        }
+        match found {
+            word::EMPTY => Err(StoreError::Corrupted("an element of a list is missing")),
+            found => Ok(Output::Word(found)),
+        }
     }
 
     /// `list[index]` for a value that has to be copied out.
     #[cold]
-    fn get_owned(&self, index: i64, mut room: Room) -> Result<Output> {
+    fn get_owned(&self, index: i64, guard: Guard<'_>, found: u64) -> Result<Output> {
         let mut reader = Reader::new();
+        let mut read = output::read_once(guard, found)?;
         loop {
-            reader.reserve(room)?;
-            let guard = self.referent.lock()?;
-            let found = element(&guard, index)?;
-            match output::read(&guard, found, &mut reader)? {
+            match read {
                 Read::Done(output) => return Ok(output),
-                Read::NeedRoom(needed) => room = needed,
+                Read::NeedRoom(room) => reader.reserve(room)?,
             }
+            let guard = self.referent.lock()?;
+            // It may be another value by now.
+            let found = element(&guard, index)?;
+            read = output::read(&guard, found, &mut reader)?;
         }
     }
 
