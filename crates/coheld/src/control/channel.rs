@@ -1,0 +1,190 @@
+//! A stream of messages with a deadline.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use coheld_shm::os::passing;
+use coheld_wire::auth::{self, Generation};
+use coheld_wire::frame::{self, Decoder};
+use coheld_wire::handshake::Handshake;
+
+use super::protocol;
+use crate::{Address, Error, key};
+
+/// One end of a conversation. Ends when dropped, also where a forked process has it open as well.
+pub(super) struct Channel {
+    stream: UnixStream,
+    decoder: Decoder,
+    address: Address,
+    deadline: Instant,
+}
+
+impl Channel {
+    /// Calls a manager and authenticates.
+    pub(super) fn call(
+        address: &Address,
+        authkey: &[u8],
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let deadline = Instant::now() + timeout;
+        let stream = UnixStream::connect_addr(&address.to_socket()?).map_err(|source| {
+            let address = address.clone();
+            match source.kind() {
+                io::ErrorKind::ConnectionRefused => Error::ConnectionRefused { address },
+                io::ErrorKind::NotFound => Error::NotFound { address },
+                _ => Error::Io {
+                    doing: "connecting to a manager",
+                    source,
+                },
+            }
+        })?;
+        let mut channel = Self::over(stream, address.clone(), deadline);
+        let nonce = key::random()?;
+        channel.authenticate(Handshake::client(authkey, Generation::Modern, &nonce))?;
+        Ok(channel)
+    }
+
+    /// Answers a client that has connected, and authenticates.
+    pub(super) fn answer(
+        stream: UnixStream,
+        address: Address,
+        authkey: &[u8],
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let mut channel = Self::over(stream, address, Instant::now() + timeout);
+        let nonce = key::random()?;
+        let (handshake, opening) = Handshake::server(authkey, Generation::Modern, &nonce);
+        channel.send(&opening)?;
+        channel.authenticate(handshake)?;
+        Ok(channel)
+    }
+
+    fn over(stream: UnixStream, address: Address, deadline: Instant) -> Self {
+        Self {
+            stream,
+            decoder: Decoder::new(auth::MESSAGE_LIMIT),
+            address,
+            deadline,
+        }
+    }
+
+    fn authenticate(&mut self, mut handshake: Handshake) -> Result<(), Error> {
+        loop {
+            match handshake.receive(&self.receive()?) {
+                Ok(step) => {
+                    if let Some(message) = step.send {
+                        self.send(&message)?;
+                    }
+                    if step.done {
+                        self.decoder.set_limit(protocol::MESSAGE_LIMIT);
+                        return Ok(());
+                    }
+                }
+                Err(failed) => {
+                    if let Some(message) = failed.send {
+                        // The failure itself is the better report.
+                        let _ = self.send(&message);
+                    }
+                    return Err(failed.error.into());
+                }
+            }
+        }
+    }
+
+    /// Sends a message.
+    pub(super) fn send(&mut self, message: &[u8]) -> Result<(), Error> {
+        let left = self.left()?;
+        self.stream
+            .set_write_timeout(Some(left))
+            .and_then(|()| self.stream.write_all(&frame::encode(message)))
+            .map_err(|source| self.failed("sending to a manager", source))
+    }
+
+    /// Receives a message, and not one byte beyond it: a descriptor may follow.
+    pub(super) fn receive(&mut self) -> Result<Vec<u8>, Error> {
+        let mut buffer = [0; 512];
+        loop {
+            let left = self.left()?;
+            let wanted = self.decoder.wanted().min(buffer.len() as u64) as usize;
+            let read = self
+                .stream
+                .set_read_timeout(Some(left))
+                .and_then(|()| self.stream.read(&mut buffer[..wanted]));
+            match read {
+                Ok(0) => {
+                    return Err(Error::Stopped {
+                        address: self.address.clone(),
+                    });
+                }
+                Ok(length) => match self.decoder.take(&mut &buffer[..length]) {
+                    Ok(Some(message)) => return Ok(message),
+                    Ok(None) => {}
+                    Err(_) => {
+                        return Err(Error::Protocol {
+                            why: "bad message length",
+                        });
+                    }
+                },
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(self.failed("receiving from a manager", source)),
+            }
+        }
+    }
+
+    /// Sends a file descriptor.
+    pub(super) fn send_descriptor(&mut self, descriptor: i32) -> Result<(), Error> {
+        self.left()?;
+        Ok(passing::send_descriptor(&self.stream, descriptor)?)
+    }
+
+    /// Receives a file descriptor.
+    pub(super) fn receive_descriptor(&mut self) -> Result<OwnedFd, Error> {
+        let left = self.left()?;
+        self.stream
+            .set_read_timeout(Some(left))
+            .map_err(Error::io("receiving from a manager"))?;
+        passing::receive_descriptor(&self.stream).map_err(|error| match error {
+            coheld_shm::Error::Os { errno, .. } => {
+                self.failed("receiving the segment", io::Error::from_raw_os_error(errno))
+            }
+            error => error.into(),
+        })
+    }
+
+    /// When the conversation has to be over.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The time that is left, never zero: that would mean for ever.
+    fn left(&self) -> Result<Duration, Error> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::TimedOut {
+                address: self.address.clone(),
+            });
+        }
+        Ok(left)
+    }
+
+    fn failed(&self, doing: &'static str, source: io::Error) -> Error {
+        let address = self.address.clone();
+        match source.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::TimedOut { address },
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                Error::Stopped { address }
+            }
+            _ => Error::Io { doing, source },
+        }
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        // Fails only when the other end was faster.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}

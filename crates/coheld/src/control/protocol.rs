@@ -1,0 +1,104 @@
+//! The messages of the control plane, each in one frame.
+//!
+//! | request | reply |
+//! |---|---|
+//! | `COHELD` 1 `ATTACH` | `COHELD` 1 `OK` and the 16 bytes of the segment's name |
+//! | `COHELD` 1 `PING` | `COHELD` 1 `OK` |
+//! | `COHELD` 1 `SHUTDOWN` | `COHELD` 1 `OK` |
+//! | anything else | `COHELD` 1 `ERROR` and a text |
+//!
+//! A client that has got the name either goes away or sends `SEND`, and gets one byte with the
+//! file descriptor of the segment.
+//!
+//! The name comes before the descriptor because a process that has the segment already must not
+//! receive a second descriptor of it, see `registry`.
+
+use crate::Error;
+
+/// What every message begins with; the last byte is the version.
+const MARK: &[u8] = b"COHELD\x01";
+const OK: &[u8] = b"OK";
+const ERROR: &[u8] = b"ERROR";
+
+/// The client's word that it wants the descriptor.
+pub(super) const SEND: &[u8] = b"SEND";
+/// Longest message of either side.
+pub(super) const MESSAGE_LIMIT: u64 = 4096;
+
+/// What a client can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    Attach,
+    Ping,
+    Shutdown,
+}
+
+impl Request {
+    const ALL: [Self; 3] = [Self::Attach, Self::Ping, Self::Shutdown];
+
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Attach => b"ATTACH",
+            Self::Ping => b"PING",
+            Self::Shutdown => b"SHUTDOWN",
+        }
+    }
+
+    pub(super) fn encode(self) -> Vec<u8> {
+        [MARK, self.name()].concat()
+    }
+
+    /// The request in a message, or what to tell the client.
+    pub(super) fn decode(message: &[u8]) -> Result<Self, &'static str> {
+        let name = message.strip_prefix(MARK).ok_or(
+            "this is the control address of a Coheld manager, and the request is not in its \
+             protocol; use the same version of Coheld in all processes",
+        )?;
+        let request = Self::ALL.into_iter().find(|request| request.name() == name);
+        request.ok_or("no such request in this version; use the same version in all processes")
+    }
+}
+
+/// A reply that grants the request.
+pub(super) fn granted(body: &[u8]) -> Vec<u8> {
+    [MARK, OK, body].concat()
+}
+
+/// A reply that does not.
+pub(super) fn refused(reason: &str) -> Vec<u8> {
+    [MARK, ERROR, reason.as_bytes()].concat()
+}
+
+/// The body of a reply, or the manager's refusal.
+pub(super) fn read_reply(message: &[u8]) -> Result<&[u8], Error> {
+    let reply = message.strip_prefix(MARK).ok_or(Error::Protocol {
+        why: "no reply of ours",
+    })?;
+    if let Some(body) = reply.strip_prefix(OK) {
+        return Ok(body);
+    }
+    let reason = reply.strip_prefix(ERROR).ok_or(Error::Protocol {
+        why: "no such reply",
+    })?;
+    Err(Error::Refused {
+        reason: String::from_utf8_lossy(reason).into_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_replies_come_back() {
+        for request in Request::ALL {
+            assert_eq!(Request::decode(&request.encode()), Ok(request));
+        }
+        assert!(Request::decode(b"COHELD\x01DANCE").is_err());
+        assert!(Request::decode(b"\x80\x04\x95").is_err());
+        assert_eq!(read_reply(&granted(b"body")).unwrap(), b"body");
+        let refusal = read_reply(&refused("not now")).unwrap_err();
+        assert_eq!(refusal.to_string(), "the manager refused: not now");
+        assert!(matches!(read_reply(b"hello"), Err(Error::Protocol { .. })));
+    }
+}

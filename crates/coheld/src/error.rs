@@ -1,0 +1,173 @@
+//! What can go wrong between processes.
+
+use core::fmt;
+use std::io;
+
+use coheld_wire::auth::AuthenticationError;
+
+use crate::Address;
+
+/// The errors of this crate.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nobody listens at the address any more.
+    ConnectionRefused {
+        /// Where.
+        address: Address,
+    },
+    /// There is no such address.
+    NotFound {
+        /// Where.
+        address: Address,
+    },
+    /// Somebody listens at the address already, or left a socket file there.
+    AddressInUse {
+        /// Where.
+        address: Address,
+    },
+    /// The other side has another authentication key.
+    AuthenticationRejected,
+    /// The other side failed to prove that it has the authentication key.
+    AuthenticationFailed(AuthenticationError),
+    /// The manager went away in the middle of a conversation.
+    Stopped {
+        /// Where it was.
+        address: Address,
+    },
+    /// The manager did not answer in time.
+    TimedOut {
+        /// Where it is.
+        address: Address,
+    },
+    /// The manager understood and said no.
+    Refused {
+        /// In its words.
+        reason: String,
+    },
+    /// The other side does not speak as a manager of this version does.
+    Protocol {
+        /// What was wrong.
+        why: &'static str,
+    },
+    /// A token that names nothing.
+    BadToken {
+        /// What was wrong.
+        why: &'static str,
+    },
+    /// An address that cannot be one.
+    BadAddress {
+        /// What was wrong.
+        why: &'static str,
+    },
+    /// The authentication key in the environment is missing or not hexadecimal.
+    NoAuthkey,
+    /// The memory layer refused.
+    Shm(coheld_shm::Error),
+    /// An operation on a shared object was refused.
+    Store(coheld_store::StoreError),
+    /// A value could not be written or read.
+    Value(crate::ValueError),
+    /// A method called by its name raised an exception.
+    Raised(crate::Raised),
+    /// The operating system refused.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// Its answer.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { doing, source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConnectionRefused { address } => write!(
+                formatter,
+                "no manager listens at {address} any more; start it again, or pass its new address"
+            ),
+            Self::NotFound { address } => write!(
+                formatter,
+                "there is no manager at {address}; check the address, and that it was started"
+            ),
+            Self::AddressInUse { address } => write!(
+                formatter,
+                "{address} is in use; stop the manager there, remove the socket file it left, or \
+                 choose another address"
+            ),
+            // As in the standard library, so that programs find it.
+            Self::AuthenticationRejected => formatter.write_str("digest sent was rejected"),
+            Self::AuthenticationFailed(error) => error.fmt(formatter),
+            Self::Stopped { address } => write!(
+                formatter,
+                "the manager at {address} closed the connection: it was stopped or killed, or \
+                 belongs to another user"
+            ),
+            Self::TimedOut { address } => write!(
+                formatter,
+                "the manager at {address} did not answer in time; it may be stopped or overloaded"
+            ),
+            Self::Refused { reason } => write!(formatter, "the manager refused: {reason}"),
+            Self::Protocol { why } => write!(
+                formatter,
+                "the other side does not speak Coheld's protocol: {why}; use the same version of \
+                 Coheld in all processes"
+            ),
+            Self::BadToken { why } => write!(formatter, "not a usable token: {why}"),
+            Self::BadAddress { why } => write!(formatter, "not a usable address: {why}"),
+            Self::NoAuthkey => write!(
+                formatter,
+                "no authentication key: pass one, or set {} to its hexadecimal digits",
+                crate::AUTHKEY_VARIABLE
+            ),
+            Self::Shm(error) => error.fmt(formatter),
+            Self::Store(error) => error.fmt(formatter),
+            Self::Value(error) => error.fmt(formatter),
+            Self::Raised(raised) => raised.fmt(formatter),
+            Self::Io { doing, source } => write!(formatter, "{doing}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::AuthenticationFailed(error) => Some(error),
+            Self::Shm(error) => Some(error),
+            Self::Store(error) => Some(error),
+            Self::Value(error) => Some(error),
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<coheld_shm::Error> for Error {
+    fn from(error: coheld_shm::Error) -> Self {
+        Self::Shm(error)
+    }
+}
+
+impl From<coheld_store::StoreError> for Error {
+    fn from(error: coheld_store::StoreError) -> Self {
+        match error {
+            coheld_store::StoreError::Shm(error) => Self::Shm(error),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<AuthenticationError> for Error {
+    fn from(error: AuthenticationError) -> Self {
+        match error {
+            AuthenticationError::SentRejected => Self::AuthenticationRejected,
+            error => Self::AuthenticationFailed(error),
+        }
+    }
+}

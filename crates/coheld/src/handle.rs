@@ -1,0 +1,207 @@
+//! A handle: one proxy's reference to a referent.
+
+use core::fmt;
+use std::sync::Arc;
+
+use coheld_shm::{Lease, Referent, word};
+
+use crate::holders::Added;
+use crate::{Attachment, Error, Token};
+
+/// Keeps a referent alive as long as it lives itself.
+pub struct Handle {
+    attachment: Arc<Attachment>,
+    offset: u64,
+    generation: u32,
+    kind: u8,
+}
+
+impl Handle {
+    /// Makes a new referent.
+    pub fn create(attachment: &Arc<Attachment>, kind: u8, auxiliary: u64) -> Result<Self, Error> {
+        let place = attachment.joined()?.create_referent(kind, auxiliary)?;
+        let word = word::of_edge(place.0, place.1);
+        attachment.holders().add(word, || Ok(place))?;
+        Ok(Self {
+            attachment: Arc::clone(attachment),
+            offset: place.0,
+            generation: place.1,
+            kind,
+        })
+    }
+
+    /// Refers to an existing referent, which somebody else keeps meanwhile.
+    pub fn acquire(
+        attachment: &Arc<Attachment>,
+        offset: u64,
+        generation: u32,
+    ) -> Result<Self, Error> {
+        let segment = attachment.joined()?;
+        let added = attachment
+            .holders()
+            .add(word::of_edge(offset, generation), || {
+                segment.acquire(offset, generation)?;
+                Ok((offset, generation))
+            })?;
+        Self::over(attachment, added.place())
+    }
+
+    /// Turns a lease into a handle. Whether that works or not, the lease is used up.
+    pub fn redeem(attachment: &Arc<Attachment>, lease: Lease) -> Result<Self, Error> {
+        let segment = attachment.joined()?;
+        let added = attachment.holders().add(lease.word, || {
+            Ok((lease.offset(), segment.redeem_lease(lease)?))
+        })?;
+        if let Added::Another(_) = added
+            && let Err(error) = segment.drop_lease(lease)
+        {
+            // It runs out by itself; the handle is good all the same.
+            log::debug!("a lease could not be given back: {error}");
+        }
+        Self::over(attachment, added.place())
+    }
+
+    /// Redeems the lease of a token that belongs to this attachment.
+    pub fn redeem_token(attachment: &Arc<Attachment>, token: &Token) -> Result<Self, Error> {
+        if token.segment_id != attachment.segment_id() {
+            return Err(Error::BadToken {
+                why: "it belongs to another segment",
+            });
+        }
+        let handle = Self::redeem(attachment, token.lease())?;
+        if (handle.kind, handle.generation) != (token.kind, token.generation) {
+            return Err(Error::BadToken {
+                why: "another referent is in its place by now",
+            });
+        }
+        Ok(handle)
+    }
+
+    /// A handle whose count has been taken.
+    fn over(attachment: &Arc<Attachment>, place: (u64, u32)) -> Result<Self, Error> {
+        let (offset, generation) = place;
+        let attachment = Arc::clone(attachment);
+        let mut handle = Self {
+            attachment,
+            offset,
+            generation,
+            kind: 0,
+        };
+        // If this fails, dropping the handle gives the count back.
+        handle.kind = handle.referent()?.kind();
+        Ok(handle)
+    }
+
+    /// Takes a lease, so that the referent outlives the way to another process.
+    pub fn lease(&self) -> Result<Lease, Error> {
+        Ok(self
+            .attachment
+            .joined()?
+            .lease(self.offset, self.generation)?)
+    }
+
+    /// Takes a lease and names the referent for another process.
+    pub fn token(&self) -> Result<Token, Error> {
+        self.lease()?;
+        Ok(Token {
+            segment_id: self.attachment.segment_id(),
+            kind: self.kind,
+            offset: self.offset,
+            generation: self.generation,
+            address: self.attachment.address().clone(),
+        })
+    }
+
+    /// The referent, for an operation.
+    #[inline]
+    pub fn referent(&self) -> Result<Referent<'_>, Error> {
+        Ok(self
+            .attachment
+            .joined()?
+            .referent(self.offset, self.generation)?)
+    }
+
+    /// The attachment it belongs to.
+    #[must_use]
+    pub fn attachment(&self) -> &Arc<Attachment> {
+        &self.attachment
+    }
+
+    /// Where the referent lies.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Which of the referents of that place it is.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// What the referent is; the numbers are those of `coheld-store`.
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// The word by which another referent can hold this one.
+    #[must_use]
+    pub fn edge_word(&self) -> u64 {
+        word::of_edge(self.offset, self.generation)
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        // Never the first, since `self` is counted, so nothing can fail.
+        let place = (self.offset, self.generation);
+        let _ = self
+            .attachment
+            .holders()
+            .add(self.edge_word(), || Ok(place));
+        let attachment = Arc::clone(&self.attachment);
+        Self {
+            attachment,
+            offset: self.offset,
+            generation: self.generation,
+            kind: self.kind,
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.attachment.holders().remove(self.edge_word(), || {
+            let segment = self.attachment.segment();
+            // A child that has not joined holds nothing yet.
+            if segment.own_slot().is_some()
+                && let Err(error) = segment.release(self.offset, self.generation)
+            {
+                log::debug!("a referent could not be released: {error}");
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            offset,
+            generation,
+            kind,
+            ..
+        } = self;
+        write!(
+            formatter,
+            "Handle(kind {kind} at {offset:#x}, generation {generation})"
+        )
+    }
+}
+
+impl Added {
+    fn place(&self) -> (u64, u32) {
+        let (Self::First(place) | Self::Another(place)) = self;
+        *place
+    }
+}

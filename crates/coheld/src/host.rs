@@ -1,0 +1,67 @@
+//! How threads of this process wait: through the language runtime, unless they are forking.
+//!
+//! A runtime with a global lock lets go of it while a thread sleeps. In the middle of a fork that
+//! is not possible (the runtime has locked itself up), so a forking thread sleeps without, and
+//! gives up after a moment: whoever owns the lock it wants may be waiting for that global lock.
+#![allow(clippy::disallowed_types, reason = "a note of one thread about itself")]
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use coheld_shm::Host;
+
+/// How long a fork waits for locks of other threads before it goes on without a reservation.
+const FORK_PATIENCE: Duration = Duration::from_millis(200);
+
+static RUNTIME: OnceLock<&'static dyn Host> = OnceLock::new();
+
+thread_local! {
+    /// Until when this thread may wait, if it is forking.
+    static FORKING_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Tells how this process waits; the first call counts. Before it, threads just sleep.
+pub fn set_host(host: &'static dyn Host) {
+    let _ = RUNTIME.set(host);
+}
+
+/// What every segment of this process is given as its host.
+pub(crate) static HOST: ForkAware = ForkAware;
+
+pub(crate) struct ForkAware;
+
+impl Host for ForkAware {
+    fn block(&self, wait: &mut dyn FnMut()) {
+        match RUNTIME.get() {
+            Some(runtime) if forking_until().is_none() => runtime.block(wait),
+            _ => wait(),
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        match forking_until() {
+            Some(deadline) => Instant::now() >= deadline,
+            None => RUNTIME.get().is_some_and(|runtime| runtime.interrupted()),
+        }
+    }
+}
+
+/// Sleeps a little, with the runtime released.
+pub(crate) fn pause(time: Duration) {
+    HOST.block(&mut || std::thread::sleep(time));
+}
+
+/// Notes that the calling thread is about to fork.
+pub(crate) fn begin_fork() {
+    let _ = FORKING_UNTIL.try_with(|until| until.set(Some(Instant::now() + FORK_PATIENCE)));
+}
+
+/// Notes that the fork is over.
+pub(crate) fn end_fork() {
+    let _ = FORKING_UNTIL.try_with(|until| until.set(None));
+}
+
+fn forking_until() -> Option<Instant> {
+    FORKING_UNTIL.try_with(Cell::get).unwrap_or(None)
+}

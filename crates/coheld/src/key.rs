@@ -1,0 +1,69 @@
+//! Authentication keys: any bytes that both sides know.
+
+use std::env;
+
+use crate::Error;
+
+/// The environment variable with the key for programs that were not given one, in hexadecimal.
+pub const AUTHKEY_VARIABLE: &str = "COHELD_AUTHKEY";
+
+/// A new random key.
+pub fn new_authkey() -> Result<Vec<u8>, Error> {
+    Ok(random::<32>()?.to_vec())
+}
+
+/// The key in `COHELD_AUTHKEY`.
+pub fn authkey_from_environment() -> Result<Vec<u8>, Error> {
+    let text = env::var(AUTHKEY_VARIABLE).map_err(|_| Error::NoAuthkey)?;
+    decode(text.trim()).ok_or(Error::NoAuthkey)
+}
+
+/// Random bytes.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Io {
+        doing: "asking the system for random bytes",
+        source: std::io::Error::other(error.to_string()),
+    })?;
+    Ok(bytes)
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: u8| [byte >> 4, byte & 15];
+    bytes
+        .iter()
+        .flat_map(|&byte| digits(byte))
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}
+
+/// Hexadecimal digits as bytes.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u32> = text
+        .chars()
+        .map(|digit| digit.to_digit(16))
+        .collect::<Option<_>>()?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    rest.is_empty().then(|| {
+        pairs
+            .iter()
+            .map(|[high, low]| (high << 4 | low) as u8)
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_digits_come_back_as_bytes() {
+        assert_eq!(encode(&[0, 0xaf, 0x10]), "00af10");
+        assert_eq!(decode("00AF10"), Some(vec![0, 0xaf, 0x10]));
+        assert_eq!(decode("0"), None);
+        assert_eq!(decode("0x"), None);
+        assert_ne!(new_authkey().unwrap(), new_authkey().unwrap());
+    }
+}

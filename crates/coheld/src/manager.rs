@@ -1,0 +1,175 @@
+//! A manager as a Rust program sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use coheld_shm::os::socket_file;
+
+use crate::control::{self, Ending, Server, Stopper};
+use crate::{Address, Attachment, Error, Handle, SegmentOptions, Token, key};
+
+/// How long to wait for a manager's answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A segment and whoever hands it out: this process, or another one.
+pub struct Manager {
+    attachment: Arc<Attachment>,
+    running: Option<Running>,
+}
+
+/// A server in a thread of this process.
+struct Running {
+    stopper: Stopper,
+    thread: Option<JoinHandle<Result<Ending, Error>>>,
+    directory: Option<PathBuf>,
+    /// The process that has the thread; a forked child does not.
+    process: u32,
+}
+
+impl Manager {
+    /// Starts a manager in a thread of this process, with a new key unless the environment has one.
+    pub fn start() -> Result<Self, Error> {
+        Self::start_with(&SegmentOptions::default())
+    }
+
+    /// As `start`, with a segment of your choice.
+    pub fn start_with(options: &SegmentOptions) -> Result<Self, Error> {
+        let authkey = match std::env::var_os(crate::AUTHKEY_VARIABLE) {
+            Some(_) => key::authkey_from_environment()?,
+            None => key::new_authkey()?,
+        };
+        let directory = private_directory()?;
+        let address = Address::Path(directory.join("control"));
+        let started = Self::start_at(address, &authkey, options);
+        match started {
+            Ok(mut manager) => {
+                if let Some(running) = &mut manager.running {
+                    running.directory = Some(directory);
+                }
+                Ok(manager)
+            }
+            Err(error) => {
+                let _ = socket_file::remove_directory(&directory);
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a manager at an address of your choice.
+    pub fn start_at(
+        address: Address,
+        authkey: &[u8],
+        options: &SegmentOptions,
+    ) -> Result<Self, Error> {
+        let server = Server::bind(address, authkey, options)?;
+        let (attachment, stopper) = (Arc::clone(server.attachment()), server.stopper());
+        let builder = thread::Builder::new().name("coheld-manager".into());
+        let thread = builder.spawn(move || server.serve());
+        let thread = Some(thread.map_err(Error::io("starting a thread"))?);
+        let running = Running {
+            stopper,
+            thread,
+            directory: None,
+            process: std::process::id(),
+        };
+        Ok(Self {
+            attachment,
+            running: Some(running),
+        })
+    }
+
+    /// Connects to the manager at `address`.
+    pub fn connect(address: &Address, authkey: &[u8]) -> Result<Self, Error> {
+        let attachment = control::connect(address, authkey, PATIENCE)?;
+        Ok(Self {
+            attachment,
+            running: None,
+        })
+    }
+
+    /// Connects with the key in the environment variable `COHELD_AUTHKEY`.
+    pub fn connect_from_environment(address: &Address) -> Result<Self, Error> {
+        Self::connect(address, &key::authkey_from_environment()?)
+    }
+
+    /// The referent that `token` names. Attaches to its segment first, if need be.
+    pub fn attach_token(token: &Token, authkey: &[u8]) -> Result<Handle, Error> {
+        if let Some(attachment) = Attachment::find(&token.segment_id) {
+            return Handle::redeem_token(&attachment, token);
+        }
+        let attachment = control::connect(&token.address, authkey, PATIENCE)?;
+        if attachment.segment_id() != token.segment_id {
+            return Err(Error::BadToken {
+                why: "its manager was started anew since",
+            });
+        }
+        Handle::redeem_token(&attachment, token)
+    }
+
+    /// This process's access to the segment.
+    #[must_use]
+    pub fn attachment(&self) -> &Arc<Attachment> {
+        &self.attachment
+    }
+
+    /// Where the manager listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        self.attachment.address()
+    }
+
+    /// The key that others need to connect.
+    #[must_use]
+    pub fn authkey(&self) -> &[u8] {
+        self.attachment.authkey()
+    }
+
+    /// Stops the manager, here or in its process. Who is attached stays attached.
+    pub fn shutdown(mut self) -> Result<(), Error> {
+        match self.running.take() {
+            Some(running) => running.end(),
+            None => control::shutdown(self.address(), self.authkey(), PATIENCE),
+        }
+    }
+}
+
+impl Running {
+    fn end(mut self) -> Result<(), Error> {
+        self.stop().map_or(Ok(()), |ended| ended.map(drop))
+    }
+
+    fn stop(&mut self) -> Option<Result<Ending, Error>> {
+        if self.process != std::process::id() {
+            return None;
+        }
+        let thread = self.thread.take()?;
+        self.stopper.stop();
+        let ended = thread.join();
+        if let Some(directory) = self.directory.take()
+            && let Err(error) = socket_file::remove_directory(&directory)
+        {
+            log::warn!("{} stays behind: {error}", directory.display());
+        }
+        // A panic was reported when it happened.
+        ended.ok()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.stop() {
+            log::warn!("the manager did not end well: {error}");
+        }
+    }
+}
+
+/// A new directory that nobody else may look into.
+fn private_directory() -> Result<PathBuf, Error> {
+    let name = format!("coheld-{}", key::encode(&key::random::<8>()?));
+    let directory = std::env::temp_dir().join(name);
+    let made = socket_file::make_private_directory(&directory);
+    made.map_err(Error::io("making a directory for the socket of a manager"))?;
+    Ok(directory)
+}
