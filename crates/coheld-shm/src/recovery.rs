@@ -49,7 +49,7 @@ impl<'s> Held<'s> {
 }
 
 impl Drop for Held<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if self.borrowed {
             return;
@@ -93,7 +93,7 @@ impl Environment for Surroundings<'_> {
 }
 
 impl Segment {
-    #[inline]
+    #[inline(always)]
     fn lock_offset(&self, domain: Domain) -> u64 {
         match domain {
             Domain::Referent(offset) => field!(offset, ReferentHeader.lock),
@@ -102,13 +102,13 @@ impl Segment {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn lock_cell(&self, domain: Domain) -> &AtomicU32 {
         self.control32(self.lock_offset(domain))
     }
 
     /// Takes a lock. An uninterruptible caller leaves signals to whoever waits next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lock(&self, domain: Domain, interruptible: bool) -> Result<Held<'_>, Error> {
         let tag = self.tag()?;
         if !lock_word::try_acquire(self.lock_cell(domain), tag) {
@@ -139,7 +139,7 @@ impl Segment {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn needs_rollback(&self, domain: Domain) -> bool {
         match domain {
             Domain::Referent(offset) => {

@@ -64,7 +64,7 @@ impl<'s> Referent<'s> {
     ///
     /// [`Error::ReferentGone`] when it no longer exists, [`Error::Interrupted`] when a signal
     /// handler raised while waiting.
-    #[inline]
+    #[inline(always)]
     pub fn lock(&self) -> Result<Guard<'s>, Error> {
         let held = self.segment.lock(Domain::Referent(self.offset), true)?;
         if !self.segment.is_current(self.offset, self.generation) {
@@ -197,7 +197,7 @@ impl Segment {
     }
 
     /// Whether the referent at `offset` is alive and of this generation; under its lock.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_current(&self, offset: u64, generation: u32) -> bool {
         let identity = self.identity(offset);
         state_of(identity) == STATE_ALIVE && generation_of(identity) == generation

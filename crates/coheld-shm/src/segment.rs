@@ -184,7 +184,7 @@ impl Segment {
     }
 
     /// Private word with the tag of this process; 0 before joining and in a child just forked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn member_cell(&self) -> &AtomicU32 {
         // SAFETY: `member_cell` came from `self.backing`, which lives as long as `self` and never
         // moves the cell.
@@ -258,7 +258,7 @@ impl Segment {
     /// The 8-byte cell at an offset that the layout computed.
     ///
     /// Should such an offset ever stray, it lands on the scrap word of the header, not outside.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn control(&self, offset: u64) -> &AtomicU64 {
         let sound = offset & 7 == 0 && offset <= self.map.capacity - 8;
         debug_assert!(sound, "control offset {offset:#x} outside the segment");
@@ -276,7 +276,7 @@ impl Segment {
     }
 
     /// The 4-byte cell at an offset that the layout computed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn control32(&self, offset: u64) -> &AtomicU32 {
         let sound = offset & 3 == 0 && offset <= self.map.capacity - 4;
         debug_assert!(sound, "control offset {offset:#x} outside the segment");

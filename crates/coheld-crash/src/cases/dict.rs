@@ -89,6 +89,22 @@ macro_rules! case {
     };
 }
 
+macro_rules! set_case {
+    ($name:literal, |$set:ident, $hasher:ident| $act:expr) => {
+        Case {
+            name: $name,
+            build: set_of,
+            run: |segment, places| {
+                let $hasher = &KeyHasher::new(segment.secret());
+                let referent = segment.referent(places[0].offset, places[0].generation)?;
+                let $set = Set::new(&referent);
+                $act
+            },
+            sample: false,
+        }
+    };
+}
+
 const NEW: &str = "a new key, too long for a word";
 
 pub(super) fn cases() -> Vec<Case> {
@@ -148,27 +164,20 @@ pub(super) fn cases() -> Vec<Case> {
             ])
         }),
         case!("dict clear", few, false, |dict, _hasher| dict.clear()),
-        Case {
-            name: "set add",
-            build: set_of,
-            run: |segment, places| {
-                let hasher = KeyHasher::new(segment.secret());
-                let referent = segment.referent(places[0].offset, places[0].generation)?;
-                Set::new(&referent).add(&Key::str(NEW, &hasher)).map(drop)
-            },
-            sample: false,
-        },
-        Case {
-            name: "set remove_all",
-            build: set_of,
-            run: |segment, places| {
-                let hasher = KeyHasher::new(segment.secret());
-                let referent = segment.referent(places[0].offset, places[0].generation)?;
-                let (first, second) = (key_name(1), key_name(2));
-                let keys = [Key::str(&first, &hasher), Key::str(&second, &hasher)];
-                Set::new(&referent).remove_all(&keys, None)
-            },
-            sample: false,
-        },
+        case!("dict replaced as a whole", few, false, |dict, hasher| {
+            dict.replace(&[(Key::str("k0", hasher), large()), (Key::str(NEW, hasher), small())], None)
+        }),
+        set_case!("set add", |set, hasher| set.add(&Key::str(NEW, hasher)).map(drop)),
+        set_case!("set discard", |set, hasher| {
+            set.discard(&Key::str(&key_name(1), hasher)).map(drop)
+        }),
+        set_case!("set pop", |set, _hasher| set.pop_any().map(drop)),
+        set_case!("set update", |set, hasher| {
+            set.update(&[Key::str(NEW, hasher), Key::str("k0", hasher), Key::str("n", hasher)])
+        }),
+        set_case!("set remove_all", |set, hasher| {
+            let (first, second) = (key_name(1), key_name(2));
+            set.remove_all(&[Key::str(&first, hasher), Key::str(&second, hasher)], None)
+        }),
     ]
 }

@@ -27,7 +27,7 @@ impl Segment {
     }
 
     /// The tag of this process; one load unless it has just been forked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tag(&self) -> Result<u32, Error> {
         // Relaxed: a private word that only this process writes.
         match self.member_cell().load(Ordering::Relaxed) {
