@@ -7,9 +7,7 @@ mod support;
 
 use std::process::{Child, Command, Stdio};
 
-use coheld::{
-    AUTHKEY_VARIABLE, DictProxy, Error, ListProxy, Manager, Proxy, Token, Value,
-};
+use coheld::{AUTHKEY_VARIABLE, DictProxy, Error, ListProxy, Manager, Proxy, Token, Value};
 use support::{eventually, turn};
 
 const TASK: &str = "COHELD_TEST_TASK";
@@ -18,12 +16,11 @@ const ROUNDS: i64 = 20_000;
 
 /// Starts another process that does `task` with the object of `proxy`.
 fn start(task: &str, manager: &Manager, proxy: impl Into<Proxy>) -> Child {
-    let authkey: String = manager.authkey().iter().map(|byte| format!("{byte:02x}")).collect();
     Command::new(std::env::current_exe().unwrap())
         .args(["another_process", "--exact", "--nocapture"])
         .env(TASK, task)
         .env(TOKEN, proxy.into().token().unwrap().to_string())
-        .env(AUTHKEY_VARIABLE, authkey)
+        .env(AUTHKEY_VARIABLE, manager.authkey_text())
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
@@ -32,7 +29,9 @@ fn start(task: &str, manager: &Manager, proxy: impl Into<Proxy>) -> Child {
 /// What the other process does. In a usual run of the tests: nothing.
 #[test]
 fn another_process() {
-    let Ok(task) = std::env::var(TASK) else { return };
+    let Ok(task) = std::env::var(TASK) else {
+        return;
+    };
     let token: Token = std::env::var(TOKEN).unwrap().parse().unwrap();
     let authkey = coheld::authkey_from_environment().unwrap();
     let proxy = Proxy::from_token(&token, &authkey).unwrap();
@@ -44,7 +43,10 @@ fn another_process() {
             let list = ListProxy::<String>::create(attachment).unwrap();
             list.append("made by another process").unwrap();
             dict.insert("list", &Value::from(&list)).unwrap();
-            let job = Value::Dict(vec![(Value::from("lists"), Value::List(vec![(&list).into()]))]);
+            let job = Value::Dict(vec![(
+                Value::from("lists"),
+                Value::List(vec![(&list).into()]),
+            )]);
             dict.insert("nested", &job).unwrap();
         }
         "work until killed" => {
@@ -73,7 +75,10 @@ fn two_processes_count_in_one_dict() {
     let _turn = turn();
     let manager = Manager::start().unwrap();
     let counts = manager.dict::<String, i64>().unwrap();
-    let mut children = [start("count", &manager, &counts), start("count", &manager, &counts)];
+    let mut children = [
+        start("count", &manager, &counts),
+        start("count", &manager, &counts),
+    ];
     count(&counts);
     for child in &mut children {
         assert!(child.wait().unwrap().success());
@@ -87,13 +92,18 @@ fn what_another_process_made_outlives_it() {
     let manager = Manager::start().unwrap();
     let dict = manager.dict::<String, Value>().unwrap();
     assert!(start("give", &manager, &dict).wait().unwrap().success());
-    let Some(Value::Proxy(proxy)) = dict.get("list").unwrap() else { panic!("no proxy") };
+    let Some(Value::Proxy(proxy)) = dict.get("list").unwrap() else {
+        panic!("no proxy")
+    };
     let list = ListProxy::<String>::try_from(proxy).unwrap();
     assert_eq!(list.to_vec().unwrap(), ["made by another process"]);
     let nested = dict.remove("nested").unwrap().unwrap();
     assert_eq!(
         nested,
-        Value::Dict(vec![(Value::from("lists"), Value::List(vec![(&list).into()]))])
+        Value::Dict(vec![(
+            Value::from("lists"),
+            Value::List(vec![(&list).into()])
+        )])
     );
     drop((nested, list));
     dict.clear().unwrap();
@@ -109,7 +119,8 @@ fn a_killed_process_harms_nobody() {
         let mut child = start("work until killed", &manager, &list);
         assert!(eventually(|| list.len().unwrap() > 0));
         for _ in 0..500 {
-            list.append("another text that needs a block of its own").unwrap();
+            list.append("another text that needs a block of its own")
+                .unwrap();
             drop(list.as_proxy().call_method("pop", &[0.into()]));
         }
         child.kill().unwrap();
@@ -117,7 +128,11 @@ fn a_killed_process_harms_nobody() {
         list.append("afterwards").unwrap();
         list.clear().unwrap();
     }
-    assert!(eventually(|| manager.number_of_objects() == 1), "{}", manager.number_of_objects());
+    assert!(
+        eventually(|| manager.number_of_objects() == 1),
+        "{}",
+        manager.number_of_objects()
+    );
     coheld_store::verify(manager.attachment().segment()).unwrap();
 }
 

@@ -43,7 +43,7 @@ pub fn try_acquire(word: &AtomicU32, tag: u32) -> bool {
 }
 
 /// Lets go; true when somebody has to be woken.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn release(word: &AtomicU32) -> bool {
     // Release: pairs with the Acquire in `try_acquire` and `acquire`.
