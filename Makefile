@@ -1,0 +1,128 @@
+# Everything there is to run, on a fresh machine too: cargo, python3 (3.9 or newer) and make are
+# all it takes. `make` alone lists the targets.
+#
+#   make test PYTHON=python3.13     another interpreter than python3
+#   make test ARGS="-k list"        arguments for pytest
+#
+# Coheld is always built into a wheel and installed from it, so the tests see what users get.
+# .venv holds the release build (demo, bench); .venvs/3.X holds the tests' build for Python 3.X.
+
+PYTHON ?= python3
+export PYTHON
+VERSION := $(shell scripts/pythons default)
+ifeq ($(VERSION),)
+$(error no usable Python: set PYTHON to a CPython from 3.9 on)
+endif
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VENV := .venv
+TESTS := .venvs/$(VERSION)
+# What maturin tells cargo about the interpreter; told by everybody, cargo has to build PyO3 once.
+export PYO3_PYTHON := $(CURDIR)/$(TESTS)/bin/python
+export PYO3_ENVIRONMENT_SIGNATURE := cpython-$(VERSION)-64bit
+export PYO3_BUILD_EXTENSION_MODULE := 1
+WORDS := $(TARGET)/release/examples/top_words
+
+SOURCES := $(shell find crates python -name '*.rs' -o -name '*.toml' -o -name '*.py' \
+	-o -name '*.pyi' -o -name py.typed) \
+	$(wildcard Cargo.toml Cargo.lock pyproject.toml rust-toolchain.toml)
+PYTHON_SOURCES := python tests examples benches
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all check bench crash loom fmt clean venv build wheel \
+	test-rust check-rust check-python
+
+help:
+	@echo 'usage: make TARGET, one of:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+# ---- What a user runs ---------------------------------------------------------------------------
+
+demo: $(VENV)/installed $(WORDS) ## index a source tree with the stock manager and with Coheld
+	$(VENV)/bin/python examples/index_sources.py --top-words $(WORDS) $(ARGS)
+
+bench: $(VENV)/installed ## measure every operation beside the stock manager
+	$(VENV)/bin/python benches/run.py --json docs/bench.json --plot docs/bench.svg $(ARGS)
+	cargo bench -p coheld
+
+venv: $(VENV)/installed ## put Coheld, built for release, into .venv
+	@echo 'Coheld is in $(VENV); for example: $(VENV)/bin/python'
+
+wheel: $(VENV)/ready ## build the wheel for PYTHON into dist/
+	$(VENV)/bin/maturin build --release --interpreter $(VENV)/bin/python --out dist
+
+# ---- What a developer runs ----------------------------------------------------------------------
+
+build: $(TESTS)/installed ## build the tests' version of Coheld
+
+test: test-rust pytest-$(VERSION) ## run the tests of Rust and of Python
+
+test-rust:
+	cargo test --workspace --exclude coheld-python --exclude coheld-tidy --no-fail-fast
+
+# The other interpreters have a folder of their own for what cargo makes, see PYO3_PYTHON.
+pytest-%: .venvs/%/installed
+	.venvs/$*/bin/python -m pytest $(ARGS)
+
+test-all: test-rust ## run the tests with every Python found
+	$(MAKE) --keep-going $(addprefix pytest-,$(shell scripts/pythons))
+
+check: check-rust check-python ## formatting, lints, documentation, stubs, tidiness
+
+check-rust: $(TESTS)/ready
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items
+	cargo test --package coheld-tidy
+
+check-python: $(TESTS)/checks $(TESTS)/installed
+	$(TESTS)/bin/ruff format --check $(PYTHON_SOURCES)
+	$(TESTS)/bin/ruff check $(PYTHON_SOURCES)
+	$(TESTS)/bin/python -m mypy.stubtest coheld
+
+fmt: $(TESTS)/checks ## format the sources
+	cargo fmt
+	$(TESTS)/bin/ruff format $(PYTHON_SOURCES)
+	$(TESTS)/bin/ruff check --fix $(PYTHON_SOURCES)
+
+crash: $(VENV)/installed ## kill operations at every instruction, then members at random
+	cargo run --release --package coheld-crash
+	$(VENV)/bin/python tests/kill_storm.py $(ARGS)
+
+loom: ## check the locks and claims under every interleaving
+	RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$(TARGET)/loom \
+		cargo test --package coheld-shm --lib loom
+
+clean: ## remove whatever was built
+	cargo clean
+	rm -rf .venv .venvs dist .pytest_cache .mypy_cache .ruff_cache
+
+# ---- How it is built ----------------------------------------------------------------------------
+
+$(WORDS): $(SOURCES)
+	cargo build --release --package coheld --example top_words
+	@touch $@
+
+$(VENV)/ready: requirements/build.txt
+	scripts/virtualenv "$$(scripts/pythons $(VERSION))" $(VENV) $^
+	@touch $@
+
+$(VENV)/installed: $(VENV)/ready $(SOURCES)
+	scripts/install $(VENV) release $(TARGET)
+	@touch $@
+
+.venvs/%/ready: requirements/build.txt requirements/test.txt
+	scripts/virtualenv "$$(scripts/pythons $*)" .venvs/$* $^
+	@touch $@
+
+.venvs/%/checks: requirements/check.txt .venvs/%/ready
+	.venvs/$*/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+.venvs/%/installed: .venvs/%/ready $(SOURCES)
+	scripts/install .venvs/$* dev $(if $(filter $*,$(VERSION)),$(TARGET),$(TARGET)/python-$*)
+	@touch $@
+
+# Keep the stamps that only a pattern names.
+.SECONDARY:

@@ -1,0 +1,179 @@
+//! Methods by their names in Python: one table for each kind of object.
+//!
+//! A method works on the typed proxy with [`Value`] as its type, so there is one implementation of
+//! everything; this module only finds it, checks the arguments, and puts errors into the words of
+//! Python.
+
+mod dict;
+mod list;
+mod plain;
+mod raised;
+mod set;
+
+pub use self::raised::{Exception, Raised};
+use crate::value::ValueError;
+use crate::{DictProxy, Error, Kind, ListProxy, NamespaceProxy, Proxy, SetProxy, Value};
+
+/// Calls a method of an object by its name in Python.
+pub(crate) fn call_method(proxy: &Proxy, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+    let method = Method {
+        kind: proxy.kind(),
+        name,
+        arguments,
+    };
+    let answer = match proxy.kind() {
+        Kind::List => list::call(&ListProxy::try_from(proxy.clone())?, &method),
+        Kind::Dict => dict::call(&DictProxy::try_from(proxy.clone())?, &method),
+        Kind::Set => set::call(&SetProxy::try_from(proxy.clone())?, &method),
+        Kind::Namespace => plain::namespace(&NamespaceProxy::try_from(proxy.clone())?, &method),
+        Kind::Value => plain::value(proxy, &method),
+        Kind::Array => plain::array(proxy, &method),
+    };
+    answer.map_err(|error| raised::in_words(error, proxy.kind()))
+}
+
+/// A copy of an object as plain data.
+pub(crate) fn copy(proxy: &Proxy) -> Result<Value, Error> {
+    match proxy.kind() {
+        Kind::List => Ok(Value::List(ListProxy::try_from(proxy.clone())?.to_vec()?)),
+        Kind::Dict => Ok(Value::Dict(DictProxy::try_from(proxy.clone())?.items()?)),
+        Kind::Set => Ok(Value::Set(SetProxy::try_from(proxy.clone())?.to_vec()?)),
+        Kind::Namespace => {
+            let items = NamespaceProxy::try_from(proxy.clone())?.items()?;
+            let items = items
+                .into_iter()
+                .map(|(name, value)| (Value::Str(name), value));
+            Ok(Value::Dict(items.collect()))
+        }
+        Kind::Value => crate::ValueProxy::try_from(proxy.clone())?.get(),
+        Kind::Array => plain::array_copy(proxy),
+    }
+}
+
+/// A call under way.
+struct Method<'m> {
+    kind: Kind,
+    name: &'m str,
+    arguments: &'m [Value],
+}
+
+impl Method<'_> {
+    /// The error when no method takes these arguments.
+    fn refuse(&self, methods: &[&str]) -> Error {
+        let (name, count) = (self.name, self.arguments.len());
+        let kind = self.kind;
+        if methods.contains(&name) {
+            let message = format!("{kind}.{name}() does not take {count} arguments of these types");
+            return raise(Exception::TypeError, message);
+        }
+        let message = format!("'{kind}' object has no attribute '{name}'");
+        raise(Exception::AttributeError, message)
+    }
+}
+
+/// An exception of Python.
+fn raise(exception: Exception, message: impl Into<String>) -> Error {
+    Raised::new(exception, message).into()
+}
+
+fn key_error(key: &Value) -> Error {
+    raise(Exception::KeyError, key.to_string())
+}
+
+/// An index or a count, as Python's `operator.index` takes it.
+fn index(value: &Value, what: &str) -> Result<i64, Error> {
+    match value {
+        Value::BigInt(large) => Ok(if large.is_negative() {
+            i64::MIN
+        } else {
+            i64::MAX
+        }),
+        _ => value.as_int().ok_or_else(|| {
+            let found = value.type_name();
+            raise(
+                Exception::TypeError,
+                format!("{what} must be integers or slices, not {found}"),
+            )
+        }),
+    }
+}
+
+/// The elements of what Python would iterate over.
+fn elements(value: &Value) -> Result<Vec<Value>, Error> {
+    match value {
+        Value::List(items) | Value::Tuple(items) | Value::Set(items) => Ok(items.clone()),
+        Value::Dict(pairs) => Ok(pairs.iter().map(|(key, _)| key.clone()).collect()),
+        Value::Str(text) => Ok(text
+            .chars()
+            .map(|one| Value::from(one.to_string()))
+            .collect()),
+        Value::Bytes(bytes) => Ok(bytes.iter().map(|&byte| Value::from(byte)).collect()),
+        Value::Proxy(proxy) if matches!(proxy.kind(), Kind::List | Kind::Dict | Kind::Set) => {
+            elements(&copy(proxy)?)
+        }
+        other => {
+            let message = format!("'{}' object is not iterable", other.type_name());
+            Err(raise(Exception::TypeError, message))
+        }
+    }
+}
+
+/// The entries of what Python's `dict.update` takes.
+fn entries(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
+    match value {
+        Value::Dict(pairs) => Ok(pairs.clone()),
+        Value::Proxy(proxy) if proxy.kind() == Kind::Dict => entries(&copy(proxy)?),
+        other => {
+            let pair = |item: &Value| match item.as_items() {
+                Some([key, value]) => Ok((key.clone(), value.clone())),
+                _ => Err(raise(
+                    Exception::TypeError,
+                    "cannot convert dictionary update sequence to pairs",
+                )),
+            };
+            elements(other)?.iter().map(pair).collect()
+        }
+    }
+}
+
+/// Which of two values comes first, as Python's `<` has it.
+fn compare(one: &Value, two: &Value) -> Result<std::cmp::Ordering, Error> {
+    use std::cmp::Ordering;
+    let refused = || {
+        let (one, two) = (one.type_name(), two.type_name());
+        let message = format!("'<' not supported between instances of '{one}' and '{two}'");
+        raise(Exception::TypeError, message)
+    };
+    match (one, two) {
+        (Value::Str(one), Value::Str(two)) => Ok(one.cmp(two)),
+        (Value::Bytes(one), Value::Bytes(two)) => Ok(one.cmp(two)),
+        (Value::List(one), Value::List(two)) | (Value::Tuple(one), Value::Tuple(two)) => {
+            match one.iter().zip(two).find(|(one, two)| one != two) {
+                Some((one, two)) => compare(one, two),
+                None => Ok(one.len().cmp(&two.len())),
+            }
+        }
+        (one, two) if one == two && one.as_float().is_some() => Ok(Ordering::Equal),
+        (one, two) => match (one.as_int(), two.as_int()) {
+            (Some(one), Some(two)) => Ok(one.cmp(&two)),
+            _ => {
+                let one = one.as_float().ok_or_else(refused)?;
+                let two = two.as_float().ok_or_else(refused)?;
+                // A NaN is neither before nor behind anything.
+                Ok(one.partial_cmp(&two).unwrap_or(Ordering::Equal))
+            }
+        },
+    }
+}
+
+impl From<Raised> for Error {
+    fn from(raised: Raised) -> Self {
+        Self::Raised(raised)
+    }
+}
+
+impl From<ValueError> for Error {
+    fn from(error: ValueError) -> Self {
+        Self::Value(error)
+    }
+}

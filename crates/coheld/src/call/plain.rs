@@ -1,0 +1,94 @@
+//! The methods of `Namespace`, `Value` and `Array`.
+
+use coheld_store::{Array, Slice};
+
+use super::{Exception, Method, index, raise};
+use crate::proxy::{bits_of_value, value_of_bits};
+use crate::{Error, NamespaceProxy, Proxy, Value, ValueProxy};
+
+pub(super) fn namespace(namespace: &NamespaceProxy, method: &Method<'_>) -> Result<Value, Error> {
+    let missing = |name: &str| {
+        let message = format!("'Namespace' object has no attribute '{name}'");
+        raise(Exception::AttributeError, message)
+    };
+    match (method.name, method.arguments) {
+        ("__getattribute__", [Value::Str(name)]) => {
+            namespace.get(name)?.ok_or_else(|| missing(name))
+        }
+        ("__setattr__", [Value::Str(name), value]) => {
+            namespace.set(name, value).map(|()| Value::None)
+        }
+        ("__delattr__", [Value::Str(name)]) => {
+            if namespace.remove(name)? {
+                Ok(Value::None)
+            } else {
+                Err(missing(name))
+            }
+        }
+        _ => Err(method.refuse(&["__getattribute__", "__setattr__", "__delattr__"])),
+    }
+}
+
+pub(super) fn value(proxy: &Proxy, method: &Method<'_>) -> Result<Value, Error> {
+    let value = ValueProxy::<Value>::try_from(proxy.clone())?;
+    match (method.name, method.arguments) {
+        ("get", []) => value.get(),
+        ("set", [new]) => value.set(new).map(|()| Value::None),
+        _ => Err(method.refuse(&["get", "set"])),
+    }
+}
+
+pub(super) fn array(proxy: &Proxy, method: &Method<'_>) -> Result<Value, Error> {
+    let referent = proxy.referent()?;
+    let array = Array::new(&referent);
+    let what = "array indices";
+    match (method.name, method.arguments) {
+        ("__len__", []) => Ok(Value::from(array.len()?)),
+        ("__getitem__", [Value::Slice(slice)]) => items(&array, *slice),
+        ("__getitem__", [at]) => {
+            let bits = array.get(index(at, what)?)?;
+            value_of_bits(array.typecode()?, bits).ok_or_else(|| unknown(array.typecode()))
+        }
+        ("__setitem__", [at, value]) => {
+            let typecode = array.typecode()?;
+            let bits = bits_of_value(typecode, value).ok_or_else(|| {
+                let (name, code) = (value.type_name(), char::from(typecode));
+                let message = format!("{name} {value} does not fit an array of typecode '{code}'");
+                match value {
+                    Value::Int(_) | Value::BigInt(_) => raise(Exception::OverflowError, message),
+                    _ => raise(Exception::TypeError, message),
+                }
+            })?;
+            Ok(array.set(index(at, what)?, bits).map(|()| Value::None)?)
+        }
+        _ => Err(method.refuse(&["__len__", "__getitem__", "__setitem__"])),
+    }
+}
+
+/// All items of an array, as a list.
+pub(super) fn array_copy(proxy: &Proxy) -> Result<Value, Error> {
+    items(&Array::new(&proxy.referent()?), Slice::FULL)
+}
+
+fn items(array: &Array<'_>, slice: Slice) -> Result<Value, Error> {
+    let (typecode, size) = (array.typecode()?, usize::from(array.item_size()?.max(1)));
+    let bytes = array.slice(slice)?;
+    let item = |bytes: &[u8]| {
+        let mut wide = [0; 8];
+        wide.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        value_of_bits(typecode, u64::from_le_bytes(wide))
+    };
+    let items = bytes
+        .chunks_exact(size)
+        .map(item)
+        .collect::<Option<Vec<_>>>();
+    items.map(Value::List).ok_or_else(|| unknown(Ok(typecode)))
+}
+
+fn unknown(typecode: coheld_store::Result<u8>) -> Error {
+    let typecode = typecode.map_or('?', char::from);
+    raise(
+        Exception::TypeError,
+        format!("Rust has no values for the typecode '{typecode}'"),
+    )
+}

@@ -1,0 +1,130 @@
+//! Errors as Python raises them.
+
+use std::fmt;
+
+use coheld_store::{IndexProblem, StoreError};
+
+use crate::value::ValueError;
+use crate::{Error, Kind};
+
+/// The class of an exception of Python.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Exception {
+    /// `AttributeError`: no such method or name.
+    AttributeError,
+    /// `ConnectionError`: the manager is not there.
+    ConnectionError,
+    /// `IndexError`: an index beyond the end.
+    IndexError,
+    /// `KeyError`: no such key.
+    KeyError,
+    /// `KeyboardInterrupt`: a wait was given up.
+    KeyboardInterrupt,
+    /// `MemoryError`: the segment or the process is full.
+    MemoryError,
+    /// `OverflowError`: a number is too large.
+    OverflowError,
+    /// `RuntimeError`: anything else.
+    RuntimeError,
+    /// `TypeError`: an argument of a wrong type, or a wrong number of them.
+    TypeError,
+    /// `ValueError`: an argument of a wrong value.
+    ValueError,
+}
+
+impl fmt::Display for Exception {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, formatter)
+    }
+}
+
+/// What a method raised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raised {
+    /// The class of the exception.
+    pub exception: Exception,
+    /// Its text.
+    pub message: String,
+}
+
+impl Raised {
+    pub(super) fn new(exception: Exception, message: impl Into<String>) -> Self {
+        Self {
+            exception,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Raised {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.exception, self.message)
+    }
+}
+
+impl Error {
+    /// The exception that Python raises for this error.
+    pub fn exception(&self) -> Exception {
+        match self {
+            Self::Raised(raised) => raised.exception,
+            Self::Value(_) => Exception::TypeError,
+            Self::Store(error) => of_store(error),
+            Self::Shm(error) => of_shm(error),
+            Self::ConnectionRefused { .. }
+            | Self::NotFound { .. }
+            | Self::Stopped { .. }
+            | Self::TimedOut { .. } => Exception::ConnectionError,
+            Self::BadToken { .. } | Self::BadAddress { .. } => Exception::ValueError,
+            _ => Exception::RuntimeError,
+        }
+    }
+}
+
+fn of_store(error: &StoreError) -> Exception {
+    match error {
+        StoreError::Shm(error) => of_shm(error),
+        StoreError::Index(_) => Exception::IndexError,
+        StoreError::SliceSize { .. } | StoreError::ZeroStep => Exception::ValueError,
+        StoreError::KeyMissing | StoreError::Empty => Exception::KeyError,
+        StoreError::Limit { .. } => Exception::OverflowError,
+        StoreError::PrivateMemory { .. } => Exception::MemoryError,
+        StoreError::WrongKind { .. } | StoreError::NotHashable | StoreError::WrongType => {
+            Exception::TypeError
+        }
+        _ => Exception::RuntimeError,
+    }
+}
+
+fn of_shm(error: &coheld_shm::Error) -> Exception {
+    match error {
+        coheld_shm::Error::OutOfMemory { .. } => Exception::MemoryError,
+        coheld_shm::Error::TooLarge { .. } => Exception::OverflowError,
+        coheld_shm::Error::Interrupted => Exception::KeyboardInterrupt,
+        _ => Exception::RuntimeError,
+    }
+}
+
+/// The error of a method of an object, with the text that Python gives it.
+#[cold]
+pub(super) fn in_words(error: Error, kind: Kind) -> Error {
+    let noun = match kind {
+        Kind::Array => "array",
+        _ => kind.typeid(),
+    };
+    let message = match &error {
+        Error::Store(StoreError::Index(IndexProblem::Get)) => format!("{noun} index out of range"),
+        Error::Store(StoreError::Index(IndexProblem::Assign)) => {
+            format!("{noun} assignment index out of range")
+        }
+        Error::Store(StoreError::Index(IndexProblem::Pop)) => "pop index out of range".to_owned(),
+        Error::Store(StoreError::Empty) => {
+            return Raised::new(Exception::IndexError, "pop from empty list").into();
+        }
+        Error::Value(ValueError::NotHashable { .. })
+        | Error::Store(StoreError::SliceSize { .. } | StoreError::ZeroStep) => error.to_string(),
+        // Not the method's doing.
+        _ => return error,
+    };
+    Raised::new(error.exception(), message).into()
+}

@@ -1,0 +1,47 @@
+//! Shared objects for processes.
+//!
+//! A [`Manager`] owns a segment of shared memory; every process that attaches to it works on the
+//! objects in there directly. The manager itself is asked only for the segment, and goes on
+//! cleaning up after processes that died.
+//!
+//! * [`Manager`]: starts one in this process, or connects to one of another;
+//! * [`Attachment`]: this process's access to one segment;
+//! * [`Handle`]: one proxy's reference to a referent;
+//! * [`Token`]: the name of a referent, for handing it to another process as text;
+//! * [`proxy`]: lists, dicts, sets, values, arrays and namespaces, typed or not;
+//! * [`value`]: what can be in them;
+//! * [`control`]: the server and client between which segments are handed over.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod attachment;
+mod call;
+pub mod control;
+mod error;
+mod fork;
+mod handle;
+mod holders;
+mod host;
+mod key;
+mod manager;
+pub mod proxy;
+mod registry;
+mod token;
+pub mod value;
+
+pub use address::Address;
+pub use attachment::{Attachment, SegmentOptions};
+pub use call::{Exception, Raised};
+pub use coheld_store::Slice;
+pub use error::Error;
+pub use fork::leave_all;
+pub use handle::Handle;
+pub use host::set_host;
+pub use key::{AUTHKEY_VARIABLE, authkey_from_environment, new_authkey};
+pub use manager::Manager;
+pub use proxy::{
+    ArrayProxy, DictProxy, Kind, ListProxy, NamespaceProxy, Proxy, SetProxy, ValueProxy,
+};
+pub use token::Token;
+pub use value::{BigInt, Bytes, Pickle, Value, ValueError};

@@ -1,0 +1,126 @@
+//! What all typed proxies have in common.
+
+/// Implements it for one typed proxy, a struct with the field `proxy` and the function `over`,
+/// which makes one of a proxy of the right kind.
+macro_rules! typed_proxy {
+    ($name:ident $(<$($parameter:ident),+>)?) => {
+        impl$(<$($parameter),+>)? $name$(<$($parameter),+>)? {
+            /// The name of the object, for another process.
+            ///
+            /// The object stays alive on the way: until the token is used, for some minutes at
+            /// most.
+            pub fn token(&self) -> Result<$crate::Token, $crate::Error> {
+                self.proxy.token()
+            }
+
+            /// The same proxy without its type.
+            pub fn as_proxy(&self) -> &$crate::Proxy {
+                &self.proxy
+            }
+
+            /// Calls a method by its name in Python: see
+            /// [`Proxy::call_method`]($crate::Proxy::call_method).
+            pub fn call_method(
+                &self,
+                name: &str,
+                arguments: &[$crate::Value],
+            ) -> Result<$crate::Value, $crate::Error> {
+                self.proxy.call_method(name, arguments)
+            }
+        }
+
+        impl$(<$($parameter),+>)? Clone for $name$(<$($parameter),+>)? {
+            fn clone(&self) -> Self {
+                Self::over(self.proxy.clone())
+            }
+        }
+
+        impl$(<$($parameter),+>)? PartialEq for $name$(<$($parameter),+>)? {
+            /// Whether both name the same object.
+            fn eq(&self, other: &Self) -> bool {
+                self.proxy == other.proxy
+            }
+        }
+
+        impl$(<$($parameter),+>)? Eq for $name$(<$($parameter),+>)? {}
+
+        impl$(<$($parameter),+>)? std::fmt::Debug for $name$(<$($parameter),+>)? {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.proxy.fmt(formatter)
+            }
+        }
+
+        impl$(<$($parameter),+>)? From<$name$(<$($parameter),+>)?> for $crate::Proxy {
+            fn from(typed: $name$(<$($parameter),+>)?) -> Self {
+                typed.proxy
+            }
+        }
+
+        impl$(<$($parameter),+>)? From<&$name$(<$($parameter),+>)?> for $crate::Proxy {
+            fn from(typed: &$name$(<$($parameter),+>)?) -> Self {
+                typed.proxy.clone()
+            }
+        }
+
+        impl$(<$($parameter),+>)? From<&$name$(<$($parameter),+>)?> for $crate::Value {
+            fn from(typed: &$name$(<$($parameter),+>)?) -> Self {
+                $crate::Value::Proxy(typed.proxy.clone())
+            }
+        }
+
+        impl$(<$($parameter),+>)? serde::Serialize for $name$(<$($parameter),+>)? {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $crate::Value::from(self).serialize(serializer)
+            }
+        }
+    };
+}
+
+/// Implements the ways back from an untyped proxy, for proxies that only have to be of their kind.
+macro_rules! typed_by_kind {
+    ($name:ident $(<$($parameter:ident),+>)?, $kind:expr) => {
+        impl$(<$($parameter),+>)? TryFrom<$crate::Proxy> for $name$(<$($parameter),+>)? {
+            type Error = $crate::Error;
+
+            fn try_from(proxy: $crate::Proxy) -> Result<Self, $crate::Error> {
+                proxy.expect($kind).map(Self::over)
+            }
+        }
+
+        $crate::proxy::common::deserialize_proxy!([$($($parameter),+)?] $name$(<$($parameter),+>)?);
+    };
+}
+
+/// Implements getting a proxy by a token, and reading it out of a shared object.
+macro_rules! deserialize_proxy {
+    ([$($bound:tt)*] $name:ty) => {
+        impl<$($bound)*> $name {
+            /// The object that a token names. Attaches to its manager first, if need be.
+            pub fn from_token(
+                token: &$crate::Token,
+                authkey: &[u8],
+            ) -> Result<Self, $crate::Error> {
+                Self::try_from($crate::Proxy::from_token(token, authkey)?)
+            }
+        }
+
+        impl<'de, $($bound)*> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
+                use serde::de::Error as _;
+                match $crate::Value::deserialize(deserializer)? {
+                    $crate::Value::Proxy(proxy) => {
+                        Self::try_from(proxy).map_err(D::Error::custom)
+                    }
+                    other => Err(D::Error::custom(format_args!(
+                        "expected a shared object, found {}",
+                        other.type_name()
+                    ))),
+                }
+            }
+        }
+    };
+}
+
+pub(super) use {deserialize_proxy, typed_by_kind, typed_proxy};

@@ -1,0 +1,241 @@
+//! `DictProxy`.
+
+use std::borrow::Borrow;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use coheld_store::{Dict, Input, Key, Updated, word};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::common::{typed_by_kind, typed_proxy};
+use super::{Kind, Proxy};
+use crate::value::{Encoded, EncodedKey, ValueError, read_output, to_value, with_input, with_key};
+use crate::{Attachment, Error};
+
+/// A shared dict whose keys and values are read and written as `K` and `V`.
+///
+/// It keeps the order of insertion. Keys are equal when Python says so.
+///
+/// ```
+/// use coheld::Manager;
+///
+/// let manager = Manager::start()?;
+/// let ages = manager.dict::<String, u32>()?;
+/// ages.insert("Ada", &36)?;
+/// ages.update([("Grace".to_owned(), 85), ("Alan".to_owned(), 41)])?;
+/// assert_eq!(ages.get("Ada")?, Some(36));
+/// assert_eq!(ages.remove("Alan")?, Some(41));
+/// assert_eq!(ages.keys()?, ["Ada", "Grace"]);
+/// # Ok::<(), coheld::Error>(())
+/// ```
+pub struct DictProxy<K, V> {
+    proxy: Proxy,
+    content: PhantomData<fn() -> (K, V)>,
+}
+
+typed_proxy!(DictProxy<K, V>);
+typed_by_kind!(DictProxy<K, V>, Kind::Dict);
+
+impl<K, V> DictProxy<K, V> {
+    fn over(proxy: Proxy) -> Self {
+        Self {
+            proxy,
+            content: PhantomData,
+        }
+    }
+
+    /// A new, empty dict.
+    pub fn create(attachment: &Arc<Attachment>) -> Result<Self, Error> {
+        Proxy::create(attachment, Kind::Dict, 0).map(Self::over)
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> Result<usize, Error> {
+        Ok(Dict::new(&self.proxy.referent()?).len()? as usize)
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Takes all entries out.
+    pub fn clear(&self) -> Result<(), Error> {
+        Ok(Dict::new(&self.proxy.referent()?).clear()?)
+    }
+}
+
+impl<K, V> DictProxy<K, V>
+where
+    K: Serialize + DeserializeOwned,
+    V: Serialize + DeserializeOwned,
+{
+    /// The value of a key.
+    #[inline]
+    pub fn get<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<Option<V>, Error>
+    where
+        K: Borrow<Q>,
+    {
+        let referent = self.proxy.referent()?;
+        match self.with_key(key, |key| Ok(Dict::new(&referent).get(key)?))? {
+            Some(output) => read_output(output, self.proxy.attachment()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the key is there.
+    #[inline]
+    pub fn contains_key<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<bool, Error>
+    where
+        K: Borrow<Q>,
+    {
+        let referent = self.proxy.referent()?;
+        self.with_key(key, |key| Ok(Dict::new(&referent).contains(key)?))
+    }
+
+    /// Gives the key a value. A key that is there keeps its place.
+    #[inline]
+    pub fn insert<Q, W>(&self, key: &Q, value: &W) -> Result<(), Error>
+    where
+        K: Borrow<Q>,
+        V: Borrow<W>,
+        Q: Serialize + ?Sized,
+        W: Serialize + ?Sized,
+    {
+        let referent = self.proxy.referent()?;
+        with_input(value, self.proxy.attachment(), |input| {
+            self.with_key(key, |key| Ok(Dict::new(&referent).insert(key, input)?))
+        })
+    }
+
+    /// Takes the key out and returns its value, if it was there.
+    pub fn remove<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<Option<V>, Error>
+    where
+        K: Borrow<Q>,
+    {
+        let referent = self.proxy.referent()?;
+        match self.with_key(key, |key| Ok(Dict::new(&referent).remove(key)?))? {
+            Some(output) => read_output(output, self.proxy.attachment()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes the last entry out.
+    pub fn pop_last(&self) -> Result<Option<(K, V)>, Error> {
+        let Some((key, value)) = Dict::new(&self.proxy.referent()?).pop_last()? else {
+            return Ok(None);
+        };
+        let attachment = self.proxy.attachment();
+        // Both, before either fails: whatever was taken out has to be taken over.
+        let (key, value) = (read_output(key, attachment), read_output(value, attachment));
+        Ok(Some((key?, value?)))
+    }
+
+    /// Gives the key a value if it has none, and returns what it has then.
+    pub fn set_default(&self, key: &K, value: V) -> Result<V, Error> {
+        let referent = self.proxy.referent()?;
+        let found = with_input(&value, self.proxy.attachment(), |input| {
+            self.with_key(key, |key| Ok(Dict::new(&referent).set_default(key, input)?))
+        })?;
+        match found {
+            Some(output) => read_output(output, self.proxy.attachment()),
+            None => Ok(value),
+        }
+    }
+
+    /// Stores all entries, or none of them.
+    pub fn update(&self, entries: impl IntoIterator<Item = (K, V)>) -> Result<(), Error> {
+        #[allow(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method itself is good for one lifetime only"
+        )]
+        self.with_entries(entries, |dict, pairs| dict.update(pairs))
+    }
+
+    /// Makes the entries the whole content.
+    pub fn replace(&self, entries: impl IntoIterator<Item = (K, V)>) -> Result<(), Error> {
+        self.with_entries(entries, |dict, pairs| dict.replace(pairs, None))
+    }
+
+    /// All keys at one moment, in their order.
+    pub fn keys(&self) -> Result<Vec<K>, Error> {
+        let snapshot = Dict::new(&self.proxy.referent()?).snapshot_keys()?;
+        self.proxy.read_all(&snapshot)
+    }
+
+    /// All values at one moment, in the order of their keys.
+    pub fn values(&self) -> Result<Vec<V>, Error> {
+        let snapshot = Dict::new(&self.proxy.referent()?).snapshot_values()?;
+        self.proxy.read_all(&snapshot)
+    }
+
+    /// All entries at one moment, in their order. Collect them into the map you need.
+    pub fn items(&self) -> Result<Vec<(K, V)>, Error> {
+        let snapshot = Dict::new(&self.proxy.referent()?).snapshot_items()?;
+        self.proxy.read_pairs(&snapshot)
+    }
+
+    #[inline]
+    fn with_key<Q: Serialize + ?Sized, R>(
+        &self,
+        key: &Q,
+        then: impl FnOnce(&Key<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        with_key(key, self.proxy.attachment(), self.proxy.hasher(), then)
+    }
+
+    fn with_entries(
+        &self,
+        entries: impl IntoIterator<Item = (K, V)>,
+        then: impl FnOnce(&Dict<'_>, &[(Key<'_>, Input<'_>)]) -> coheld_store::Result<()>,
+    ) -> Result<(), Error> {
+        let (attachment, hasher) = (self.proxy.attachment(), self.proxy.hasher());
+        let entries = entries.into_iter();
+        let values = entries.map(|(key, value)| Ok((to_value(&key)?, to_value(&value)?)));
+        let values = values.collect::<Result<Vec<_>, ValueError>>()?;
+        let encoded = values.iter().map(|(key, value)| {
+            Ok((
+                EncodedKey::of(key, attachment)?,
+                Encoded::of(value, attachment)?,
+            ))
+        });
+        let encoded = encoded.collect::<Result<Vec<_>, Error>>()?;
+        let pairs = encoded
+            .iter()
+            .map(|(key, value)| Ok((key.key(hasher)?, value.input())));
+        let pairs = pairs.collect::<Result<Vec<_>, Error>>()?;
+        Ok(then(&Dict::new(&self.proxy.referent()?), &pairs)?)
+    }
+}
+
+impl<K: Serialize + DeserializeOwned> DictProxy<K, i64> {
+    /// Adds `by` to the number of a key, which counts as 0 if it is not there, and returns the
+    /// sum. Safe against everybody else who does the same.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let counts = manager.dict::<String, i64>()?;
+    /// assert_eq!(counts.increment("words", 2)?, 2);
+    /// assert_eq!(counts.increment("words", 3)?, 5);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    pub fn increment<Q: Serialize + ?Sized>(&self, key: &Q, by: i64) -> Result<i64, Error>
+    where
+        K: Borrow<Q>,
+    {
+        let referent = self.proxy.referent()?;
+        let add = |old: Option<u64>| {
+            let old = old.map_or(Some(0), word::to_int)?;
+            old.checked_add(by).and_then(word::from_int)
+        };
+        let done = self.with_key(key, |key| Ok(Dict::new(&referent).update_word(key, add)?))?;
+        match done {
+            Updated::Stored { new, .. } => Ok(word::to_int(new).unwrap_or(by)),
+            Updated::Unchanged { .. } | Updated::NotInline => Err(ValueError::Mismatch(
+                "a number to be added to is an integer between -2**59 and 2**59".to_owned(),
+            )
+            .into()),
+        }
+    }
+}

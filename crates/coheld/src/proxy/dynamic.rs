@@ -1,0 +1,234 @@
+//! The proxy of any kind of object.
+
+use std::fmt;
+use std::sync::Arc;
+
+use coheld_shm::Referent;
+use coheld_store::{KeyHasher, Snapshot, StoreError};
+use serde::de::DeserializeOwned;
+
+use super::Kind;
+use crate::value::{read_ref, redeem};
+use crate::{Attachment, Error, Handle, Manager, Token, Value, call};
+
+/// A proxy of a shared object of any kind.
+///
+/// ```
+/// use coheld::{Kind, ListProxy, Manager, Proxy, Value};
+///
+/// let manager = Manager::start()?;
+/// let list = manager.list::<i64>()?;
+/// let proxy = Proxy::from(&list);
+/// assert_eq!(proxy.kind(), Kind::List);
+/// proxy.call_method("append", &[Value::from(7)])?;
+/// assert_eq!(list.to_vec()?, [7]);
+/// let same: ListProxy<i64> = proxy.try_into()?;
+/// assert_eq!(same, list);
+/// # Ok::<(), coheld::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    handle: Handle,
+    kind: Kind,
+    hasher: KeyHasher,
+}
+
+impl Proxy {
+    /// A new object of this kind, empty. `auxiliary` is the kind's own.
+    pub(crate) fn create(
+        attachment: &Arc<Attachment>,
+        kind: Kind,
+        auxiliary: u64,
+    ) -> Result<Self, Error> {
+        Self::from_handle(Handle::create(attachment, kind.number(), auxiliary)?)
+    }
+
+    /// The proxy of the object that a handle refers to.
+    pub fn from_handle(handle: Handle) -> Result<Self, Error> {
+        let kind = Kind::from_number(handle.kind()).ok_or(Error::Protocol {
+            why: "a shared object is of a kind that this version does not know",
+        })?;
+        let hasher = KeyHasher::new(handle.attachment().segment().secret());
+        let shared = Arc::new(Shared {
+            handle,
+            kind,
+            hasher,
+        });
+        Ok(Self { shared })
+    }
+
+    /// The object that a token names. Attaches to its manager first, if need be.
+    pub fn from_token(token: &Token, authkey: &[u8]) -> Result<Self, Error> {
+        Self::from_handle(Manager::attach_token(token, authkey)?)
+    }
+
+    /// The name of the object, for another process.
+    ///
+    /// The object stays alive on the way: until the token is used, for some minutes at most.
+    pub fn token(&self) -> Result<Token, Error> {
+        self.handle().token()
+    }
+
+    /// What the object is.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        self.shared.kind
+    }
+
+    /// The reference to the object.
+    #[inline]
+    pub fn handle(&self) -> &Handle {
+        &self.shared.handle
+    }
+
+    /// Calls a method by its name in Python, as `_callmethod` does there.
+    ///
+    /// Errors of the method are [`Error::Raised`] and say which exception Python raises.
+    ///
+    /// ```
+    /// use coheld::{Error, Exception, Manager, Proxy, Value};
+    ///
+    /// let manager = Manager::start()?;
+    /// let dict = Proxy::from(manager.dict::<String, i64>()?);
+    /// dict.call_method("__setitem__", &["a".into(), 1.into()])?;
+    /// assert_eq!(dict.call_method("get", &["a".into()])?, Value::Int(1));
+    ///
+    /// let Err(Error::Raised(raised)) = dict.call_method("__getitem__", &["b".into()]) else {
+    ///     panic!("there is no such key");
+    /// };
+    /// assert_eq!(raised.exception, Exception::KeyError);
+    /// assert_eq!(raised.message, "'b'");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn call_method(&self, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+        call::call_method(self, name, arguments)
+    }
+
+    /// A copy of the object as plain data, as `_getvalue` gives it in Python.
+    pub fn value(&self) -> Result<Value, Error> {
+        call::copy(self)
+    }
+
+    #[inline]
+    pub(crate) fn attachment(&self) -> &Arc<Attachment> {
+        self.shared.handle.attachment()
+    }
+
+    #[inline]
+    pub(crate) fn hasher(&self) -> &KeyHasher {
+        &self.shared.hasher
+    }
+
+    #[inline]
+    pub(crate) fn referent(&self) -> Result<Referent<'_>, Error> {
+        self.shared.handle.referent()
+    }
+
+    /// This proxy if it is one of an object of this kind.
+    pub(super) fn expect(self, expected: Kind) -> Result<Self, Error> {
+        if self.kind() == expected {
+            return Ok(self);
+        }
+        let (expected, found) = (expected.number(), self.kind().number());
+        Err(StoreError::WrongKind { expected, found }.into())
+    }
+
+    /// The pairs of a snapshot in which keys and values alternate.
+    pub(crate) fn read_pairs<K: DeserializeOwned, V: DeserializeOwned>(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<Vec<(K, V)>, Error> {
+        let mut pairs = Vec::with_capacity(snapshot.len() / 2);
+        for index in (1..snapshot.len()).step_by(2) {
+            let (Some(key), Some(value)) = (snapshot.get(index - 1), snapshot.get(index)) else {
+                break;
+            };
+            let key = read_ref(key, self.attachment());
+            let value = read_ref(value, self.attachment());
+            match key.and_then(|key| Ok((key, value?))) {
+                Ok(pair) => pairs.push(pair),
+                Err(error) => {
+                    self.give_back(snapshot, index + 1);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// All values of a snapshot. If one cannot be read, the leases of the others are given back.
+    pub(crate) fn read_all<T: DeserializeOwned>(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<Vec<T>, Error> {
+        let mut values = Vec::with_capacity(snapshot.len());
+        for index in 0..snapshot.len() {
+            let Some(output) = snapshot.get(index) else {
+                break;
+            };
+            match read_ref(output, self.attachment()) {
+                Ok(value) => values.push(value),
+                Err(error) => {
+                    self.give_back(snapshot, index + 1);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    #[cold]
+    fn give_back(&self, snapshot: &Snapshot, from: usize) {
+        use coheld_store::OutputRef;
+        for index in from..snapshot.len() {
+            let leases = match snapshot.get(index) {
+                Some(OutputRef::Block { edges, .. }) => edges.to_vec(),
+                Some(OutputRef::Edge(lease)) => vec![lease],
+                _ => continue,
+            };
+            // What fails here ends by its deadline.
+            drop(redeem(&leases, self.attachment()));
+        }
+    }
+}
+
+impl PartialEq for Proxy {
+    /// Whether both name the same object.
+    fn eq(&self, other: &Self) -> bool {
+        let place = |proxy: &Self| {
+            let handle = proxy.handle();
+            (
+                handle.offset(),
+                handle.generation(),
+                handle.attachment().segment_id(),
+            )
+        };
+        Arc::ptr_eq(&self.shared, &other.shared) || place(self) == place(other)
+    }
+}
+
+impl Eq for Proxy {}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, offset) = (self.kind(), self.handle().offset());
+        let name = kind.proxy_name();
+        write!(formatter, "<{name} object, typeid '{kind}' at {offset:#x}>")
+    }
+}
+
+impl From<Proxy> for Value {
+    fn from(proxy: Proxy) -> Self {
+        Self::Proxy(proxy)
+    }
+}
+
+impl From<&Proxy> for Value {
+    fn from(proxy: &Proxy) -> Self {
+        Self::Proxy(proxy.clone())
+    }
+}

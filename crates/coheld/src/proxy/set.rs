@@ -1,0 +1,160 @@
+//! `SetProxy`.
+
+use std::borrow::Borrow;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use coheld_store::{Key, Set};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::common::{typed_by_kind, typed_proxy};
+use super::{Kind, Proxy};
+use crate::value::{EncodedKey, read_output, to_value, with_key};
+use crate::{Attachment, Error};
+
+/// A shared set whose elements are read and written as `T`.
+///
+/// ```
+/// use coheld::Manager;
+///
+/// let manager = Manager::start()?;
+/// let seen = manager.set::<String>()?;
+/// assert!(seen.add("first")?);
+/// assert!(!seen.add("first")?);
+/// assert!(seen.contains("first")?);
+/// assert!(seen.remove("first")? && seen.is_empty()?);
+/// # Ok::<(), coheld::Error>(())
+/// ```
+pub struct SetProxy<T> {
+    proxy: Proxy,
+    content: PhantomData<fn() -> T>,
+}
+
+typed_proxy!(SetProxy<T>);
+typed_by_kind!(SetProxy<T>, Kind::Set);
+
+impl<T> SetProxy<T> {
+    fn over(proxy: Proxy) -> Self {
+        Self {
+            proxy,
+            content: PhantomData,
+        }
+    }
+
+    /// A new, empty set.
+    pub fn create(attachment: &Arc<Attachment>) -> Result<Self, Error> {
+        Proxy::create(attachment, Kind::Set, 0).map(Self::over)
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> Result<usize, Error> {
+        Ok(Set::new(&self.proxy.referent()?).len()? as usize)
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Takes all elements out.
+    pub fn clear(&self) -> Result<(), Error> {
+        Ok(Set::new(&self.proxy.referent()?).clear()?)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> SetProxy<T> {
+    /// Adds an element. `true`: it was not there.
+    pub fn add<Q: Serialize + ?Sized>(&self, element: &Q) -> Result<bool, Error>
+    where
+        T: Borrow<Q>,
+    {
+        let referent = self.proxy.referent()?;
+        self.with_key(element, |key| Ok(Set::new(&referent).add(key)?))
+    }
+
+    /// Takes an element out. `true`: it was there.
+    pub fn remove<Q: Serialize + ?Sized>(&self, element: &Q) -> Result<bool, Error>
+    where
+        T: Borrow<Q>,
+    {
+        let referent = self.proxy.referent()?;
+        self.with_key(element, |key| Ok(Set::new(&referent).discard(key)?))
+    }
+
+    /// Whether the element is there.
+    pub fn contains<Q: Serialize + ?Sized>(&self, element: &Q) -> Result<bool, Error>
+    where
+        T: Borrow<Q>,
+    {
+        let referent = self.proxy.referent()?;
+        self.with_key(element, |key| Ok(Set::new(&referent).contains(key)?))
+    }
+
+    /// Takes any element out; `None` if there is none.
+    pub fn pop(&self) -> Result<Option<T>, Error> {
+        match Set::new(&self.proxy.referent()?).pop_any()? {
+            Some(output) => read_output(output, self.proxy.attachment()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds all elements, or none of them.
+    pub fn update(&self, elements: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        #[allow(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method itself is good for one lifetime only"
+        )]
+        self.with_keys(elements, |set, keys| set.update(keys))
+    }
+
+    /// Takes all these elements out at once.
+    pub fn remove_all(&self, elements: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        self.with_keys(elements, |set, keys| set.remove_all(keys, None))
+    }
+
+    /// Makes the elements the whole content.
+    pub fn replace(&self, elements: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        self.with_keys(elements, |set, keys| set.replace(keys, None))
+    }
+
+    /// All elements at one moment. Collect them into the set you need.
+    pub fn to_vec(&self) -> Result<Vec<T>, Error> {
+        let snapshot = Set::new(&self.proxy.referent()?).snapshot()?;
+        self.proxy.read_all(&snapshot)
+    }
+
+    /// Iterates over the elements that there are at this moment; later changes are not seen.
+    #[allow(
+        clippy::iter_not_returning_iterator,
+        reason = "taking the copy can fail"
+    )]
+    pub fn iter(&self) -> Result<std::vec::IntoIter<T>, Error> {
+        Ok(self.to_vec()?.into_iter())
+    }
+
+    #[inline]
+    fn with_key<Q: Serialize + ?Sized, R>(
+        &self,
+        element: &Q,
+        then: impl FnOnce(&Key<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        with_key(element, self.proxy.attachment(), self.proxy.hasher(), then)
+    }
+
+    fn with_keys(
+        &self,
+        elements: impl IntoIterator<Item = T>,
+        then: impl FnOnce(&Set<'_>, &[Key<'_>]) -> coheld_store::Result<()>,
+    ) -> Result<(), Error> {
+        let values = elements.into_iter().map(|element| to_value(&element));
+        let values = values.collect::<Result<Vec<_>, _>>()?;
+        let encoded = values
+            .iter()
+            .map(|value| EncodedKey::of(value, self.proxy.attachment()));
+        let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
+        let keys = encoded.iter().map(|key| key.key(self.proxy.hasher()));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        Ok(then(&Set::new(&self.proxy.referent()?), &keys)?)
+    }
+}

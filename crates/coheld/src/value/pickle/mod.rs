@@ -1,0 +1,68 @@
+//! Pickles of plain data and of the proxies in it.
+//!
+//! Python stores whatever is not a scalar as a pickle of protocol 5. Of that language this module
+//! reads and writes the part in which no class of the program occurs: numbers, text, bytes, lists,
+//! tuples, dicts, sets, slices and the proxies of the segment. Nothing is ever executed. A pickle
+//! with anything else in it is kept as it is.
+//!
+//! A general crate would not do: order of dicts, tuples beside lists, and proxies have to survive.
+
+mod opcode;
+mod read;
+mod write;
+
+use std::fmt;
+
+pub(crate) use self::{read::read, write::Writer};
+use crate::proxy::Proxy;
+
+/// How deep values can be nested, in either direction.
+pub(super) const DEPTH_LIMIT: usize = 500;
+
+/// The module and the function that a pickled proxy inside a shared value names.
+const EDGE_FUNCTION: (&str, &str) = ("coheld._coheld", "_rebuild_edge");
+/// The module of the classes of proxies.
+const PROXY_MODULE: &str = "coheld.managers";
+
+/// An object that only Python can make sense of: its pickle, and the proxies in it.
+///
+/// It can be moved from one shared object to another; Python will not notice.
+#[derive(Clone, PartialEq)]
+pub struct Pickle {
+    bytes: Vec<u8>,
+    proxies: Vec<Proxy>,
+}
+
+impl Pickle {
+    /// A pickle that some Python program has made, in any protocol.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            proxies: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with_proxies(bytes: Vec<u8>, proxies: Vec<Proxy>) -> Self {
+        Self { bytes, proxies }
+    }
+
+    /// The pickle.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The proxies in it, in the order of their numbers.
+    pub fn proxies(&self) -> &[Proxy] {
+        &self.proxies
+    }
+}
+
+impl fmt::Debug for Pickle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, proxies) = (self.bytes.len(), self.proxies.len());
+        write!(formatter, "<pickle of {bytes} bytes, {proxies} proxies>")
+    }
+}
+
+#[cfg(test)]
+mod tests;
