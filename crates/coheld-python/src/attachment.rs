@@ -1,0 +1,249 @@
+//! This process's attachments to segments, and what Python knows of them.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use coheld::{Address, Handle};
+use pyo3::{
+    exceptions::PyTypeError,
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyBytes, PyString},
+};
+
+use crate::{
+    errors::{self, OrRaise},
+    server::PATIENCE,
+    token::{Place, Token},
+};
+
+/// This process's attachment to the segment of a manager.
+#[pyclass(frozen, module = "coheld._coheld")]
+pub(crate) struct Attachment {
+    shared: Arc<coheld::Attachment>,
+}
+
+impl Attachment {
+    /// The attachment itself.
+    pub(crate) fn shared(&self) -> &Arc<coheld::Attachment> {
+        &self.shared
+    }
+}
+
+#[pymethods]
+impl Attachment {
+    /// The address of the manager.
+    #[getter]
+    fn get_address<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        address(py, &self.shared)
+    }
+
+    /// The identity of the segment in hexadecimal.
+    #[getter]
+    fn get_segment(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.shared.segment_id()))
+    }
+}
+
+/// How many segments to stay attached to without a manager object or proxy in this process. A pool
+/// worker gets a proxy with each of its tasks, and drops it with each.
+const KEPT_LIMIT: usize = 8;
+
+/// Attachments made for proxies that came from other processes; the oldest are let go.
+///
+/// Locked only while attached to the interpreter and never for long, so a fork never finds it
+/// locked by another thread.
+static KEPT: Mutex<VecDeque<Arc<coheld::Attachment>>> = Mutex::new(VecDeque::new());
+
+static SPAWNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static AUTHENTICATION_STRING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static CURRENT_PROCESS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Whether this thread is starting a child process of multiprocessing right now.
+pub(crate) fn is_spawning(py: Python<'_>) -> PyResult<bool> {
+    let function = SPAWNING.import(py, "multiprocessing.context", "get_spawning_popen")?;
+    Ok(!function.call0()?.is_none())
+}
+
+/// Bytes as a key that is pickled for children only.
+pub(crate) fn authentication_string<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let class = AUTHENTICATION_STRING.import(
+        key.py(),
+        "multiprocessing.process",
+        "AuthenticationString",
+    )?;
+    class.call1((key,))
+}
+
+/// The key of this process, which its children inherit.
+fn process_key(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let function = CURRENT_PROCESS.import(py, "multiprocessing.process", "current_process")?;
+    function.call0()?.getattr("authkey")
+}
+
+/// The key that an attachment was made with.
+pub(crate) fn authkey(py: Python<'_>, attachment: &Arc<coheld::Attachment>) -> PyResult<Py<PyAny>> {
+    let key = PyBytes::new(py, attachment.authkey()).into_any();
+    authentication_string(&key).map(Bound::unbind)
+}
+
+/// An address in the form in which Python names it: text for a path, bytes for an abstract name.
+pub(crate) fn address_to_python<'py>(
+    py: Python<'py>,
+    address: &Address,
+) -> PyResult<Bound<'py, PyAny>> {
+    let bytes = PyBytes::new(py, &address.to_bytes());
+    match address {
+        Address::Path(_) => py.import("os")?.call_method1("fsdecode", (bytes,)),
+        Address::Abstract(_) => Ok(bytes.into_any()),
+    }
+}
+
+/// The address of the manager of an attachment.
+pub(crate) fn address<'py>(
+    py: Python<'py>,
+    attachment: &Arc<coheld::Attachment>,
+) -> PyResult<Bound<'py, PyAny>> {
+    address_to_python(py, attachment.address())
+}
+
+/// An address from the form in which Python names it.
+pub(crate) fn address_from_python(address: &Bound<'_, PyAny>) -> PyResult<Address> {
+    let py = address.py();
+    let bytes = if address.is_instance_of::<PyString>() {
+        py.import("os")?.call_method1("fsencode", (address,))?
+    } else {
+        address.clone()
+    };
+    let Ok(bytes) = bytes.cast::<PyBytes>() else {
+        return Err(PyTypeError::new_err(format!(
+            "the address {address:?} is neither the path of a Unix socket nor an abstract name"
+        )));
+    };
+    Address::from_bytes(bytes.as_bytes()).or_raise(py)
+}
+
+/// The bytes of a key.
+pub(crate) fn key_bytes(key: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    Ok(key.cast::<PyBytes>()?.as_bytes().to_vec())
+}
+
+/// Connects to a manager, with the interpreter released meanwhile.
+fn attach(
+    py: Python<'_>,
+    address: &Bound<'_, PyAny>,
+    authkey: &Bound<'_, PyAny>,
+) -> PyResult<Arc<coheld::Attachment>> {
+    let address = address_from_python(address)?;
+    let key = key_bytes(authkey)?;
+    py.detach(|| coheld::control::connect(&address, &key, PATIENCE))
+        .or_raise(py)
+}
+
+/// The attachment that a token needs: the one this process has, or else a new one.
+fn attachment_of(
+    py: Python<'_>,
+    token: &Token,
+    authkey: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Arc<coheld::Attachment>> {
+    if let Some(attachment) = token.segment().and_then(|id| coheld::Attachment::find(&id)) {
+        return Ok(attachment);
+    }
+    let own;
+    let key = match authkey {
+        Some(key) => key,
+        None => {
+            own = process_key(py)?;
+            &own
+        }
+    };
+    let attachment = attach(py, token.address(py), key)?;
+    if token
+        .segment()
+        .is_some_and(|id| id != attachment.segment_id())
+    {
+        return Err(errors::manager_gone(
+            py,
+            format!(
+                "the manager of this proxy is gone; another one listens at its address {}",
+                attachment.address()
+            ),
+        ));
+    }
+    let dropped = {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_back(Arc::clone(&attachment));
+        if kept.len() > KEPT_LIMIT {
+            kept.pop_front()
+        } else {
+            None
+        }
+    };
+    drop(dropped);
+    Ok(attachment)
+}
+
+/// A reference to the referent that a token names.
+pub(crate) fn acquire(
+    py: Python<'_>,
+    token: &Token,
+    authkey: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Handle> {
+    if let Some(handle) = token.take_held() {
+        return Ok(handle);
+    }
+    let place = token.place(py)?;
+    let attachment = attachment_of(py, token, authkey)?;
+    check(
+        py,
+        Handle::acquire(&attachment, place.offset, place.generation),
+        place,
+    )
+}
+
+/// The same for a token that was pickled with a lease, which ends with this.
+pub(crate) fn redeem(
+    py: Python<'_>,
+    token: &Token,
+    authkey: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Handle> {
+    let place = token.place(py)?;
+    let attachment = attachment_of(py, token, authkey)?;
+    check(py, Handle::redeem(&attachment, place.lease()), place)
+}
+
+/// Makes sure that a handle is of the referent that was meant.
+fn check(py: Python<'_>, handle: Result<Handle, coheld::Error>, place: Place) -> PyResult<Handle> {
+    use coheld_shm::Error;
+    match handle {
+        Ok(handle) if (handle.kind(), handle.generation()) == (place.kind, place.generation) => {
+            Ok(handle)
+        }
+        // The token is wrong, not the segment.
+        Ok(_) | Err(coheld::Error::Shm(Error::Corrupted { .. })) => {
+            errors::gone(py, place.offset, place.generation)
+        }
+        Err(error) => Err(error).or_raise(py),
+    }
+}
+
+/// A token as one line of text, with a lease for whoever uses it first.
+pub(crate) fn token_text(py: Python<'_>, token: &Token) -> PyResult<String> {
+    let place = token.place(py)?;
+    let attachment = attachment_of(py, token, None)?;
+    let handle = Handle::acquire(&attachment, place.offset, place.generation).or_raise(py)?;
+    Ok(handle.token().or_raise(py)?.to_string())
+}
+
+/// Attach to the segment of the manager at an address.
+#[pyfunction]
+pub(crate) fn connect(
+    address: &Bound<'_, PyAny>,
+    authkey: &Bound<'_, PyAny>,
+) -> PyResult<Attachment> {
+    Ok(Attachment {
+        shared: attach(address.py(), address, authkey)?,
+    })
+}

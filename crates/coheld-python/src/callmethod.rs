@@ -1,0 +1,148 @@
+//! `_callmethod`: any method of the referent, by name.
+
+use pyo3::{
+    exceptions::PyAttributeError,
+    prelude::*,
+    types::{PyDict, PyString, PyTuple},
+};
+
+use crate::{
+    copy, errors,
+    proxy::{self, BaseProxy, Kind, ProxyState, state_of_base},
+};
+
+/// Methods whose proxy form returns the proxy; by name they return a copy, like stock's.
+const IN_PLACE: &[&str] = &["__imul__", "__ior__", "__iand__", "__isub__", "__ixor__"];
+
+/// Calls a method of the referent and returns a copy of the result.
+pub(crate) fn call<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    name: &Bound<'py, PyAny>,
+    arguments: Option<&Bound<'py, PyAny>>,
+    keywords: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let state = state_of_base(proxy)?;
+    let arguments = match arguments {
+        None => PyTuple::empty(py),
+        Some(arguments) => match arguments.cast_exact::<PyTuple>() {
+            Ok(tuple) => tuple.clone(),
+            Err(_) => arguments
+                .try_iter()?
+                .collect::<PyResult<Vec<_>>>()
+                .and_then(|all| PyTuple::new(py, all))?,
+        },
+    };
+    let keywords = match keywords {
+        None => None,
+        Some(keywords) => Some(keywords.cast::<PyDict>()?),
+    };
+    let text = match name.cast::<PyString>() {
+        Ok(name) => name.to_str()?,
+        Err(_) => return Err(not_exposed(proxy, state, name, None)),
+    };
+    if is_exposed(proxy, state, text)? {
+        return exposed(proxy, state, text, &arguments, keywords);
+    }
+    match text {
+        "#GETVALUE" => Ok(copy::of(py, state)?.0),
+        "__repr__" => Ok(copy::of(py, state)?.0.repr()?.into_any()),
+        "__str__" => Ok(copy::of(py, state)?.0.str()?.into_any()),
+        _ => Err(not_exposed(proxy, state, name, None)),
+    }
+}
+
+/// Whether the class of the proxy, or else the kind of the referent, lets a method be called.
+fn is_exposed(proxy: &Bound<'_, BaseProxy>, state: &ProxyState, name: &str) -> PyResult<bool> {
+    let py = proxy.py();
+    match proxy.getattr_opt(pyo3::intern!(py, "_exposed_"))? {
+        Some(exposed) if !exposed.is_none() => exposed.contains(name),
+        _ => Ok(state.kind().exposed().contains(&name)),
+    }
+}
+
+fn exposed<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    state: &ProxyState,
+    name: &str,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let kind = state.kind();
+    let name_object = PyString::new(py, name);
+    if kind == Kind::Namespace {
+        return proxy::namespace_method(py, state, name, arguments);
+    }
+    if IN_PLACE.contains(&name) {
+        return copy::write(py, state, &name_object, arguments, keywords);
+    }
+    if !kind.exposed().contains(&name) {
+        // A method that changes the referent is always among those of the kind.
+        let result = copy::read(py, state, &name_object, arguments, keywords);
+        return match result {
+            Err(error)
+                if error.is_instance_of::<PyAttributeError>(py)
+                    && copy::of(py, state)?.0.getattr_opt(name)?.is_none() =>
+            {
+                Err(not_exposed(proxy, state, name_object.as_any(), Some(error)))
+            }
+            result => result,
+        };
+    }
+    // A proxy of another class than the kind's own has the kind's methods through one that is.
+    let class = kind.class(py);
+    let target = if proxy.is_instance(&class)? {
+        proxy.clone().into_any()
+    } else {
+        proxy::from_handle(py, state.another_handle())?
+    };
+    let mut all = vec![target];
+    all.extend(arguments.iter());
+    class.getattr(name)?.call(PyTuple::new(py, all)?, keywords)
+}
+
+/// The error that stock's server sends back for a method that may not be called.
+fn not_exposed(
+    proxy: &Bound<'_, BaseProxy>,
+    state: &ProxyState,
+    name: &Bound<'_, PyAny>,
+    cause: Option<PyErr>,
+) -> PyErr {
+    let py = proxy.py();
+    let quoted = match name.repr() {
+        Ok(quoted) => quoted.to_string(),
+        Err(error) => return error,
+    };
+    let first = match cause {
+        Some(error) => error.to_string(),
+        None => {
+            let exposed = match proxy.getattr_opt("_exposed_") {
+                Ok(Some(exposed)) => exposed
+                    .try_iter()
+                    .and_then(Iterator::collect::<PyResult<Vec<_>>>),
+                _ => state
+                    .kind()
+                    .exposed()
+                    .iter()
+                    .map(|name| Ok(PyString::new(py, name).into_any()))
+                    .collect(),
+            };
+            let exposed = match exposed.and_then(|all| pyo3::types::PySet::new(py, all)?.repr()) {
+                Ok(text) => text.to_string(),
+                Err(error) => return error,
+            };
+            format!(
+                "AttributeError: method {quoted} of {} object is not in exposed={exposed}",
+                state.kind().class_text()
+            )
+        }
+    };
+    errors::remote_error(
+        py,
+        format!(
+            "Traceback (most recent call last):\n{first}\n\nDuring handling of the above exception, \
+             another exception occurred:\n\nTraceback (most recent call last):\nKeyError: {quoted}\n"
+        ),
+    )
+}

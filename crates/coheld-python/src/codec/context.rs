@@ -1,0 +1,115 @@
+//! The proxies inside a value that is being pickled or unpickled by this thread.
+//!
+//! A proxy inside a pickled value is a data edge. The pickle holds only its number; the edges
+//! themselves lie beside the pickle, where the memory layer finds them without reading pickles.
+
+use std::{cell::RefCell, sync::Arc};
+
+use coheld::{Attachment, Handle};
+use coheld_shm::Lease;
+use pyo3::{exceptions::PyRuntimeError, prelude::*};
+
+/// What one pickling has met so far.
+struct Pickling {
+    segment: [u8; 16],
+    edges: Vec<u64>,
+    /// The proxies behind the edges. They keep their referents alive until the value is stored.
+    proxies: Vec<Py<PyAny>>,
+}
+
+/// What one unpickling may still take.
+struct Unpickling {
+    handles: Vec<Option<Handle>>,
+}
+
+thread_local! {
+    /// Innermost last: a reducer may itself store values in other referents.
+    static PICKLING: RefCell<Vec<Pickling>> = const { RefCell::new(Vec::new()) };
+    static UNPICKLING: RefCell<Vec<Unpickling>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A pickling that collects edges, from `begin` until it is finished or dropped.
+pub(crate) struct Encoding(());
+
+impl Encoding {
+    /// Starts to collect the proxies into the segment with this identity.
+    pub(crate) fn begin(segment: [u8; 16]) -> Self {
+        PICKLING.with_borrow_mut(|stack| {
+            stack.push(Pickling {
+                segment,
+                edges: Vec::new(),
+                proxies: Vec::new(),
+            });
+        });
+        Self(())
+    }
+
+    /// The edges met, and the proxies that keep them alive.
+    pub(crate) fn finish(self) -> (Vec<u64>, Vec<Py<PyAny>>) {
+        PICKLING.with_borrow_mut(|stack| {
+            stack.last_mut().map_or_else(Default::default, |top| {
+                (
+                    std::mem::take(&mut top.edges),
+                    std::mem::take(&mut top.proxies),
+                )
+            })
+        })
+    }
+
+    /// Notes a proxy met by the innermost pickling. `None`: no pickling, or for another segment.
+    pub(crate) fn note(segment: [u8; 16], edge: u64, proxy: Py<PyAny>) -> Option<usize> {
+        PICKLING.with_borrow_mut(|stack| {
+            let top = stack.last_mut().filter(|top| top.segment == segment)?;
+            top.edges.push(edge);
+            top.proxies.push(proxy);
+            Some(top.edges.len() - 1)
+        })
+    }
+}
+
+impl Drop for Encoding {
+    fn drop(&mut self) {
+        // Dropped after the borrow: letting go of a proxy may run Python code.
+        drop(PICKLING.with_borrow_mut(Vec::pop));
+    }
+}
+
+/// An unpickling that hands out the handles of the edges beside the pickle.
+pub(crate) struct Decoding(());
+
+impl Decoding {
+    /// Starts to hand out `handles`, by number.
+    pub(crate) fn begin(handles: Vec<Option<Handle>>) -> Self {
+        UNPICKLING.with_borrow_mut(|stack| stack.push(Unpickling { handles }));
+        Self(())
+    }
+}
+
+impl Drop for Decoding {
+    fn drop(&mut self) {
+        // Dropped after the borrow: the last handle of a referent may have to wait for a lock.
+        drop(UNPICKLING.with_borrow_mut(Vec::pop));
+    }
+}
+
+/// Makes the references read with a value this process's own. None may be forgotten on the way, so
+/// this comes before anything else that could fail; what cannot be had is missed when it is asked
+/// for.
+pub(crate) fn adopt(attachment: &Arc<Attachment>, leases: &[Lease]) -> Vec<Option<Handle>> {
+    leases
+        .iter()
+        .map(|lease| Handle::redeem(attachment, *lease).ok())
+        .collect()
+}
+
+/// The handle for edge `number` of the value that this thread is unpickling.
+pub(crate) fn take_edge(number: usize) -> PyResult<Handle> {
+    let handle =
+        UNPICKLING.with_borrow_mut(|stack| stack.last_mut()?.handles.get_mut(number)?.take());
+    handle.ok_or_else(|| {
+        PyRuntimeError::new_err(
+            "a proxy pickled into a shared value can only be read through that value; \
+             pickle the proxy itself with pickle.dumps outside of a reducer",
+        )
+    })
+}

@@ -1,0 +1,196 @@
+//! Values of the segment as Python objects. Always copies.
+
+use std::sync::Arc;
+
+use coheld::{Attachment, Handle};
+use coheld_shm::Lease;
+use coheld_store::{
+    Output, OutputRef, Snapshot, key,
+    kinds::block as kind,
+    word::{self as words, Scalar},
+};
+use pyo3::{
+    IntoPyObjectExt, ffi,
+    prelude::*,
+    types::{PyBytes, PyDict, PyFloat, PyList, PyString},
+};
+
+use super::{
+    context::{Decoding, adopt},
+    pickle,
+};
+use crate::{
+    errors::{self, OrRaise},
+    proxy,
+};
+
+/// The object of a word that holds its value.
+#[inline]
+pub(crate) fn word(py: Python<'_>, word: u64) -> PyResult<Bound<'_, PyAny>> {
+    match words::decode(word).or_raise(py)? {
+        Scalar::Integer(value) => value.into_bound_py_any(py),
+        Scalar::Str(text) => Ok(PyString::new(py, text.as_str().or_raise(py)?).into_any()),
+        Scalar::None => Ok(py.None().into_bound(py)),
+        Scalar::Bool(truth) => truth.into_bound_py_any(py),
+        Scalar::Float(value) => Ok(PyFloat::new(py, value).into_any()),
+        Scalar::Bytes(bytes) => Ok(PyBytes::new(py, bytes.as_bytes()).into_any()),
+        Scalar::Empty | Scalar::Block(_) | Scalar::Edge(_) => {
+            Err(damaged(py, "a word without a value stands for a value"))
+        }
+    }
+}
+
+#[cold]
+fn damaged(py: Python<'_>, what: &'static str) -> PyErr {
+    errors::from_store(py, coheld_store::StoreError::Corrupted(what))
+}
+
+/// The object of a block that was copied out, with the handles of its edges.
+fn block<'py>(
+    py: Python<'py>,
+    kind: u8,
+    bytes: &[u8],
+    edges: Vec<Option<Handle>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match kind {
+        kind::STR => match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(PyString::new(py, text).into_any()),
+            Err(_) => Err(damaged(py, "a text is not UTF-8")),
+        },
+        kind::BYTES => Ok(PyBytes::new(py, bytes).into_any()),
+        kind::PICKLE => {
+            if edges.is_empty() {
+                return pickle::loads(py, bytes);
+            }
+            let _decoding = Decoding::begin(edges);
+            pickle::loads(py, bytes)
+        }
+        kind::BIGINT => pickle::int_from_bytes(py, bytes),
+        kind::FLOAT => match bytes.try_into() {
+            Ok(bytes) => Ok(PyFloat::new(py, f64::from_le_bytes(bytes)).into_any()),
+            Err(_) => Err(damaged(py, "a float has a wrong length")),
+        },
+        kind::STR_SURROGATE => {
+            PyBytes::new(py, bytes).call_method1("decode", ("utf-8", "surrogatepass"))
+        }
+        kind::KEY => pickle::loads(py, key::original_pickle(bytes).or_raise(py)?),
+        _ => Err(damaged(py, "a value is of an unknown kind")),
+    }
+}
+
+/// The proxy of a data edge.
+fn edge<'py>(
+    py: Python<'py>,
+    attachment: &Arc<Attachment>,
+    lease: Lease,
+) -> PyResult<Bound<'py, PyAny>> {
+    proxy::from_handle(py, Handle::redeem(attachment, lease).or_raise(py)?)
+}
+
+/// The object of one value that was copied out.
+#[inline]
+pub(crate) fn output<'py>(
+    py: Python<'py>,
+    attachment: &Arc<Attachment>,
+    value: Output,
+) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        Output::Word(value) => word(py, value),
+        Output::Block { kind, bytes, edges } => block(py, kind, &bytes, adopt(attachment, &edges)),
+        Output::Edge(lease) => edge(py, attachment, lease),
+    }
+}
+
+/// All values of a snapshot, in order.
+pub(crate) fn values<'py>(
+    py: Python<'py>,
+    attachment: &Arc<Attachment>,
+    snapshot: &Snapshot,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    if !snapshot.leases().is_empty() {
+        return values_with_edges(py, attachment, snapshot);
+    }
+    let mut values = Vec::with_capacity(snapshot.len());
+    for value in snapshot.iter() {
+        values.push(match value {
+            OutputRef::Word(value) => word(py, value)?,
+            OutputRef::Block { kind, bytes, .. } => block(py, kind, bytes, Vec::new())?,
+            OutputRef::Edge(lease) => edge(py, attachment, lease)?,
+        });
+    }
+    Ok(values)
+}
+
+/// The same when proxies are among the values or inside them.
+fn values_with_edges<'py>(
+    py: Python<'py>,
+    attachment: &Arc<Attachment>,
+    snapshot: &Snapshot,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let handles = |value: &OutputRef<'_>| match value {
+        OutputRef::Word(_) => Vec::new(),
+        OutputRef::Block { edges, .. } => adopt(attachment, edges),
+        OutputRef::Edge(lease) => adopt(attachment, &[*lease]),
+    };
+    let adopted: Vec<_> = snapshot
+        .iter()
+        .map(|value| (handles(&value), value))
+        .collect();
+    let mut values = Vec::with_capacity(adopted.len());
+    for (mut handles, value) in adopted {
+        values.push(match value {
+            OutputRef::Word(value) => word(py, value)?,
+            OutputRef::Block { kind, bytes, .. } => block(py, kind, bytes, handles)?,
+            OutputRef::Edge(lease) => match handles.pop().flatten() {
+                Some(handle) => proxy::from_handle(py, handle)?,
+                // Once more, for its error.
+                None => edge(py, attachment, lease)?,
+            },
+        });
+    }
+    Ok(values)
+}
+
+/// All values of a snapshot as a list.
+pub(crate) fn list<'py>(
+    py: Python<'py>,
+    attachment: &Arc<Attachment>,
+    snapshot: &Snapshot,
+) -> PyResult<Bound<'py, PyList>> {
+    if let Some(words) = snapshot.words() {
+        return inline_list(py, words);
+    }
+    PyList::new(py, values(py, attachment, snapshot)?)
+}
+
+/// The list of words that hold their values; no Python code runs while it is built.
+fn inline_list<'py>(py: Python<'py>, words: &[u64]) -> PyResult<Bound<'py, PyList>> {
+    let length = ffi::Py_ssize_t::try_from(words.len())?;
+    // SAFETY: this thread is attached, as `py` says.
+    let list = unsafe { ffi::PyList_New(length) };
+    // SAFETY: a new reference to a list of `length` empty places, or null with an exception set.
+    let list = unsafe { Bound::from_owned_ptr_or_err(py, list)? };
+    let list = list.cast_into::<PyList>()?;
+    for (index, &value) in (0..length).zip(words) {
+        let value = word(py, value)?;
+        // SAFETY: `index` is below the length the list was made with, nobody else has seen the
+        // list yet, and the reference to `value` moves into it. An early return leaves empty
+        // places behind, which the list's deallocation allows for.
+        unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), index, value.into_ptr()) };
+    }
+    Ok(list)
+}
+
+/// The keys and values of a snapshot, which alternate in it, as a dict.
+pub(crate) fn dict<'py>(
+    py: Python<'py>,
+    attachment: &Arc<Attachment>,
+    snapshot: &Snapshot,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    let mut values = values(py, attachment, snapshot)?.into_iter();
+    while let (Some(key), Some(value)) = (values.next(), values.next()) {
+        dict.set_item(key, value)?;
+    }
+    Ok(dict)
+}

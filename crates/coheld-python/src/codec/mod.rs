@@ -1,0 +1,13 @@
+//! Python objects into values of the segment and back.
+
+mod context;
+mod decode;
+mod encode;
+mod pickle;
+
+pub(crate) use self::{
+    context::{Encoding, take_edge},
+    decode::{dict, list, output, values},
+    encode::{Encoded, encode, encode_text, inline, int_bytes, small_int, surrogate_bytes},
+    pickle::dumps,
+};

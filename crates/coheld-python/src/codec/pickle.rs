@@ -1,0 +1,113 @@
+//! Pickling with the reducers that programs register for multiprocessing.
+
+use pyo3::{
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PySet, PyString, PyTuple},
+};
+
+/// The pickle protocol of stored values: the newest that every supported Python reads.
+const PROTOCOL: u8 = 5;
+/// Objects looked at before a value is given to the general pickler.
+const PLAIN_BUDGET: usize = 64;
+
+static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static FORKING_PICKLER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static BYTES_IO: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static INT_FROM_BYTES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// An attribute of a module, looked up once.
+fn cached<'py>(
+    py: Python<'py>,
+    cell: &'static PyOnceLock<Py<PyAny>>,
+    module: &str,
+    name: &str,
+) -> PyResult<&'py Bound<'py, PyAny>> {
+    cell.import(py, module, name)
+}
+
+/// The pickle of a value that holds no proxies and that no reducer applies to, if it is small and
+/// built of Python's own types only. The C function is several times faster than a Pickler object.
+fn dumps_plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let mut budget = PLAIN_BUDGET;
+    if !is_plain(value, &mut budget) {
+        return Ok(None);
+    }
+    let py = value.py();
+    let dumps = cached(py, &DUMPS, "_pickle", "dumps")?;
+    Ok(Some(dumps.call1((value, PROTOCOL))?.cast_into()?))
+}
+
+/// Whether a value is built only of types whose pickling nobody can change.
+fn is_plain(value: &Bound<'_, PyAny>, budget: &mut usize) -> bool {
+    if *budget == 0 {
+        return false;
+    }
+    *budget -= 1;
+    if value.is_none()
+        || value.is_exact_instance_of::<PyInt>()
+        || value.is_exact_instance_of::<PyString>()
+        || value.is_exact_instance_of::<PyFloat>()
+        || value.is_exact_instance_of::<PyBool>()
+        || value.is_exact_instance_of::<PyBytes>()
+    {
+        return true;
+    }
+    if let Ok(list) = value.cast_exact::<PyList>() {
+        return list.len() <= *budget && list.iter().all(|item| is_plain(&item, budget));
+    }
+    if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+        return tuple.len() <= *budget && tuple.iter().all(|item| is_plain(&item, budget));
+    }
+    if let Ok(dict) = value.cast_exact::<PyDict>() {
+        return dict.len() <= *budget
+            && dict
+                .iter()
+                .all(|(key, value)| is_plain(&key, budget) && is_plain(&value, budget));
+    }
+    if let Ok(set) = value.cast_exact::<PySet>() {
+        return set.len() <= *budget && set.iter().all(|item| is_plain(&item, budget));
+    }
+    false
+}
+
+/// The pickle of any value, and whether it may hold proxies.
+pub(crate) fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    if let Some(bytes) = dumps_plain(value)? {
+        return Ok(bytes);
+    }
+    let py = value.py();
+    let file = cached(py, &BYTES_IO, "io", "BytesIO")?.call0()?;
+    let pickler = cached(
+        py,
+        &FORKING_PICKLER,
+        "multiprocessing.reduction",
+        "ForkingPickler",
+    )?
+    .call1((&file, PROTOCOL))?;
+    pickler.call_method1(pyo3::intern!(py, "dump"), (value,))?;
+    Ok(file
+        .call_method0(pyo3::intern!(py, "getvalue"))?
+        .cast_into()?)
+}
+
+/// The value of a pickle.
+pub(crate) fn loads<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    cached(py, &LOADS, "_pickle", "loads")?.call1((PyBytes::new(py, pickle),))
+}
+
+/// An integer of any size from its two's complement, least significant byte first.
+pub(crate) fn int_from_bytes<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let function = INT_FROM_BYTES.get_or_try_init(py, || {
+        py.get_type::<PyInt>()
+            .getattr("from_bytes")
+            .map(Bound::unbind)
+    })?;
+    let keywords = PyDict::new(py);
+    keywords.set_item(pyo3::intern!(py, "signed"), true)?;
+    function.bind(py).call(
+        (PyBytes::new(py, bytes), pyo3::intern!(py, "little")),
+        Some(&keywords),
+    )
+}

@@ -1,0 +1,179 @@
+//! Copies of whole referents: what runs when a method has no form of its own in the segment.
+//!
+//! The built-in method works on a copy, so that its results and its messages are those of the
+//! running Python. What it did to the copy is committed as a whole, and only if nobody has changed
+//! the referent meanwhile; else everything is done again.
+
+use coheld_store::{Array, Dict, List, Namespace, Set, StoreError, Value};
+use pyo3::{
+    exceptions::PyTypeError,
+    prelude::*,
+    types::{PyBytes, PyDict, PyList, PySet, PyString, PyTuple},
+};
+
+use crate::{
+    codec::{self, Encoded},
+    errors::OrRaise,
+    key::{self, EncodedKey},
+    proxy::{self, Kind, ProxyState},
+};
+
+/// A copy of the referent and the version it had.
+pub(crate) fn of<'py>(py: Python<'py>, state: &ProxyState) -> PyResult<(Bound<'py, PyAny>, u64)> {
+    let referent = state.referent(py)?;
+    let attachment = state.attachment();
+    Ok(match state.kind() {
+        Kind::List => {
+            let snapshot = List::new(&referent).snapshot().or_raise(py)?;
+            (
+                codec::list(py, attachment, &snapshot)?.into_any(),
+                snapshot.version(),
+            )
+        }
+        Kind::Dict => {
+            let snapshot = Dict::new(&referent).snapshot_items().or_raise(py)?;
+            (
+                codec::dict(py, attachment, &snapshot)?.into_any(),
+                snapshot.version(),
+            )
+        }
+        Kind::Set => {
+            let snapshot = Set::new(&referent).snapshot().or_raise(py)?;
+            let copy = PySet::empty(py)?;
+            for value in codec::values(py, attachment, &snapshot)? {
+                copy.add(value)?;
+            }
+            (copy.into_any(), snapshot.version())
+        }
+        Kind::Namespace => {
+            let snapshot = Namespace::new(&referent).snapshot_items().or_raise(py)?;
+            let attributes = codec::dict(py, attachment, &snapshot)?;
+            (
+                proxy::copy_of_namespace(py, &attributes)?,
+                snapshot.version(),
+            )
+        }
+        Kind::Value => {
+            let value = Value::new(&referent);
+            let version = value.version().or_raise(py)?;
+            let content = codec::output(py, attachment, value.get().or_raise(py)?)?;
+            (proxy::copy_of_value(py, state, content)?, version)
+        }
+        Kind::Array => {
+            let array = Array::new(&referent);
+            let version = array.version().or_raise(py)?;
+            (
+                proxy::copy_of_array(py, &array, &array.to_bytes().or_raise(py)?)?,
+                version,
+            )
+        }
+    })
+}
+
+/// The result of a method on a copy; the referent does not change.
+pub(crate) fn read<'py>(
+    py: Python<'py>,
+    state: &ProxyState,
+    method: &Bound<'py, PyString>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    of(py, state)?.0.getattr(method)?.call(arguments, keywords)
+}
+
+/// The result of a method that changes the referent, if it does not raise.
+pub(crate) fn write<'py>(
+    py: Python<'py>,
+    state: &ProxyState,
+    method: &Bound<'py, PyString>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    loop {
+        let (copy, version) = of(py, state)?;
+        let result = copy.getattr(method)?.call(arguments, keywords)?;
+        if commit(py, state, &copy, version)? {
+            return Ok(result);
+        }
+        py.check_signals()?;
+    }
+}
+
+/// Makes the referent what the copy is now. False: somebody has changed it since `version`.
+pub(crate) fn commit(
+    py: Python<'_>,
+    state: &ProxyState,
+    copy: &Bound<'_, PyAny>,
+    version: u64,
+) -> PyResult<bool> {
+    let referent = state.referent(py)?;
+    let hasher = state.hasher();
+    let done = match state.kind() {
+        Kind::List => {
+            let values = encode_all(state, copy.cast::<PyList>()?.iter())?;
+            let inputs = values
+                .iter()
+                .map(Encoded::input)
+                .collect::<PyResult<Vec<_>>>()?;
+            List::new(&referent).replace(&inputs, Some(version))
+        }
+        Kind::Dict => {
+            let content = encode_pairs(state, copy.cast::<PyDict>()?)?;
+            let pairs = key::pairs(py, hasher, &content)?;
+            Dict::new(&referent).replace(&pairs, Some(version))
+        }
+        Kind::Set => {
+            let keys = key::encode_all(copy.cast::<PySet>()?.iter())?;
+            let keys = keys
+                .iter()
+                .map(|key| key.key(py, hasher))
+                .collect::<PyResult<Vec<_>>>()?;
+            Set::new(&referent).replace(&keys, Some(version))
+        }
+        Kind::Array => {
+            let bytes = copy.call_method0("tobytes")?;
+            let bytes = bytes.cast::<PyBytes>()?;
+            Array::new(&referent).set_slice(
+                coheld_store::Slice::FULL,
+                bytes.as_bytes(),
+                Some(version),
+            )
+        }
+        Kind::Namespace | Kind::Value => {
+            return Err(PyTypeError::new_err(format!(
+                "a shared {} is changed attribute by attribute",
+                state.kind().typeid()
+            )));
+        }
+    };
+    match done {
+        Ok(()) => Ok(true),
+        Err(StoreError::Changed) => Ok(false),
+        Err(error) => Err(error).or_raise(py),
+    }
+}
+
+/// Several values, ready to be stored.
+pub(crate) fn encode_all<'py>(
+    state: &ProxyState,
+    values: impl IntoIterator<Item = Bound<'py, PyAny>>,
+) -> PyResult<Vec<Encoded<'py>>> {
+    values
+        .into_iter()
+        .map(|value| codec::encode(&value, state))
+        .collect()
+}
+
+/// The content of a dict, ready to be stored.
+pub(crate) fn encode_pairs<'py>(
+    state: &ProxyState,
+    content: &Bound<'py, PyDict>,
+) -> PyResult<Vec<(EncodedKey<'py>, Encoded<'py>)>> {
+    let mut pairs = Vec::with_capacity(content.len());
+    // A copy of the pairs: pickling a value may run code that changes the dict.
+    for pair in content.items().iter() {
+        let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = pair.extract()?;
+        pairs.push((key::encode_to_store(&key)?, codec::encode(&value, state)?));
+    }
+    Ok(pairs)
+}

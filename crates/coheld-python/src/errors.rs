@@ -1,0 +1,186 @@
+//! The one place where errors of the layers below become Python exceptions.
+
+use coheld_store::{IndexProblem, StoreError};
+use pyo3::{
+    exceptions::{
+        PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError, PyOverflowError,
+        PyRuntimeError, PyTypeError, PyValueError,
+    },
+    prelude::*,
+    sync::PyOnceLock,
+    types::PyType,
+};
+
+use crate::host;
+
+/// Error numbers of Linux, by which `OSError` chooses its subclass.
+mod errno {
+    pub(super) const ENOENT: i32 = 2;
+    pub(super) const EINVAL: i32 = 22;
+    pub(super) const EADDRINUSE: i32 = 98;
+    pub(super) const ETIMEDOUT: i32 = 110;
+    pub(super) const ECONNREFUSED: i32 = 111;
+}
+
+/// A result of the layers below, about to be handed to Python.
+pub(crate) trait OrRaise<T> {
+    /// The value, or the Python exception for the error.
+    fn or_raise(self, py: Python<'_>) -> PyResult<T>;
+}
+
+impl<T> OrRaise<T> for Result<T, StoreError> {
+    #[inline]
+    fn or_raise(self, py: Python<'_>) -> PyResult<T> {
+        self.map_err(|error| from_store(py, error))
+    }
+}
+
+impl<T> OrRaise<T> for Result<T, coheld_shm::Error> {
+    #[inline]
+    fn or_raise(self, py: Python<'_>) -> PyResult<T> {
+        self.map_err(|error| from_shm(py, &error))
+    }
+}
+
+impl<T> OrRaise<T> for Result<T, coheld::Error> {
+    #[inline]
+    fn or_raise(self, py: Python<'_>) -> PyResult<T> {
+        self.map_err(|error| from_coheld(py, error))
+    }
+}
+
+/// One class of `coheld.errors`, looked up once.
+fn class<'py>(
+    py: Python<'py>,
+    cell: &'static PyOnceLock<Py<PyType>>,
+    name: &str,
+) -> PyResult<Bound<'py, PyType>> {
+    cell.import(py, "coheld.errors", name).cloned()
+}
+
+/// An exception of one of the classes in `coheld.errors`.
+fn raise(py: Python<'_>, cell: &'static PyOnceLock<Py<PyType>>, name: &str, text: String) -> PyErr {
+    match class(py, cell, name) {
+        Ok(class) => PyErr::from_type(class, (text,)),
+        Err(error) => error,
+    }
+}
+
+static OUT_OF_MEMORY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static CORRUPTED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static REFERENT_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static COHELD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static MANAGER_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static REMOTE_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static AUTHENTICATION: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// `coheld.CoheldError`, for what has no more fitting class.
+pub(crate) fn coheld_error(py: Python<'_>, text: String) -> PyErr {
+    raise(py, &COHELD, "CoheldError", text)
+}
+
+/// `coheld.ReferentGone`, a `RemoteError`.
+pub(crate) fn referent_gone(py: Python<'_>, text: String) -> PyErr {
+    match REFERENT_GONE.import(py, "coheld.managers", "ReferentGone") {
+        Ok(class) => PyErr::from_type(class.clone(), (text,)),
+        Err(error) => error,
+    }
+}
+
+/// `coheld.ManagerGone`, a `ConnectionError`.
+pub(crate) fn manager_gone(py: Python<'_>, text: String) -> PyErr {
+    raise(py, &MANAGER_GONE, "ManagerGone", text)
+}
+
+/// `multiprocessing.managers.RemoteError`, the class that programs already catch.
+pub(crate) fn remote_error(py: Python<'_>, text: String) -> PyErr {
+    match REMOTE_ERROR.import(py, "multiprocessing.managers", "RemoteError") {
+        Ok(class) => PyErr::from_type(class.clone(), (text,)),
+        Err(error) => error,
+    }
+}
+
+/// The `IndexError` of a sequence type, in Python's words.
+pub(crate) fn index_error(sequence: &str, problem: IndexProblem) -> PyErr {
+    PyIndexError::new_err(match problem {
+        IndexProblem::Get => format!("{sequence} index out of range"),
+        IndexProblem::Assign => format!("{sequence} assignment index out of range"),
+        IndexProblem::Pop => "pop index out of range".to_owned(),
+    })
+}
+
+/// The exception for an error of a native referent. Index errors are those of list.
+#[cold]
+pub(crate) fn from_store(py: Python<'_>, error: StoreError) -> PyErr {
+    match error {
+        StoreError::Shm(error) => from_shm(py, &error),
+        StoreError::Index(problem) => index_error("list", problem),
+        StoreError::ZeroStep => PyValueError::new_err("slice step cannot be zero"),
+        StoreError::SliceSize { given, wanted } => PyValueError::new_err(format!(
+            "attempt to assign sequence of size {given} to extended slice of size {wanted}"
+        )),
+        StoreError::Limit { .. } => PyOverflowError::new_err(error.to_string()),
+        StoreError::PrivateMemory { .. } => PyMemoryError::new_err(error.to_string()),
+        StoreError::WrongKind { .. } | StoreError::NotHashable | StoreError::WrongType => {
+            PyTypeError::new_err(error.to_string())
+        }
+        StoreError::Corrupted(_) => raise(py, &CORRUPTED, "CorruptedError", error.to_string()),
+        _ => PyRuntimeError::new_err(error.to_string()),
+    }
+}
+
+/// The exception for an error of the memory below.
+#[cold]
+pub(crate) fn from_shm(py: Python<'_>, error: &coheld_shm::Error) -> PyErr {
+    use coheld_shm::Error;
+    let text = error.to_string();
+    match error {
+        Error::OutOfMemory { .. } => raise(py, &OUT_OF_MEMORY, "OutOfMemory", text),
+        Error::Corrupted { .. } => raise(py, &CORRUPTED, "CorruptedError", text),
+        Error::ReferentGone { .. } => referent_gone(py, text),
+        Error::Interrupted => {
+            host::take_interruption().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))
+        }
+        Error::TooLarge { .. } => PyOverflowError::new_err(text),
+        Error::Os { errno, .. } => PyOSError::new_err((*errno, text)),
+        _ => coheld_error(py, text),
+    }
+}
+
+/// The exception for a referent that no longer exists.
+#[cold]
+pub(crate) fn gone<T>(py: Python<'_>, offset: u64, generation: u32) -> PyResult<T> {
+    Err(from_shm(
+        py,
+        &coheld_shm::Error::ReferentGone { offset, generation },
+    ))
+}
+
+/// The exception for an error between processes: of the types that the standard library raises.
+#[cold]
+pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
+    use coheld::Error;
+    let text = error.to_string();
+    let os = |number: i32, text: String| PyOSError::new_err((number, text));
+    match error {
+        Error::Shm(error) => from_shm(py, &error),
+        Error::ConnectionRefused { .. } => os(errno::ECONNREFUSED, text),
+        Error::NotFound { .. } => os(errno::ENOENT, text),
+        Error::AddressInUse { .. } => os(errno::EADDRINUSE, text),
+        Error::TimedOut { .. } => os(errno::ETIMEDOUT, text),
+        Error::BadAddress { .. } => os(errno::EINVAL, text),
+        Error::Io { source, .. } => match source.raw_os_error() {
+            Some(number) => os(number, text),
+            None => PyOSError::new_err(text),
+        },
+        Error::AuthenticationRejected | Error::AuthenticationFailed(_) => {
+            match AUTHENTICATION.import(py, "multiprocessing.context", "AuthenticationError") {
+                Ok(class) => PyErr::from_type(class.clone(), (text,)),
+                Err(error) => error,
+            }
+        }
+        Error::Stopped { .. } => manager_gone(py, text),
+        Error::BadToken { .. } => PyValueError::new_err(text),
+        _ => coheld_error(py, text),
+    }
+}

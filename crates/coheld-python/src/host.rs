@@ -1,0 +1,58 @@
+//! How a Python thread waits for a lock in the segment: with the interpreter released.
+
+use std::cell::RefCell;
+
+use coheld_shm::Host;
+use pyo3::{ffi, prelude::*};
+
+thread_local! {
+    /// The exception that a signal handler raised while this thread waited in the segment.
+    static INTERRUPTION: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// The exception that made the last wait of this thread end, if there was one.
+pub(crate) fn take_interruption() -> Option<PyErr> {
+    INTERRUPTION.with_borrow_mut(Option::take)
+}
+
+/// The Python interpreter, as the memory layer sees it.
+pub(crate) struct Interpreter;
+
+/// The one interpreter of this process.
+pub(crate) static INTERPRETER: Interpreter = Interpreter;
+
+/// Whether this thread holds the interpreter. Threads of the manager's server never do.
+fn is_attached() -> bool {
+    // SAFETY: PyGILState_Check may be called from any thread, attached or not.
+    unsafe { ffi::PyGILState_Check() == 1 }
+}
+
+impl Host for Interpreter {
+    fn block(&self, wait: &mut dyn FnMut()) {
+        if !is_attached() {
+            wait();
+            return;
+        }
+        // SAFETY: this thread is attached, as just checked; its state is restored below by the
+        // same thread before any other Python call, and `wait` only sleeps on a futex.
+        let state = unsafe { ffi::PyEval_SaveThread() };
+        wait();
+        // SAFETY: `state` is what PyEval_SaveThread returned to this thread just above.
+        unsafe { ffi::PyEval_RestoreThread(state) };
+    }
+
+    fn interrupted(&self) -> bool {
+        if !is_attached() {
+            return false;
+        }
+        // A thread that waits with an attached interpreter called from Python, so this does not
+        // block; signal handlers only run on the main thread.
+        Python::attach(|py| match py.check_signals() {
+            Ok(()) => false,
+            Err(error) => {
+                INTERRUPTION.with_borrow_mut(|slot| *slot = Some(error));
+                true
+            }
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! What a manager tells of its segment: numbers, and two lines of text for each referent.
+
+use coheld::Handle;
+use pyo3::{prelude::*, types::PyDict};
+
+use crate::{attachment::Attachment, copy, proxy::ProxyState, token::Place};
+
+/// Characters of a referent's text that are shown, as in the standard library.
+const SHOWN: usize = 75;
+
+/// What a segment holds: numbers of referents, blocks, bytes and members.
+#[pyfunction]
+pub(crate) fn statistics<'py>(attachment: &Bound<'py, Attachment>) -> PyResult<Bound<'py, PyDict>> {
+    let py = attachment.py();
+    let segment = attachment.get().shared().segment();
+    let statistics = py.detach(|| segment.statistics());
+    let dict = PyDict::new(py);
+    dict.set_item("referents", statistics.referents)?;
+    dict.set_item("blocks", statistics.blocks)?;
+    dict.set_item("bytes", statistics.bytes)?;
+    dict.set_item("backed", statistics.backed)?;
+    dict.set_item("members", statistics.members)?;
+    Ok(dict)
+}
+
+/// Two lines for each referent: who it is and how many refer to it; the start of its text.
+#[pyfunction]
+pub(crate) fn debug_info(attachment: &Bound<'_, Attachment>) -> PyResult<String> {
+    let py = attachment.py();
+    let shared = attachment.get().shared();
+    let mut found = Vec::new();
+    shared.segment().each_referent(|view| {
+        if view.alive {
+            let place = Place {
+                kind: view.kind,
+                offset: view.offset,
+                generation: view.generation,
+            };
+            let references = u64::from(view.holders) + view.edges + u64::from(view.leased);
+            found.push((place, references));
+        }
+    });
+    let mut lines = Vec::with_capacity(found.len());
+    for (place, references) in found {
+        // One that has gone meanwhile is left out.
+        let Ok(handle) = Handle::acquire(shared, place.offset, place.generation) else {
+            continue;
+        };
+        let state = ProxyState::new(py, handle)?;
+        let text = copy::of(py, &state)?.0.str()?.to_string();
+        let text: String = text.chars().take(SHOWN).collect();
+        lines.push((place.text(), references, text));
+    }
+    lines.sort();
+    let lines = lines
+        .into_iter()
+        .map(|(id, references, text)| format!("  {id}:       refcount={references}\n    {text}"));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}

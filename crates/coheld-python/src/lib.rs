@@ -1,0 +1,56 @@
+//! The compiled half of the Python package `coheld`.
+//!
+//! One file for each Python class; everything that can be done without Python is done in the
+//! crates below. Python code never runs while a lock of the segment is held.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comments of classes and methods are their docstrings"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "signatures of methods are what Python calls"
+)]
+
+mod attachment;
+mod callmethod;
+mod codec;
+mod copy;
+mod create;
+mod errors;
+mod host;
+mod inspect;
+mod key;
+mod proxy;
+mod rebuild;
+mod server;
+mod token;
+
+/// The compiled half of the package `coheld`.
+#[pyo3::pymodule]
+mod _coheld {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::{
+        attachment::{Attachment, connect},
+        create::create,
+        inspect::{debug_info, statistics},
+        proxy::{
+            ArrayProxy, BaseProxy, DictIterator, DictProxy, ListIterator, ListProxy,
+            NamespaceProxy, SetProxy, ValueProxy,
+        },
+        rebuild::{rebuild_edge, rebuild_proxy},
+        server::{Server, ping, request_shutdown},
+        token::Token,
+    };
+
+    /// Before anything can wait: how threads of Python wait.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        coheld::set_host(&crate::host::INTERPRETER);
+        crate::proxy::name_module(module)
+    }
+}

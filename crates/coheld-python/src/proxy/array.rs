@@ -1,0 +1,221 @@
+//! `ArrayProxy`.
+
+use coheld_store::{Array, IndexProblem, StoreError};
+use pyo3::{
+    exceptions::PyAttributeError,
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyBytes, PyFloat, PyInt, PyString, PyTuple},
+};
+
+use super::{
+    BaseProxy, Kind, ProxyState,
+    argument::{Keywords, Rest},
+    sequence::{exact_index, exact_slice, tuple},
+    state::state_of,
+};
+use crate::{
+    codec,
+    copy::{read, write},
+    errors::{self, OrRaise},
+};
+
+/// A proxy of a shared array of numbers or characters.
+///
+/// Items come back as Python objects, slices as `array.array`.
+#[pyclass(extends = BaseProxy, frozen, subclass)]
+pub(crate) struct ArrayProxy;
+
+static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// A plain `array.array` of the items in `bytes`.
+pub(crate) fn copy<'py>(
+    py: Python<'py>,
+    array: &Array<'_>,
+    bytes: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
+    plain(py, array.typecode().or_raise(py)?, bytes)
+}
+
+fn plain<'py>(py: Python<'py>, typecode: u8, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let mut text = [0; 4];
+    let typecode = char::from(typecode).encode_utf8(&mut text);
+    let class = CLASS.import(py, "array", "array")?;
+    class.call1((PyString::intern(py, typecode), PyBytes::new(py, bytes)))
+}
+
+/// The exception for an error of the array.
+#[cold]
+fn raise(py: Python<'_>, error: StoreError) -> PyErr {
+    match error {
+        StoreError::Index(problem) => errors::index_error("array", problem),
+        error => errors::from_store(py, error),
+    }
+}
+
+/// Typecode and size of the items, which never change.
+#[inline]
+fn shape(py: Python<'_>, state: &ProxyState) -> PyResult<(u8, u8)> {
+    let auxiliary = state.auxiliary(py)?;
+    Ok((auxiliary as u8, (auxiliary >> 8) as u8))
+}
+
+/// What machine items of a typecode are.
+#[derive(Clone, Copy)]
+enum Item {
+    Signed,
+    Unsigned,
+    Float,
+    /// Left to `array.array`.
+    Other,
+}
+
+const fn item_of(typecode: u8) -> Item {
+    match typecode {
+        b'b' | b'h' | b'i' | b'l' | b'q' => Item::Signed,
+        b'B' | b'H' | b'I' | b'L' | b'Q' => Item::Unsigned,
+        b'f' | b'd' => Item::Float,
+        _ => Item::Other,
+    }
+}
+
+/// The Python object of one item.
+fn decode(py: Python<'_>, typecode: u8, size: u8, raw: u64) -> PyResult<Bound<'_, PyAny>> {
+    let unused = 64 - 8 * u32::from(size.clamp(1, 8));
+    Ok(match (item_of(typecode), size) {
+        (Item::Signed, _) => ((raw << unused).cast_signed() >> unused)
+            .into_pyobject(py)?
+            .into_any(),
+        (Item::Unsigned, _) => raw.into_pyobject(py)?.into_any(),
+        (Item::Float, 4) => PyFloat::new(py, f64::from(f32::from_bits(raw as u32))).into_any(),
+        (Item::Float, _) => PyFloat::new(py, f64::from_bits(raw)).into_any(),
+        (Item::Other, _) => {
+            let bytes = raw.to_le_bytes();
+            plain(py, typecode, &bytes[..usize::from(size.clamp(1, 8))])?.get_item(0)?
+        }
+    })
+}
+
+/// The item for a Python object. What is not plainly in range is left to `array.array`, which
+/// converts it or raises.
+fn encode(py: Python<'_>, typecode: u8, size: u8, value: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let bits = 8 * u32::from(size.clamp(1, 8));
+    match item_of(typecode) {
+        Item::Signed if value.is_exact_instance_of::<PyInt>() => {
+            if let Some(number) = codec::small_int(value) {
+                let unused = 64 - bits;
+                if number << unused >> unused == number {
+                    return Ok(number.cast_unsigned() << unused >> unused);
+                }
+            }
+        }
+        Item::Unsigned if value.is_exact_instance_of::<PyInt>() => {
+            let number = codec::small_int(value).and_then(|number| u64::try_from(number).ok());
+            if let Some(number) = number
+                && (bits == 64 || number >> bits == 0)
+            {
+                return Ok(number);
+            }
+        }
+        Item::Float => {
+            if let (Ok(number), 8) = (value.cast_exact::<PyFloat>(), size) {
+                return Ok(number.value().to_bits());
+            }
+        }
+        _ => {}
+    }
+    let array = plain(py, typecode, &[])?;
+    array.call_method1(pyo3::intern!(py, "append"), (value,))?;
+    let bytes = array
+        .call_method0(pyo3::intern!(py, "tobytes"))?
+        .cast_into::<PyBytes>()?;
+    let mut raw = [0; 8];
+    raw[..bytes.as_bytes().len()].copy_from_slice(bytes.as_bytes());
+    Ok(u64::from_le_bytes(raw))
+}
+
+fn set(py: Python<'_>, state: &ProxyState, index: i64, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let referent = state.referent(py)?;
+    let array = Array::new(&referent);
+    let (typecode, size) = shape(py, state)?;
+    match encode(py, typecode, size, value) {
+        Ok(raw) => array.set(index, raw).map_err(|error| raise(py, error)),
+        // Like array.array, complain of the index first.
+        Err(error) => match array.get(index) {
+            Err(StoreError::Index(_)) => Err(errors::index_error("array", IndexProblem::Assign)),
+            _ => Err(error),
+        },
+    }
+}
+
+#[pymethods]
+impl ArrayProxy {
+    #[classattr]
+    fn _exposed_(py: Python<'_>) -> PyResult<Py<PyTuple>> {
+        Kind::Array.exposed_tuple(py)
+    }
+
+    #[new]
+    #[pyo3(signature = (*_args, **_kwds))]
+    fn new(_args: Rest<'_, '_>, _kwds: Option<Keywords<'_, '_>>) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(BaseProxy::default()).add_subclass(Self)
+    }
+
+    fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let py = slf.py();
+        let length = Array::new(&state_of(slf)?.referent(py)?)
+            .len()
+            .or_raise(py)?;
+        Ok(usize::try_from(length)?)
+    }
+
+    fn __getitem__<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let state = state_of(slf)?;
+        let referent = state.referent(py)?;
+        let array = Array::new(&referent);
+        if let Some(index) = exact_index(key) {
+            let (typecode, size) = shape(py, state)?;
+            let raw = array.get(index).map_err(|error| raise(py, error))?;
+            return decode(py, typecode, size, raw);
+        }
+        if let Some(slice) = exact_slice(key)? {
+            return copy(py, &array, &array.slice(slice).or_raise(py)?);
+        }
+        read(
+            py,
+            state,
+            pyo3::intern!(py, "__getitem__"),
+            &tuple(py, [key])?,
+            None,
+        )
+    }
+
+    fn __setitem__<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let state = state_of(slf)?;
+        if let Some(index) = exact_index(key) {
+            return set(py, state, index, value);
+        }
+        write(
+            py,
+            state,
+            pyo3::intern!(py, "__setitem__"),
+            &tuple(py, [key, value])?,
+            None,
+        )
+        .map(|_| ())
+    }
+
+    fn __delitem__(_slf: &Bound<'_, Self>, _key: &Bound<'_, PyAny>) -> PyResult<()> {
+        // The standard library's proxy has no such method.
+        Err(PyAttributeError::new_err("__delitem__"))
+    }
+}

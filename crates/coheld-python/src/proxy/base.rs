@@ -1,0 +1,243 @@
+//! `BaseProxy`: what all proxies have.
+
+use std::sync::OnceLock;
+
+use pyo3::{
+    PyTraverseError, PyVisit,
+    exceptions::{PyException, PyTypeError},
+    prelude::*,
+    types::{PyDict, PyTuple},
+};
+
+use super::{Kind, ProxyState, state::state_of_base};
+use crate::{
+    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, rebuild, token::Token,
+};
+
+/// Base of all proxies of shared objects.
+///
+/// A proxy names a referent that lives in shared memory and works on it directly. The results of
+/// its methods are copies. Subclasses list the methods of the referent that they use in `_exposed_`
+/// and reach them through `_callmethod`.
+#[pyclass(frozen, subclass, weakref, dict)]
+#[derive(Default)]
+pub(crate) struct BaseProxy {
+    state: OnceLock<ProxyState>,
+}
+
+impl BaseProxy {
+    /// A proxy that needs no `__init__`.
+    pub(crate) fn initialised(state: ProxyState) -> Self {
+        Self {
+            state: OnceLock::from(state),
+        }
+    }
+
+    /// The state, if `__init__` has run.
+    #[inline]
+    pub(crate) fn state_opt(&self) -> Option<&ProxyState> {
+        self.state.get()
+    }
+}
+
+#[pymethods]
+impl BaseProxy {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwds))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwds: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::default()
+    }
+
+    #[pyo3(signature = (token, serializer, manager=None, authkey=None, exposed=None, incref=true,
+                        manager_owned=false))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the signature is that of the standard library"
+    )]
+    fn __init__(
+        slf: &Bound<'_, Self>,
+        token: &Bound<'_, PyAny>,
+        serializer: Bound<'_, PyAny>,
+        manager: Option<Bound<'_, PyAny>>,
+        authkey: Option<Bound<'_, PyAny>>,
+        exposed: Option<Bound<'_, PyAny>>,
+        incref: bool,
+        manager_owned: bool,
+    ) -> PyResult<()> {
+        // References are held by process, not counted by proxy, so these say nothing here.
+        let _ = (exposed, incref, manager_owned);
+        let py = slf.py();
+        let Ok(token) = token.cast::<Token>() else {
+            let name = token.get_type().name()?.to_string();
+            return Err(PyTypeError::new_err(format!(
+                "a proxy is made from a coheld.managers.Token, not from a '{name}'"
+            )));
+        };
+        let authkey = match (authkey, &manager) {
+            (Some(key), _) => Some(key),
+            (None, Some(manager)) => manager.getattr_opt("_authkey")?,
+            (None, None) => None,
+        };
+        let handle = attachment::acquire(py, token.get(), authkey.as_ref())?;
+        Kind::check_class(slf, Kind::from_number(handle.kind()))?;
+        let state =
+            ProxyState::new(py, handle)?.with(py, token, Some(serializer), authkey, manager)?;
+        // A second initialisation of the same proxy changes nothing.
+        let _ = slf.get().state.set(state);
+        Ok(())
+    }
+
+    /// The token of the referent.
+    #[getter]
+    fn _token<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Token>> {
+        state_of_base(slf)?.token(slf.py())
+    }
+
+    /// The identity of the referent: unique among the living referents of the manager.
+    #[getter]
+    fn _id<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::_token(slf)?.getattr("id")
+    }
+
+    /// The manager object that this proxy keeps alive, or None.
+    #[getter]
+    fn _manager(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+        Ok(state_of_base(slf)?.manager(slf.py()))
+    }
+
+    #[setter(_manager)]
+    fn set_manager(slf: &Bound<'_, Self>, manager: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        state_of_base(slf)?.set_manager(manager.map(Bound::unbind));
+        Ok(())
+    }
+
+    /// The name of the serializer.
+    #[getter]
+    fn _serializer<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(state_of_base(slf)?.serializer(slf.py()))
+    }
+
+    /// The authentication key of the manager.
+    #[getter]
+    fn _authkey<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        state_of_base(slf)?.authkey(slf.py())
+    }
+
+    /// Whether the proxy lives in the manager process itself and holds no reference of its own.
+    #[getter]
+    fn _owned_by_manager(&self) -> bool {
+        false
+    }
+
+    /// Call a method of the referent and return a copy of the result.
+    #[pyo3(signature = (methodname, args=None, kwds=None))]
+    fn _callmethod<'py>(
+        slf: &Bound<'py, Self>,
+        methodname: &Bound<'py, PyAny>,
+        args: Option<&Bound<'py, PyAny>>,
+        kwds: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        callmethod::call(slf, methodname, args, kwds)
+    }
+
+    /// Return a copy of the referent.
+    fn _getvalue<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(copy::of(slf.py(), state_of_base(slf)?)?.0)
+    }
+
+    /// Make sure that this process is attached to the segment of the referent. It always is.
+    fn _connect(slf: &Bound<'_, Self>) -> PyResult<()> {
+        state_of_base(slf).map(|_| ())
+    }
+
+    /// Nothing to do: a process holds a reference as long as one of its proxies lives.
+    fn _incref(&self) {}
+
+    /// Nothing to do: a process holds a reference as long as one of its proxies lives.
+    #[staticmethod]
+    #[pyo3(signature = (*_args))]
+    fn _decref(_args: &Bound<'_, PyTuple>) {}
+
+    /// Nothing to do: proxies follow every fork by themselves.
+    fn _after_fork(&self) {}
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let py = slf.py();
+        let state = state_of_base(slf)?;
+        let class = slf.get_type();
+        let noted = Encoding::note(
+            state.segment_id(),
+            state.handle().edge_word(),
+            slf.clone().into_any().unbind(),
+        );
+        if let Some(number) = noted {
+            let arguments = (number, class, state.typeid(py), state.serializer(py));
+            return (rebuild::edge_function(py)?, arguments).into_pyobject(py);
+        }
+        let keywords = PyDict::new(py);
+        if attachment::is_spawning(py)? {
+            keywords.set_item("authkey", state.authkey(py)?)?;
+        }
+        // The referent stays alive on its way, even if this process lets go of it meanwhile.
+        state.handle().lease().or_raise(py)?;
+        keywords.set_item(rebuild::LEASE, true)?;
+        let arguments = (class, state.token(py)?, state.serializer(py), keywords);
+        (rebuild::function(py)?, arguments).into_pyobject(py)
+    }
+
+    #[pyo3(signature = (memo, /))]
+    fn __deepcopy__<'py>(
+        slf: &Bound<'py, Self>,
+        memo: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = memo;
+        slf.call_method0(pyo3::intern!(slf.py(), "_getvalue"))
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let py = slf.py();
+        let name = slf.get_type().name()?;
+        let typeid = state_of_base(slf)?.typeid(py).repr()?;
+        Ok(format!(
+            "<{} object, typeid {} at {:#x}>",
+            name.to_str()?,
+            typeid.to_str()?,
+            slf.as_ptr().addr()
+        ))
+    }
+
+    fn __str__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let answer = slf.call_method1(pyo3::intern!(py, "_callmethod"), ("__repr__",));
+        match answer {
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                let text = slf.repr()?.to_str()?.to_owned();
+                let text = text.strip_suffix('>').unwrap_or(&text);
+                let text = format!("{text}; '__str__()' failed>");
+                Ok(text.into_pyobject(py)?.into_any())
+            }
+            answer => answer,
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.state.get() {
+            Some(state) => state.visit(|object| visit.call(object)),
+            None => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        if let Some(state) = self.state.get() {
+            state.set_manager(None);
+        }
+    }
+}
+
+/// An operand of an operator: a proxy stands for a copy of its referent.
+pub(crate) fn operand<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    match object.cast::<BaseProxy>() {
+        Ok(proxy) => Ok(copy::of(object.py(), state_of_base(proxy)?)?.0),
+        Err(_) => Ok(object.clone()),
+    }
+}

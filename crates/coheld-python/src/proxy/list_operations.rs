@@ -1,0 +1,130 @@
+//! What `ListProxy` does beyond one call of the store.
+
+use coheld_store::{List, Search, StoreError};
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyList},
+};
+
+use super::{ProxyState, argument::Keywords};
+use crate::{
+    codec::{self, Encoded},
+    copy,
+    errors::OrRaise,
+};
+
+/// `list.append`.
+pub(super) fn append(py: Python<'_>, state: &ProxyState, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let value = codec::encode(value, state)?;
+    List::new(&state.referent(py)?)
+        .append(&value.input()?)
+        .or_raise(py)
+}
+
+/// The items of any iterable, with the error of `list.extend` for what is none.
+fn plain_list<'py>(items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(items.py());
+    list.call_method1(pyo3::intern!(items.py(), "extend"), (items,))?;
+    Ok(list)
+}
+
+/// Appends all items of any iterable, as one change.
+pub(super) fn extend(py: Python<'_>, state: &ProxyState, items: &Bound<'_, PyAny>) -> PyResult<()> {
+    let items = plain_list(items)?;
+    let values = copy::encode_all(state, items.iter())?;
+    let inputs = values
+        .iter()
+        .map(Encoded::input)
+        .collect::<PyResult<Vec<_>>>()?;
+    List::new(&state.referent(py)?)
+        .extend(&inputs, None)
+        .or_raise(py)
+}
+
+/// Where `value` is first, if that is known without Python's `==`.
+pub(super) fn find(
+    py: Python<'_>,
+    state: &ProxyState,
+    value: &Bound<'_, PyAny>,
+    start: i64,
+    stop: i64,
+) -> PyResult<Search> {
+    match codec::inline(value) {
+        Some(word) => List::new(&state.referent(py)?)
+            .find(word, start, stop)
+            .or_raise(py),
+        None => Ok(Search::Unknown),
+    }
+}
+
+/// Removes the first item equal to `value`.
+pub(super) fn remove<'py>(
+    py: Python<'py>,
+    state: &ProxyState,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    loop {
+        let Some((index, version)) = locate(py, state, value)? else {
+            return PyList::empty(py).call_method1(pyo3::intern!(py, "remove"), (value,));
+        };
+        match List::new(&state.referent(py)?).delete(index.cast_signed(), Some(version)) {
+            Err(StoreError::Changed) => py.check_signals()?,
+            done => return done.or_raise(py).map(|()| py.None().into_bound(py)),
+        }
+    }
+}
+
+/// Where `value` is first, and the version of the list in which it is there.
+fn locate(
+    py: Python<'_>,
+    state: &ProxyState,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<Option<(u64, u64)>> {
+    match find(py, state, value, 0, i64::MAX)? {
+        Search::Found { index, version } => return Ok(Some((index, version))),
+        Search::Absent => return Ok(None),
+        Search::Unknown => {}
+    }
+    let (copy, version) = copy::of(py, state)?;
+    for (index, item) in (0..).zip(copy.cast::<PyList>()?.iter()) {
+        if item.is(value) || item.eq(value)? {
+            return Ok(Some((index, version)));
+        }
+    }
+    Ok(None)
+}
+
+/// Sorts: computes the order on a copy and moves the items, whatever they are, accordingly.
+pub(super) fn sort<'py>(
+    py: Python<'py>,
+    state: &ProxyState,
+    keywords: Option<Keywords<'_, 'py>>,
+) -> PyResult<()> {
+    let key = match keywords {
+        None => None,
+        Some(keywords) => keywords.get_item("key")?.filter(|key| !key.is_none()),
+    };
+    let options = PyDict::new(py);
+    if let Some(keywords) = keywords {
+        options.update(keywords.as_mapping())?;
+    }
+    loop {
+        let (copy, version) = copy::of(py, state)?;
+        let items = copy.cast_into::<PyList>()?;
+        let keys = match &key {
+            None => items,
+            Some(function) => {
+                let keys = items.iter().map(|item| function.call1((item,)));
+                PyList::new(py, keys.collect::<PyResult<Vec<_>>>()?)?
+            }
+        };
+        options.set_item("key", keys.getattr(pyo3::intern!(py, "__getitem__"))?)?;
+        let order = PyList::new(py, 0..keys.len())?;
+        order.call_method(pyo3::intern!(py, "sort"), (), Some(&options))?;
+        let order: Vec<u32> = order.extract()?;
+        match List::new(&state.referent(py)?).permute(&order, Some(version)) {
+            Err(StoreError::Changed) => py.check_signals()?,
+            done => return done.or_raise(py),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! `ValueProxy`.
+
+use coheld_store::{Value, word};
+use pyo3::{
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyGenericAlias, PyString, PyTuple, PyType},
+};
+
+use super::{
+    BaseProxy, Kind, ProxyState,
+    argument::{Argument, Keywords, Rest, is_simple, positional},
+    state::state_of,
+};
+use crate::{codec, errors::OrRaise};
+
+/// A proxy of a shared value of any type.
+#[pyclass(extends = BaseProxy, frozen, subclass)]
+pub(crate) struct ValueProxy;
+
+static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// First character of a stored typecode that names a built-in type.
+const BUILTIN: char = '\u{1}';
+/// First character of a stored typecode that stands for a type of ctypes, by its own code.
+const CTYPES: char = '\u{2}';
+
+/// What the segment keeps of a typecode, which is only shown: text of up to seven bytes, or a
+/// built-in type or simple type of ctypes.
+pub(crate) fn auxiliary(typecode: &Bound<'_, PyAny>) -> PyResult<u64> {
+    if let Ok(text) = typecode.cast::<PyString>() {
+        return Ok(text
+            .to_str()
+            .ok()
+            .and_then(word::from_str)
+            .unwrap_or(word::NONE));
+    }
+    let Ok(class) = typecode.cast::<PyType>() else {
+        return Ok(word::NONE);
+    };
+    let text = if class.module()?.to_str()? == "builtins" {
+        format!("{BUILTIN}{}", class.name()?)
+    } else {
+        match class.getattr_opt("_type_")? {
+            Some(code) if code.is_instance_of::<PyString>() => format!("{CTYPES}{code}"),
+            _ => return Ok(word::NONE),
+        }
+    };
+    Ok(word::from_str(&text).unwrap_or(word::NONE))
+}
+
+/// The typecode that `auxiliary` has kept; `None` for what it could not keep.
+fn typecode(py: Python<'_>, auxiliary: u64) -> PyResult<Bound<'_, PyAny>> {
+    let none = || py.None().into_bound(py);
+    let Ok(word::Scalar::Str(text)) = word::decode(auxiliary) else {
+        return Ok(none());
+    };
+    let text = text.as_str().or_raise(py)?;
+    if let Some(name) = text.strip_prefix(BUILTIN) {
+        return Ok(py
+            .import("builtins")?
+            .getattr_opt(name)?
+            .unwrap_or_else(none));
+    }
+    if let Some(code) = text.strip_prefix(CTYPES) {
+        let module = py.import("ctypes")?;
+        for name in module.dir()? {
+            let candidate = module.getattr(name.cast::<PyString>()?)?;
+            if let Some(own) = candidate.getattr_opt("_type_")? {
+                if own.eq(code)? {
+                    return Ok(candidate);
+                }
+            }
+        }
+        return Ok(none());
+    }
+    Ok(PyString::new(py, text).into_any())
+}
+
+/// A plain `multiprocessing.managers.Value` with a content.
+pub(crate) fn copy<'py>(
+    py: Python<'py>,
+    state: &ProxyState,
+    content: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let auxiliary = state.auxiliary(py)?;
+    let class = CLASS.import(py, "multiprocessing.managers", "Value")?;
+    class.call1((typecode(py, auxiliary)?, content))
+}
+
+/// A plain value, which refuses arguments as the standard library does.
+fn plain(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    CLASS
+        .import(py, "multiprocessing.managers", "Value")?
+        .call1((py.None(), py.None()))
+}
+
+fn get<'py>(py: Python<'py>, state: &ProxyState) -> PyResult<Bound<'py, PyAny>> {
+    let value = Value::new(&state.referent(py)?).get().or_raise(py)?;
+    codec::output(py, state.attachment(), value)
+}
+
+fn set(py: Python<'_>, state: &ProxyState, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let value = codec::encode(value, state)?;
+    Value::new(&state.referent(py)?)
+        .set(&value.input()?)
+        .or_raise(py)
+}
+
+#[pymethods]
+impl ValueProxy {
+    #[classattr]
+    fn _exposed_(py: Python<'_>) -> PyResult<Py<PyTuple>> {
+        Kind::Value.exposed_tuple(py)
+    }
+
+    #[new]
+    #[pyo3(signature = (*_args, **_kwds))]
+    fn new(_args: Rest<'_, '_>, _kwds: Option<Keywords<'_, '_>>) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(BaseProxy::default()).add_subclass(Self)
+    }
+
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(class.py(), class.as_any(), item)
+    }
+
+    /// Return the value.
+    #[pyo3(signature = (*args, **kwds), text_signature = "($self, /)")]
+    fn get<'py>(
+        slf: &Bound<'py, Self>,
+        args: Rest<'_, 'py>,
+        kwds: Option<Keywords<'_, 'py>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if !is_simple(args, kwds) {
+            return plain(slf.py())?.getattr("get")?.call(args, kwds);
+        }
+        get(slf.py(), state_of(slf)?)
+    }
+
+    /// Replace the value.
+    #[pyo3(signature = (value=Argument::Missing, *args, **kwds),
+           text_signature = "($self, value)")]
+    fn set<'py>(
+        slf: &Bound<'py, Self>,
+        value: Argument<'py>,
+        args: Rest<'_, 'py>,
+        kwds: Option<Keywords<'_, 'py>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        match &value {
+            Argument::Given(value) if is_simple(args, kwds) => set(py, state_of(slf)?, value),
+            _ => {
+                let arguments = positional(&[&value], args)?;
+                plain(py)?.getattr("set")?.call(arguments, kwds).map(|_| ())
+            }
+        }
+    }
+
+    /// The value.
+    #[getter]
+    fn get_value<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        get(slf.py(), state_of(slf)?)
+    }
+
+    #[setter]
+    fn set_value<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<()> {
+        set(slf.py(), state_of(slf)?, value)
+    }
+}

@@ -1,0 +1,82 @@
+//! The functions that pickled proxies name.
+
+use pyo3::{
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyDict, PyType},
+};
+
+use crate::{
+    attachment, codec,
+    proxy::{self, Kind, ProxyState},
+    token::Token,
+};
+
+/// The keyword in a pickled proxy that says that a lease travels with it.
+pub(crate) const LEASE: &str = "lease";
+
+static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static EDGE_FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// `RebuildProxy`, as pickles name it.
+pub(crate) fn function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    FUNCTION.import(py, "coheld._coheld", "RebuildProxy")
+}
+
+/// `_rebuild_edge`, as pickles inside shared values name it.
+pub(crate) fn edge_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    EDGE_FUNCTION.import(py, "coheld._coheld", "_rebuild_edge")
+}
+
+/// Unpickle a proxy: attach to the segment of its referent if need be, and take it over.
+///
+/// `func` is the class of the proxy or a function that makes one.
+#[pyfunction]
+#[pyo3(name = "RebuildProxy")]
+pub(crate) fn rebuild_proxy<'py>(
+    func: &Bound<'py, PyAny>,
+    token: &Bound<'py, PyAny>,
+    serializer: &Bound<'py, PyAny>,
+    kwds: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = func.py();
+    let kwds = kwds.copy()?;
+    let leased = kwds.get_item(LEASE)?.is_some();
+    if leased {
+        kwds.del_item(LEASE)?;
+    }
+    let authkey = kwds.get_item("authkey")?;
+    // The handle holds the referent until the proxy has one of its own.
+    let handle = match token.cast::<Token>() {
+        Ok(token) if leased => Some(attachment::redeem(py, token.get(), authkey.as_ref())?),
+        _ => None,
+    };
+    let proxy = func.call((token, serializer), Some(&kwds));
+    drop(handle);
+    proxy
+}
+
+/// Unpickle a proxy that lies inside a value of the same segment, as data edge `number`.
+#[pyfunction]
+#[pyo3(name = "_rebuild_edge")]
+pub(crate) fn rebuild_edge<'py>(
+    number: usize,
+    func: &Bound<'py, PyAny>,
+    typeid: &Bound<'py, PyAny>,
+    serializer: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = func.py();
+    let handle = codec::take_edge(number)?;
+    let state = ProxyState::new(py, handle)?;
+    let kind = state.kind();
+    let is_builtin = func
+        .cast::<PyType>()
+        .is_ok_and(|class| class.is(&kind.class(py)));
+    if is_builtin && typeid.eq(Kind::typeid(kind))? {
+        return proxy::from_state(py, state);
+    }
+    let token = Bound::new(py, Token::of(py, state.handle(), typeid.clone())?)?;
+    let proxy = func.call1((token, serializer));
+    drop(state);
+    proxy
+}

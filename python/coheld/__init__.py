@@ -1,0 +1,63 @@
+"""Objects shared by many processes, worked on directly in shared memory.
+
+``coheld.Manager()`` is a drop-in for ``multiprocessing.Manager()``::
+
+    import coheld
+
+    with coheld.Manager() as manager:
+        counts = manager.dict()
+        counts["words"] = 1
+
+The proxies go wherever those of the standard library go: into child processes of every start
+method, through queues and pipes, into each other.
+"""
+
+from .errors import (
+    CoheldError,
+    CorruptedError,
+    ManagerGone,
+    OutOfMemory,
+    OwnerDied,
+    StartupError,
+)
+
+__all__ = [
+    "CoheldError",
+    "CorruptedError",
+    "Manager",
+    "ManagerGone",
+    "OutOfMemory",
+    "OwnerDied",
+    "ReferentGone",
+    "StartupError",
+    "managers",
+]
+
+__version__ = "0.1.0"
+
+
+def Manager(*, ctx=None, capacity=None):
+    """Return a started ``coheld.managers.SyncManager``.
+
+    The manager process is started by the context *ctx*, by default that of multiprocessing.
+    *capacity* is the most bytes that its shared objects may take up.
+    """
+    from .managers import SyncManager
+
+    manager = SyncManager(ctx=ctx, capacity=capacity)
+    manager.start()
+    return manager
+
+
+def __getattr__(name):
+    # `coheld.managers` brings multiprocessing along; who only imports `coheld` need not wait for it.
+    if name in ("managers", "ReferentGone"):
+        import importlib
+
+        managers = importlib.import_module(".managers", __name__)
+        return managers if name == "managers" else managers.ReferentGone
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), "managers", "ReferentGone"})

@@ -1,0 +1,85 @@
+import array
+from collections.abc import Callable, Iterable, Mapping
+from multiprocessing.context import BaseContext, Process, ProcessError as ProcessError
+from multiprocessing.managers import (
+    Namespace as Namespace,
+    RemoteError as RemoteError,
+    State as State,
+    Value as Value,
+)
+from types import TracebackType
+from typing import Any, ClassVar
+
+from typing_extensions import Self
+
+from ._coheld import (
+    ArrayProxy as ArrayProxy,
+    BaseProxy as BaseProxy,
+    DictProxy as DictProxy,
+    ListProxy as ListProxy,
+    NamespaceProxy as NamespaceProxy,
+    RebuildProxy as RebuildProxy,
+    SetProxy as SetProxy,
+    Token as Token,
+    ValueProxy as ValueProxy,
+)
+
+from .errors import CoheldError
+
+__all__: list[str]
+
+class ReferentGone(CoheldError, RemoteError): ...
+
+listener_client: dict[str, tuple[Any, Any]]
+
+def Array(typecode: str, sequence: Iterable[Any], lock: bool = True) -> array.array[Any]: ...
+
+class BaseManager:
+    _registry: ClassVar[dict[str, tuple[Any, Any, Any, Any]]]
+    _process: Process | None
+    shutdown: Callable[[], None]
+    def __init__(
+        self,
+        address: str | bytes | None = None,
+        authkey: bytes | None = None,
+        serializer: str = "pickle",
+        ctx: BaseContext | Any = None,
+        *,
+        shutdown_timeout: float = 1.0,
+        capacity: int | None = None,
+    ) -> None: ...
+    def connect(self) -> None: ...
+    def start(
+        self, initializer: Callable[..., object] | None = None, initargs: Iterable[Any] = ()
+    ) -> None: ...
+    def join(self, timeout: float | None = None) -> None: ...
+    def _debug_info(self) -> str: ...
+    def _number_of_objects(self) -> int: ...
+    def _statistics(self) -> dict[str, int]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None: ...
+    @property
+    def address(self) -> str | bytes | None: ...
+    @classmethod
+    def register(
+        cls,
+        typeid: str,
+        callable: Callable[..., Any] | None = None,
+        proxytype: Callable[..., Any] | None = None,
+        exposed: Iterable[str] | None = None,
+        method_to_typeid: Mapping[str, str] | None = None,
+        create_method: bool = True,
+    ) -> None: ...
+
+class SyncManager(BaseManager):
+    def list(self, sequence: Iterable[Any] = (), /) -> ListProxy[Any]: ...
+    def dict(self, *args: Any, **kwds: Any) -> DictProxy[Any, Any]: ...
+    def set(self, iterable: Iterable[Any] = (), /) -> SetProxy[Any]: ...
+    def Namespace(self, /, **kwds: Any) -> NamespaceProxy: ...
+    def Value(self, typecode: Any, value: Any, lock: bool = True) -> ValueProxy[Any]: ...
+    def Array(self, typecode: str, sequence: Iterable[Any], lock: bool = True) -> ArrayProxy: ...
