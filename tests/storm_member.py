@@ -1,0 +1,183 @@
+"""A member of the kill storm: what it does to the shared objects, and the board it writes it on."""
+
+from __future__ import annotations
+
+import faulthandler
+import mmap
+import os
+import random
+import signal
+import struct
+import sys
+import traceback
+
+SLOTS = 64
+KEYS_KEPT = 8
+LONGEST_LIST = 300
+# An item of the shared list is the member's number and this many bits of a running number.
+SEQUENCE_BITS = 30
+
+# The board: one record per member ever started, of these fields. Record 0 is the parent's.
+FIELDS = ("pid", "ready", "appended", "popping", "inserted", "removed", "latest", "beat", "doing")
+RECORD = 16 * 8
+STOP = "ready"
+
+
+class Board:
+    """What every member has done so far, in a file that all of them map."""
+
+    def __init__(self, folder: str, records: int = 0) -> None:
+        self.path = os.path.join(folder, "board")
+        if records:
+            with open(self.path, "wb") as file:
+                file.truncate(records * RECORD)
+        with open(self.path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 0)
+        # One aligned 8-byte store each, so a killed writer leaves the old number or the new one.
+        self.cells = memoryview(self.memory).cast("q")
+
+    def get(self, member: int, field: str) -> int:
+        return self.cells[member * RECORD // 8 + FIELDS.index(field)]
+
+    def set(self, member: int, field: str, number: int) -> None:
+        self.cells[member * RECORD // 8 + FIELDS.index(field)] = number
+
+    def close(self) -> None:
+        self.cells.release()
+        self.memory.close()
+
+
+def seal(member: int, number: int) -> tuple:
+    """A value that shows whether it is whole."""
+    return (member, number, member * 31 + number, "x" * (number % 50))
+
+
+def is_whole(value) -> bool:
+    return value == 0 or value == seal(value[0], value[1])
+
+
+class Member:
+    """One process of the storm: works until it is killed or told to stop."""
+
+    def __init__(self, number: int, folder: str, shared: dict) -> None:
+        self.number = number
+        self.board = Board(folder)
+        self.random = random.Random(number)
+        self.popped = os.open(os.path.join(folder, f"popped {number}"), os.O_WRONLY | os.O_CREAT)
+        self.list, self.dict, self.slots = shared["list"], shared["dict"], shared["slots"]
+        self.value, self.inner = shared["value"], shared["inner"]
+
+    def note(self, field: str, number: int) -> None:
+        self.board.set(self.number, field, number)
+
+    def item(self, number: int) -> int:
+        return (self.number << SEQUENCE_BITS) + number
+
+    def work(self) -> None:
+        self.note("pid", os.getpid())
+        self.note("ready", 1)
+        operations = (
+            [self.append] * 4
+            + [self.pop] * 4
+            + [self.insert_entry] * 4
+            + [self.overwrite] * 3
+            + [self.set_slot] * 3
+            + [self.set_value] * 2
+            + [self.extend, self.put_in_the_middle]
+            + [self.sort, self.nest, self.read_all]
+        )
+        beat = 0
+        while not self.board.get(0, STOP):
+            position = self.random.randrange(len(operations))
+            self.note("doing", position)
+            operations[position]()
+            beat += 1
+            self.note("beat", beat)
+
+    def append(self) -> None:
+        number = self.board.get(self.number, "appended")
+        self.list.append(self.item(number))
+        self.note("appended", number + 1)
+
+    def extend(self) -> None:
+        number = self.board.get(self.number, "appended")
+        self.list.extend([self.item(number), self.item(number + 1)])
+        self.note("appended", number + 2)
+
+    def put_in_the_middle(self) -> None:
+        number = self.board.get(self.number, "appended")
+        self.list.insert(self.random.randrange(LONGEST_LIST), self.item(number))
+        self.note("appended", number + 1)
+
+    def pop(self) -> None:
+        long = len(self.list) > LONGEST_LIST
+        for _ in range(self.random.randrange(1, 30) if long else 1):
+            self.note("popping", 1)
+            try:
+                item = self.list.pop(self.random.choice((-1, 0)))
+            except IndexError:
+                pass
+            else:
+                os.write(self.popped, struct.pack("<q", item))
+            self.note("popping", 0)
+
+    def sort(self) -> None:
+        self.list.sort(reverse=self.random.random() < 0.5)
+
+    def insert_entry(self) -> None:
+        """A new key, and the oldest of its own goes."""
+        number = self.board.get(self.number, "inserted")
+        self.dict[(self.number, number)] = "x" * self.random.choice((0, 5, 100, 5000))
+        self.note("inserted", number + 1)
+        oldest = self.board.get(self.number, "removed")
+        if number - oldest >= KEYS_KEPT:
+            if self.random.random() < 0.5:
+                del self.dict[(self.number, oldest)]
+            else:
+                self.dict.pop((self.number, oldest))
+            self.note("removed", oldest + 1)
+
+    def overwrite(self) -> None:
+        number = self.board.get(self.number, "latest") + 1
+        self.dict[f"latest of {self.number}"] = number
+        self.note("latest", number)
+
+    def set_slot(self) -> None:
+        position = self.random.randrange(SLOTS)
+        if not is_whole(self.slots[position]):
+            raise AssertionError(f"slot {position} holds {self.slots[position]!r}")
+        self.slots[position] = seal(self.number, self.random.randrange(1000))
+
+    def set_value(self) -> None:
+        if not is_whole(self.value.value):
+            raise AssertionError(f"the value is {self.value.value!r}")
+        self.value.value = seal(self.number, self.random.randrange(1000))
+
+    def nest(self) -> None:
+        """A proxy as a value: dying between two references must not lose or leak the referent."""
+        self.dict[f"inner of {self.number}"] = [self.inner]
+        self.dict[f"inner of {self.number}"][0].append(self.number)
+        del self.dict[f"inner of {self.number}"]
+
+    def read_all(self) -> None:
+        if len(self.slots[:]) != SLOTS or not all(map(is_whole, self.slots[:])):
+            raise AssertionError("the slots are not what was put there")
+        entries = self.dict.items()
+        if len({key for key, _ in entries}) != len(entries):
+            raise AssertionError("a key is in the dict twice")
+        if len(self.inner) > 1000:
+            del self.inner[:]
+
+
+def be_a_member(number: int, folder: str, shared: dict) -> None:
+    """What each process runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The members use all of the processor; the one who kills must not wait for them.
+    os.nice(2)
+    faulthandler.register(signal.SIGUSR1, file=sys.__stderr__)
+    try:
+        Member(number, folder, shared).work()
+    except BaseException:
+        with open(os.path.join(folder, f"error {number}"), "w") as file:
+            traceback.print_exc(file=file)
+        raise

@@ -1,0 +1,57 @@
+"""The module under test, in one place.
+
+Usually that is `coheld`. With COHELD_TEST_STOCK=1 the same tests run on Python's own
+`multiprocessing.managers`: that proves that what they expect is what Python really does.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import re
+import time
+
+IS_STOCK = os.environ.get("COHELD_TEST_STOCK") == "1"
+
+if IS_STOCK:
+    import multiprocessing.managers as managers
+else:
+    import coheld.managers as managers
+
+MODULE = managers.__name__
+
+START_METHODS = ("fork", "spawn", "forkserver")
+
+
+def start_manager(context=None, **options):
+    """A started manager, in a process of the given context (fork unless said otherwise)."""
+    manager = managers.SyncManager(ctx=context or multiprocessing.get_context("fork"), **options)
+    manager.start()
+    return manager
+
+
+def wait_until(condition, seconds: float = 10.0, every: float = 0.01) -> bool:
+    """Wait for a condition; true as soon as it holds, false if it did not in the time given."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(every)
+    return bool(condition())
+
+
+def objects_left(manager, expected: int = 0, seconds: float = 10.0) -> int:
+    """The manager's number of objects once it is what is expected, or what it is after the time."""
+
+    def settled() -> bool:
+        gc.collect()
+        return manager._number_of_objects() == expected
+
+    wait_until(settled, seconds)
+    return manager._number_of_objects()
+
+
+def without_addresses(text: str) -> str:
+    """Proxies print their address; everything else of the text can be compared."""
+    return re.sub(r"at 0x[0-9a-f]+", "at 0x...", text)

@@ -1,0 +1,255 @@
+"""Lifetimes: what is dropped goes, whoever held it and however the holder ended."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import time
+
+import marks
+import pytest
+import subject
+
+FORK = multiprocessing.get_context("fork")
+
+
+def hold_until_told(shared, connection):
+    """Use the proxies until the parent says so, then end in the way that it asks for."""
+    connection.send(str(shared))
+    order = connection.recv()
+    if order == "use":
+        connection.send(shared[0])
+        order = connection.recv()
+    if order == "exit":
+        os._exit(0)
+    return order
+
+
+def drop_and_use(first, second, rounds):
+    """Drop proxies here that the parent goes on using."""
+    for _ in range(rounds):
+        copies = [first[0], second["a"]]
+        del copies
+    del first
+    return second["a"][0]
+
+
+def append_many(shared, number):
+    for index in range(number):
+        shared.append(index)
+    return len(shared) > 0
+
+
+def test_everything_goes(manager_of_context, context, processes):
+    manager = manager_of_context
+    proxies = [manager.list(), manager.dict(), manager.Value("i", 1), manager.Array("i", [1])]
+    proxies.append(manager.Namespace())
+    processes.run(context, len, proxies)
+    assert manager._number_of_objects() == 5
+    proxies.clear()
+    processes.close()
+    assert subject.objects_left(manager) == 0
+
+
+@marks.coheld_only
+def test_nested_referents_go_with_their_container(manager):
+    """Stock never releases what was nested (cpython issue 103136)."""
+    outer = manager.list()
+    for number in range(50):
+        outer.append(manager.dict({number: manager.list([number])}))
+    assert manager._number_of_objects() == 101
+    del outer[10:]
+    assert subject.objects_left(manager, 21) == 21
+    outer.pop()
+    assert subject.objects_left(manager, 19) == 19
+    outer[0] = None
+    assert subject.objects_left(manager, 17) == 17
+    del outer
+    assert subject.objects_left(manager) == 0
+
+
+@marks.coheld_only
+@pytest.mark.parametrize("make", ["dict", "set", "Namespace", "Value"])
+def test_every_container_releases_what_is_overwritten(manager, make):
+    inner = manager.list(["inner"])
+    if make == "dict":
+        outer = manager.dict(key=inner)
+        outer["key"] = None
+    elif make == "set":
+        outer = manager.dict(key=[inner, (inner,)])
+        outer.pop("key")
+    elif make == "Namespace":
+        outer = manager.Namespace(key={"deep": inner})
+        del outer.key
+    else:
+        outer = manager.Value("i", inner)
+        outer.value = 0
+    assert manager._number_of_objects() == 2
+    del inner
+    assert subject.objects_left(manager, 1) == 1
+
+
+def test_proxy_outlives_its_place_in_the_container(manager):
+    outer = manager.list([manager.list(["inner"])])
+    inner = outer[0]
+    del outer[:]
+    gc.collect()
+    assert inner[:] == ["inner"]
+
+
+def test_dropped_in_one_process_used_in_another(manager_of_context, context, processes):
+    manager = manager_of_context
+    first, second = manager.list([manager.list([1])]), manager.dict(a=manager.list(["kept"]))
+    assert processes.run(context, drop_and_use, first, second, 20) == "kept"
+    assert first[0][:] == [1] and second["a"][:] == ["kept"]
+
+
+@marks.coheld_only
+def test_child_alone_holds_it(manager_of_context, context, processes):
+    """The parent drops its proxy; the child's keeps the list until the child is gone."""
+    manager = manager_of_context
+    ours, theirs = context.Pipe()
+    child = processes.start(context, hold_until_told, shared := manager.list(["held"]), theirs)
+    assert ours.recv() == "['held']"
+    del shared
+    gc.collect()
+    assert subject.objects_left(manager, 1) == 1
+    ours.send("use")
+    assert ours.recv() == "held"
+    ours.send("end")
+    assert child.result() == "end"
+    assert subject.objects_left(manager) == 0
+
+
+@marks.coheld_only
+@pytest.mark.parametrize("end", ["exit", "kill"])
+def test_references_of_the_dead_are_released(manager_of_context, context, processes, end):
+    """Stock: a killed client's references stay for ever."""
+    manager = manager_of_context
+    ours, theirs = context.Pipe()
+    child = processes.start(context, hold_until_told, shared := manager.list(["held"]), theirs)
+    assert ours.recv() == "['held']"
+    del shared
+    if end == "kill":
+        child.kill()
+    else:
+        ours.send("exit")
+        child.process.join()
+    assert subject.objects_left(manager) == 0
+
+
+@marks.coheld_only
+def test_raw_fork(manager, processes):
+    """Stock shares the socket between both processes and mixes up their answers."""
+    shared, table = manager.list([1]), manager.dict(a=1)
+    children = [processes.fork(append_many, shared, 100) for _ in range(4)]
+    assert append_many(shared, 100)
+    for child in children:
+        assert processes.join_fork(child) == 0
+    assert len(shared) == 501 and shared.count(99) == 5
+    assert table["a"] == 1
+    del shared, table
+    assert subject.objects_left(manager) == 0
+
+
+@marks.coheld_only
+def test_fork_in_a_fork(manager, processes):
+    shared = manager.list()
+
+    def generation(left):
+        shared.append(left)
+        if left == 0:
+            return True
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if generation(left - 1) else 1)
+        return os.waitpid(pid, 0)[1] == 0
+
+    assert processes.join_fork(processes.fork(generation, 4)) == 0
+    assert shared[:] == [4, 3, 2, 1, 0]
+
+
+@marks.coheld_only
+def test_daemon_that_closed_all_its_descriptors(manager, processes):
+    """Daemons close everything; such a member is alive, and its references count."""
+    inner = manager.list(["still here"])
+    ours, theirs = FORK.Pipe()
+
+    def daemon(shared):
+        keep = theirs.fileno()
+        os.closerange(3, keep)
+        os.closerange(keep + 1, 4096)
+        theirs.send("closed")
+        theirs.recv()
+        shared.append("after closing")
+        theirs.send(shared[:])
+        return theirs.recv() == "end"
+
+    pid = processes.fork(daemon, inner)
+    assert ours.recv() == "closed"
+    del inner
+    gc.collect()
+    # Time enough for the manager to take it for dead, if it were to.
+    time.sleep(1.5)
+    assert manager._number_of_objects() == 1
+    ours.send("go on")
+    assert ours.recv() == ["still here", "after closing"]
+    ours.send("end")
+    assert processes.join_fork(pid) == 0
+    assert subject.objects_left(manager) == 0
+
+
+@marks.coheld_only
+def test_a_killed_manager_leaves_native_referents_working(manager_of_context, context, processes):
+    manager = manager_of_context
+    shared, table = manager.list([1]), manager.dict(a=manager.list(["inner"]))
+    os.kill(manager._process.pid, signal.SIGKILL)
+    manager._process.join()
+    for number in range(1000):
+        shared.append(number)
+    table["b"] = "x" * 100_000
+    assert len(shared) == 1001 and table["a"][:] == ["inner"] and len(table["b"]) == 100_000
+    assert str(table).startswith("{'a': <ListProxy object, typeid 'list' at 0x")
+    with pytest.raises((ConnectionError, EOFError, FileNotFoundError)):
+        manager._number_of_objects()
+    # A child that was forked has the memory already; it needs no manager either.
+    assert processes.join_fork(processes.fork(append_many, shared, 10)) == 0
+    assert len(shared) == 1011
+
+
+@marks.coheld_only
+def test_processes_forked_with_many_proxies(manager, processes):
+    proxies = [manager.list([number]) for number in range(300)]
+    pids = [processes.fork(sum_of, proxies) for _ in range(5)]
+    for pid in pids:
+        assert processes.join_fork(pid) == 0
+    assert manager._number_of_objects() == 300
+    proxies.clear()
+    assert subject.objects_left(manager) == 0
+
+
+def sum_of(proxies):
+    return sum(proxy[0] for proxy in proxies) == sum(range(300))
+
+
+@marks.coheld_only
+def test_memory_returns_to_its_start(manager):
+    def figures():
+        statistics = manager._statistics()
+        return statistics["referents"], statistics["blocks"]
+
+    before = figures()
+    for _ in range(3):
+        shared, table = manager.list(), manager.dict()
+        for number in range(2000):
+            shared.append("x" * number)
+            table[f"key {number}"] = [number] * 10
+        shared.sort(key=len, reverse=True)
+        del shared[::3]
+        for number in range(0, 2000, 2):
+            del table[f"key {number}"]
+        shared.append(table)
+        del shared, table
+    assert subject.wait_until(lambda: figures() == before), (before, figures())

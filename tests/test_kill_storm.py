@@ -1,0 +1,29 @@
+"""Members killed at random while others go on; see kill_storm.py for what is promised and checked.
+
+COHELD_STORM_KILLS sets the number of kills; `make crash` runs the full storm of 2,000.
+"""
+
+from __future__ import annotations
+
+import os
+
+import kill_storm
+import pytest
+
+KILLS = int(os.environ.get("COHELD_STORM_KILLS", "150"))
+
+
+FULL = "COHELD_STORM_KILLS" in os.environ
+
+
+@pytest.mark.timeout(120 + KILLS)
+def test_kill_storm(capsys):
+    told = kill_storm.storm(KILLS, seed=1, births=FULL)
+    with capsys.disabled():
+        print(f"\n{told}")
+
+
+@pytest.mark.timeout(180 + KILLS)
+def test_two_members_killed_all_the_time():
+    """With few members, most kills leave the survivor alone with what the dead one held."""
+    kill_storm.storm(max(KILLS // 3, 20), members=2, seed=2)
