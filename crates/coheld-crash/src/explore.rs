@@ -130,7 +130,7 @@ fn judge(
         outcome.findings.push(Finding {
             instruction,
             problem,
-        })
+        });
     };
     match check::state_of(image, &[victim], places) {
         Err(problem) => report(problem),

@@ -126,7 +126,7 @@ impl Segment {
         self.check_edge(lease.word)?;
         // COMMIT: the holder bit.
         self.set_holder(offset, own);
-        // CRASH: held twice over; the reaper clears bit and cell, a lease runs out by itself.
+        // CRASH: held twice over; the reaper clears bit and cell, `expire_leases` a lease.
         match lease.cell {
             Some(index) => {
                 self.control(self.adopting_cell(own, index))
@@ -152,7 +152,8 @@ impl Segment {
         }
         let held = self.lock(Domain::Referent(offset), false)?;
         self.check_edge(lease.word)?;
-        // CRASH: counted down and nobody looked whether it was the last; `expire_leases` does.
+        // CRASH: counted down, and nobody looked whether it was the last; the reaper does, in
+        // `expire_leases`.
         self.count_lease_down(offset);
         let generation = generation_of(self.identity(offset));
         drop(held);

@@ -208,7 +208,7 @@ impl<'s> Operation<'s> {
 
     fn settle(&mut self) {
         self.segment.finish_lane(self.lane);
-        // A child forked in the middle has lanes of its own; the parent's bit is not there to clear.
+        // A child forked in the middle has lanes of its own and no bit of the parent's to clear.
         bitmap::give_back(&self.segment.lanes_busy, self.index);
     }
 }

@@ -246,7 +246,7 @@ impl Segment {
     /// The 8-byte cell at an offset read from the segment.
     #[inline]
     pub(crate) fn cell(&self, offset: u64) -> Result<&AtomicU64, Error> {
-        if offset & 7 != 0 || offset > self.map.capacity - 8 {
+        if !offset.is_multiple_of(8) || offset > self.map.capacity - 8 {
             return Err(Error::Corrupted {
                 what: "offset of a cell",
                 offset,
@@ -260,7 +260,7 @@ impl Segment {
     /// Should such an offset ever stray, it lands on the scrap word of the header, not outside.
     #[inline(always)]
     pub(crate) fn control(&self, offset: u64) -> &AtomicU64 {
-        let sound = offset & 7 == 0 && offset <= self.map.capacity - 8;
+        let sound = offset.is_multiple_of(8) && offset <= self.map.capacity - 8;
         debug_assert!(sound, "control offset {offset:#x} outside the segment");
         let offset = if sound {
             offset
@@ -278,7 +278,7 @@ impl Segment {
     /// The 4-byte cell at an offset that the layout computed.
     #[inline(always)]
     pub(crate) fn control32(&self, offset: u64) -> &AtomicU32 {
-        let sound = offset & 3 == 0 && offset <= self.map.capacity - 4;
+        let sound = offset.is_multiple_of(4) && offset <= self.map.capacity - 4;
         debug_assert!(sound, "control offset {offset:#x} outside the segment");
         let offset = if sound {
             offset
@@ -390,7 +390,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Compares bytes of the segment with private ones, in steps, without a reference to the former.
+    /// Compares bytes of the segment with private ones, in steps and without a reference to them.
     #[inline]
     pub fn equals(&self, offset: u64, bytes: &[u8]) -> Result<bool, Error> {
         self.bytes(offset, bytes.len())?;

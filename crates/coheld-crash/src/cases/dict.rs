@@ -165,15 +165,27 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         case!("dict clear", few, false, |dict, _hasher| dict.clear()),
         case!("dict replaced as a whole", few, false, |dict, hasher| {
-            dict.replace(&[(Key::str("k0", hasher), large()), (Key::str(NEW, hasher), small())], None)
+            dict.replace(
+                &[
+                    (Key::str("k0", hasher), large()),
+                    (Key::str(NEW, hasher), small()),
+                ],
+                None,
+            )
         }),
-        set_case!("set add", |set, hasher| set.add(&Key::str(NEW, hasher)).map(drop)),
+        set_case!("set add", |set, hasher| set
+            .add(&Key::str(NEW, hasher))
+            .map(drop)),
         set_case!("set discard", |set, hasher| {
             set.discard(&Key::str(&key_name(1), hasher)).map(drop)
         }),
         set_case!("set pop", |set, _hasher| set.pop_any().map(drop)),
         set_case!("set update", |set, hasher| {
-            set.update(&[Key::str(NEW, hasher), Key::str("k0", hasher), Key::str("n", hasher)])
+            set.update(&[
+                Key::str(NEW, hasher),
+                Key::str("k0", hasher),
+                Key::str("n", hasher),
+            ])
         }),
         set_case!("set remove_all", |set, hasher| {
             let (first, second) = (key_name(1), key_name(2));
