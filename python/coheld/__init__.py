@@ -50,7 +50,7 @@ def Manager(*, ctx=None, capacity=None):
 
 
 def __getattr__(name):
-    # `coheld.managers` brings multiprocessing along; who only imports `coheld` need not wait for it.
+    # `coheld.managers` brings multiprocessing along; who only imports `coheld` does not wait.
     if name in ("managers", "ReferentGone"):
         import importlib
 

@@ -9,6 +9,7 @@ import collections.abc
 import operator
 import os
 import signal
+import sys
 import threading
 import traceback
 from multiprocessing import connection, process, util
@@ -51,6 +52,43 @@ _NATIVE = (list, dict, set, Namespace, Value, Array, array.array)
 #: Bytes: the tables that every segment has, and what an address in it can reach.
 _LEAST_CAPACITY = 4 << 20
 _MOST_CAPACITY = 1 << 47
+
+
+class Server:
+    """A manager's server, to be run by the process that makes it. See `BaseManager.get_server`."""
+
+    def __init__(self, registry, address, authkey, serializer, capacity=None):
+        self.registry = registry
+        self.authkey = process.AuthenticationString(authkey)
+        if address is None:
+            address = connection.arbitrary_address("AF_UNIX")
+        self._server = _coheld.Server(address, self.authkey, capacity)
+        self.address = self._server.address
+
+    def serve_forever(self):
+        """Serve until a manager that is connected asks for the end; then exit the process."""
+        serving = threading.Thread(target=self._server.serve, daemon=True)
+        serving.start()
+        try:
+            serving.join()
+        except (KeyboardInterrupt, SystemExit):
+            self._server.stop()
+            serving.join()
+        sys.exit(0)
+
+    def serve_for(self, parent):
+        """Serve until asked to end, or until the process *parent* has ended."""
+        if parent is None or parent.pid == os.getppid():
+            self._server.serve(os.getppid())
+            return
+        # Started by a fork server, which lives as long as this process does.
+        watch = threading.Thread(target=self._stop_after, args=(parent,), daemon=True)
+        watch.start()
+        self._server.serve()
+
+    def _stop_after(self, parent):
+        parent.join()
+        self._server.stop()
 
 
 class BaseManager:
@@ -128,6 +166,14 @@ class BaseManager:
         if self._attachment is None:
             self._attachment = _coheld.connect(self._address, self._authkey)
         return self._attachment
+
+    def get_server(self):
+        """Return a server with the attribute ``address`` and the method ``serve_forever()``."""
+        self._check_initial()
+        self._check_route()
+        return Server(
+            self._registry, self._address, self._authkey, self._serializer, self._capacity
+        )
 
     def connect(self):
         """Connect to the manager process at the address."""
@@ -212,23 +258,14 @@ class BaseManager:
         try:
             if initializer is not None:
                 initializer(*initargs)
-            if address is None:
-                address = connection.arbitrary_address("AF_UNIX")
-            server = _coheld.Server(address, authkey, capacity)
+            server = Server(registry, address, authkey, serializer, capacity)
         except BaseException as error:
             cls._report_failure(writer, error)
             raise
         writer.send((server.address, None, None))
         writer.close()
         util.info("manager serving at %r", server.address)
-        parent = process.parent_process()
-        if parent is None or parent.pid == os.getppid():
-            server.serve(os.getppid())
-        else:
-            # Started by a fork server, which lives as long as this process does.
-            watch = threading.Thread(target=_stop_after, args=(parent, server), daemon=True)
-            watch.start()
-            server.serve()
+        server.serve_for(process.parent_process())
 
     @staticmethod
     def _report_failure(writer, error):
@@ -276,6 +313,11 @@ class BaseManager:
         if factory is None:
             if kwds or len(args) != 1:
                 raise ValueError("Without callable, must have one non-keyword argument")
+            referent = args[0]
+        elif factory in (list, dict, set) and not kwds and len(args) == 1 and (
+            type(args[0]) is factory
+        ):
+            # The object goes into the segment as a copy anyway.
             referent = args[0]
         elif factory in _NATIVE:
             referent = factory(*args, **kwds)
@@ -351,12 +393,6 @@ class BaseManager:
         cls._registry[typeid] = (callable, exposed, method_to_typeid, proxytype)
         if create_method:
             setattr(cls, typeid, _factory_method(typeid, proxytype))
-
-
-def _stop_after(parent, server):
-    """Stop a server when the process that started its manager has ended."""
-    parent.join()
-    server.stop()
 
 
 def _factory_method(typeid, proxytype):

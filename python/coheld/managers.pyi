@@ -8,7 +8,7 @@ from multiprocessing.managers import (
     Value as Value,
 )
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from typing_extensions import Self
 
@@ -34,6 +34,19 @@ listener_client: dict[str, tuple[Any, Any]]
 
 def Array(typecode: str, sequence: Iterable[Any], lock: bool = True) -> array.array[Any]: ...
 
+class Server:
+    address: str | bytes
+    def __init__(
+        self,
+        registry: dict[str, Any],
+        address: str | bytes | None,
+        authkey: bytes,
+        serializer: str,
+        capacity: int | None = None,
+    ) -> None: ...
+    def serve_forever(self) -> NoReturn: ...
+    def serve_for(self, parent: Any) -> None: ...
+
 class BaseManager:
     _registry: ClassVar[dict[str, tuple[Any, Any, Any, Any]]]
     _process: Process | None
@@ -48,6 +61,7 @@ class BaseManager:
         shutdown_timeout: float = 1.0,
         capacity: int | None = None,
     ) -> None: ...
+    def get_server(self) -> Server: ...
     def connect(self) -> None: ...
     def start(
         self, initializer: Callable[..., object] | None = None, initargs: Iterable[Any] = ()

@@ -14,6 +14,9 @@ use crate::{
 /// Methods whose proxy form returns the proxy; by name they return a copy, like stock's.
 const IN_PLACE: &[&str] = &["__imul__", "__ior__", "__iand__", "__isub__", "__ixor__"];
 
+/// The first line of every traceback.
+const TRACEBACK: &str = "Traceback (most recent call last):\n";
+
 /// Calls a method of the referent and returns a copy of the result.
 pub(crate) fn call<'py>(
     proxy: &Bound<'py, BaseProxy>,
@@ -141,8 +144,8 @@ fn not_exposed(
     errors::remote_error(
         py,
         format!(
-            "Traceback (most recent call last):\n{first}\n\nDuring handling of the above exception, \
-             another exception occurred:\n\nTraceback (most recent call last):\nKeyError: {quoted}\n"
+            "{TRACEBACK}{first}\n\nDuring handling of the above exception, another exception \
+             occurred:\n\n{TRACEBACK}KeyError: {quoted}\n"
         ),
     )
 }

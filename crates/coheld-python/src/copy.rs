@@ -111,10 +111,7 @@ pub(crate) fn commit(
     let done = match state.kind() {
         Kind::List => {
             let values = encode_all(state, copy.cast::<PyList>()?.iter())?;
-            let inputs = values
-                .iter()
-                .map(Encoded::input)
-                .collect::<PyResult<Vec<_>>>()?;
+            let inputs = codec::inputs(&values)?;
             List::new(&referent).replace(&inputs, Some(version))
         }
         Kind::Dict => {
@@ -124,10 +121,7 @@ pub(crate) fn commit(
         }
         Kind::Set => {
             let keys = key::encode_all(copy.cast::<PySet>()?.iter())?;
-            let keys = keys
-                .iter()
-                .map(|key| key.key(py, hasher))
-                .collect::<PyResult<Vec<_>>>()?;
+            let keys = key::keys(py, hasher, &keys)?;
             Set::new(&referent).replace(&keys, Some(version))
         }
         Kind::Array => {
@@ -158,10 +152,12 @@ pub(crate) fn encode_all<'py>(
     state: &ProxyState,
     values: impl IntoIterator<Item = Bound<'py, PyAny>>,
 ) -> PyResult<Vec<Encoded<'py>>> {
-    values
-        .into_iter()
-        .map(|value| codec::encode(&value, state))
-        .collect()
+    let values = values.into_iter();
+    let mut encoded = Vec::with_capacity(values.size_hint().0);
+    for value in values {
+        encoded.push(codec::encode(&value, state)?);
+    }
+    Ok(encoded)
 }
 
 /// The content of a dict, ready to be stored.
@@ -169,11 +165,26 @@ pub(crate) fn encode_pairs<'py>(
     state: &ProxyState,
     content: &Bound<'py, PyDict>,
 ) -> PyResult<Vec<(EncodedKey<'py>, Encoded<'py>)>> {
-    let mut pairs = Vec::with_capacity(content.len());
-    // A copy of the pairs: pickling a value may run code that changes the dict.
-    for pair in content.items().iter() {
-        let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = pair.extract()?;
-        pairs.push((key::encode_to_store(&key)?, codec::encode(&value, state)?));
+    if let Some(pairs) = encode_simple_pairs(content) {
+        return Ok(pairs);
+    }
+    // All of them first: pickling a value may run code that changes the dict.
+    let all: Vec<_> = content.iter().collect();
+    let mut pairs = Vec::with_capacity(all.len());
+    for (key, value) in &all {
+        pairs.push((key::encode_to_store(key)?, codec::encode(value, state)?));
     }
     Ok(pairs)
+}
+
+/// The same if no Python code is needed for any of them.
+fn encode_simple_pairs<'py>(
+    content: &Bound<'py, PyDict>,
+) -> Option<Vec<(EncodedKey<'py>, Encoded<'py>)>> {
+    let mut pairs = Vec::with_capacity(content.len());
+    for (key, value) in content.iter() {
+        let key = EncodedKey::Scalar(codec::encode_simple(&key)?);
+        pairs.push((key, codec::encode_simple(&value)?));
+    }
+    Some(pairs)
 }

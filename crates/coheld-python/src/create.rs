@@ -11,9 +11,7 @@ use pyo3::{
 };
 
 use crate::{
-    attachment,
-    codec::Encoded,
-    copy,
+    attachment, codec, copy,
     errors::OrRaise,
     key,
     proxy::{self, ProxyState},
@@ -64,10 +62,7 @@ fn create_list(
     let state = empty(py, attachment, referent::LIST, 0)?;
     if !list.is_empty() {
         let values = copy::encode_all(&state, list.iter())?;
-        let inputs = values
-            .iter()
-            .map(Encoded::input)
-            .collect::<PyResult<Vec<_>>>()?;
+        let inputs = codec::inputs(&values)?;
         List::new(&state.referent(py)?)
             .extend(&inputs, None)
             .or_raise(py)?;
@@ -99,10 +94,7 @@ fn create_set(
     let state = empty(py, attachment, referent::SET, 0)?;
     if !set.is_empty() {
         let keys = key::encode_all(set.iter())?;
-        let keys = keys
-            .iter()
-            .map(|key| key.key(py, state.hasher()))
-            .collect::<PyResult<Vec<_>>>()?;
+        let keys = key::keys(py, state.hasher(), &keys)?;
         Set::new(&state.referent(py)?).update(&keys).or_raise(py)?;
     }
     Ok(state)

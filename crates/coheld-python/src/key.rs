@@ -20,7 +20,7 @@ pub(crate) enum EncodedKey<'py> {
     /// A scalar.
     Scalar(Encoded<'py>),
     /// A tuple of scalars and such tuples.
-    Tuple(TupleKey),
+    Tuple(Box<TupleKey>),
 }
 
 impl EncodedKey<'_> {
@@ -58,7 +58,7 @@ fn encode_block<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<EncodedKey<'
         return Ok(Some(EncodedKey::Scalar(Encoded::BigInt(bytes))));
     }
     if let Ok(number) = object.cast_exact::<PyFloat>() {
-        let bytes = number.value().to_le_bytes().to_vec();
+        let bytes = number.value().to_le_bytes().into();
         return Ok(Some(EncodedKey::Scalar(Encoded::Block(
             block::FLOAT,
             bytes,
@@ -71,7 +71,7 @@ fn encode_block<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<EncodedKey<'
         }
         let original = codec::dumps(object)?;
         let key = builder.finish(original.as_bytes()).or_raise(object.py())?;
-        return Ok(Some(EncodedKey::Tuple(key)));
+        return Ok(Some(EncodedKey::Tuple(Box::new(key))));
     }
     Ok(None)
 }
@@ -154,8 +154,22 @@ pub(crate) fn pairs<'a>(
     hasher: &KeyHasher,
     pairs: &'a [(EncodedKey<'_>, Encoded<'_>)],
 ) -> PyResult<Vec<(Key<'a>, Input<'a>)>> {
-    pairs
-        .iter()
-        .map(|(key, value)| Ok((key.key(py, hasher)?, value.input()?)))
-        .collect()
+    let mut all = Vec::with_capacity(pairs.len());
+    for (key, value) in pairs {
+        all.push((key.key(py, hasher)?, value.input()?));
+    }
+    Ok(all)
+}
+
+/// The store's form of several keys.
+pub(crate) fn keys<'a>(
+    py: Python<'_>,
+    hasher: &KeyHasher,
+    keys: &'a [EncodedKey<'_>],
+) -> PyResult<Vec<Key<'a>>> {
+    let mut all = Vec::with_capacity(keys.len());
+    for key in keys {
+        all.push(key.key(py, hasher)?);
+    }
+    Ok(all)
 }

@@ -71,7 +71,7 @@ pub(crate) fn rebuild_edge<'py>(
     let kind = state.kind();
     let is_builtin = func
         .cast::<PyType>()
-        .is_ok_and(|class| class.is(&kind.class(py)));
+        .is_ok_and(|class| class.is(kind.class(py)));
     if is_builtin && typeid.eq(Kind::typeid(kind))? {
         return proxy::from_state(py, state);
     }

@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Makes a segment and hands it to the processes that know the key.
 #[pyclass(frozen, module = "coheld._coheld")]
 pub(crate) struct Server {
-    server: Mutex<Option<control::Server>>,
+    idle: Mutex<Option<control::Server>>,
     address: coheld::Address,
     stopper: Stopper,
 }
@@ -49,7 +49,7 @@ impl Server {
             .or_raise(py)?;
         Ok(Self {
             stopper: server.stopper(),
-            server: Mutex::new(Some(server)),
+            idle: Mutex::new(Some(server)),
             address,
         })
     }
@@ -64,7 +64,7 @@ impl Server {
     #[pyo3(signature = (parent=None))]
     fn serve(&self, py: Python<'_>, parent: Option<u32>) -> PyResult<()> {
         let server = self
-            .server
+            .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();

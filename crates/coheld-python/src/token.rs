@@ -150,7 +150,7 @@ impl Token {
                     .map(u128::to_be_bytes)
                     .ok_or_else(|| {
                         PyValueError::new_err(format!(
-                            "{text:?} is not the identity of a segment: it has 32 hexadecimal digits"
+                            "{text:?} is not the name of a segment: it has 32 hexadecimal digits"
                         ))
                     })?,
             ),

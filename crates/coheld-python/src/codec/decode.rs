@@ -112,13 +112,19 @@ pub(crate) fn values<'py>(
     }
     let mut values = Vec::with_capacity(snapshot.len());
     for value in snapshot.iter() {
-        values.push(match value {
-            OutputRef::Word(value) => word(py, value)?,
-            OutputRef::Block { kind, bytes, .. } => block(py, kind, bytes, Vec::new())?,
-            OutputRef::Edge(lease) => edge(py, attachment, lease)?,
-        });
+        values.push(without_edges(py, value)?);
     }
     Ok(values)
+}
+
+/// The object of one value of a snapshot that holds no references.
+#[inline]
+fn without_edges<'py>(py: Python<'py>, value: OutputRef<'_>) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        OutputRef::Word(value) => word(py, value),
+        OutputRef::Block { kind, bytes, .. } => block(py, kind, bytes, Vec::new()),
+        OutputRef::Edge(_) => Err(damaged(py, "a reference has no lease")),
+    }
 }
 
 /// The same when proxies are among the values or inside them.
@@ -188,9 +194,20 @@ pub(crate) fn dict<'py>(
     snapshot: &Snapshot,
 ) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
-    let mut values = values(py, attachment, snapshot)?.into_iter();
-    while let (Some(key), Some(value)) = (values.next(), values.next()) {
-        dict.set_item(key, value)?;
+    if let Some(words) = snapshot.words() {
+        for pair in words.chunks_exact(2) {
+            dict.set_item(word(py, pair[0])?, word(py, pair[1])?)?;
+        }
+    } else if snapshot.leases().is_empty() {
+        let mut values = snapshot.iter();
+        while let (Some(key), Some(value)) = (values.next(), values.next()) {
+            dict.set_item(without_edges(py, key)?, without_edges(py, value)?)?;
+        }
+    } else {
+        let mut values = values_with_edges(py, attachment, snapshot)?.into_iter();
+        while let (Some(key), Some(value)) = (values.next(), values.next()) {
+            dict.set_item(key, value)?;
+        }
     }
     Ok(dict)
 }

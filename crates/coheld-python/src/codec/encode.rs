@@ -10,7 +10,17 @@ use pyo3::{
 use super::{context::Encoding, pickle};
 use crate::proxy::{BaseProxy, Kind, ProxyState};
 
-/// A Python object in the form in which it is stored. Owns or keeps alive what it refers to.
+/// A pickle and the proxies in it.
+pub(crate) struct Pickled<'py> {
+    bytes: Bound<'py, PyBytes>,
+    /// One word for each proxy, in the order of their numbers in the pickle.
+    edges: Vec<u64>,
+    /// The proxies; they hold the referents until the value is stored.
+    _proxies: Vec<Py<PyAny>>,
+}
+
+/// A Python object in the form in which it is stored. Owns or keeps alive what it refers to. Small,
+/// since there are as many at once as a list or dict has values.
 pub(crate) enum Encoded<'py> {
     /// The value fits in a word.
     Word(u64),
@@ -19,18 +29,11 @@ pub(crate) enum Encoded<'py> {
     /// Bytes.
     Bytes(Bound<'py, PyBytes>),
     /// An integer that does not fit in a word, in two's complement.
-    BigInt(Vec<u8>),
+    BigInt(Box<[u8]>),
     /// Anything else of which the block had to be made.
-    Block(u8, Vec<u8>),
+    Block(u8, Box<[u8]>),
     /// A pickle and the proxies in it.
-    Pickle {
-        /// The pickle.
-        bytes: Bound<'py, PyBytes>,
-        /// One word for each proxy, in the order of their numbers in the pickle.
-        edges: Vec<u64>,
-        /// The proxies; they hold the referents until the value is stored.
-        _proxies: Vec<Py<PyAny>>,
-    },
+    Pickle(Box<Pickled<'py>>),
     /// One of the built-in proxies, stored as a data edge.
     Edge {
         /// The word of the edge.
@@ -62,14 +65,33 @@ impl Encoded<'_> {
                 bytes,
                 edges: &[],
             },
-            Self::Pickle { bytes, edges, .. } => Input::Block {
+            Self::Pickle(pickled) => Input::Block {
                 kind: block::PICKLE,
-                bytes: bytes.as_bytes(),
-                edges,
+                bytes: pickled.bytes.as_bytes(),
+                edges: &pickled.edges,
             },
             Self::Edge { word, .. } => Input::Edge(*word),
         })
     }
+}
+
+/// The store's form of several values.
+pub(crate) fn inputs<'a>(values: &'a [Encoded<'_>]) -> PyResult<Vec<Input<'a>>> {
+    let mut inputs = Vec::with_capacity(values.len());
+    for value in values {
+        inputs.push(value.input()?);
+    }
+    Ok(inputs)
+}
+
+/// A word or text, which no Python code is needed for; `None` for all other objects.
+#[inline]
+pub(crate) fn encode_simple<'py>(value: &Bound<'py, PyAny>) -> Option<Encoded<'py>> {
+    if let Some(word) = inline(value) {
+        return Some(Encoded::Word(word));
+    }
+    let text = value.cast_exact::<PyString>().ok()?;
+    text.to_str().is_ok().then(|| Encoded::Str(text.clone()))
 }
 
 /// The word of an object whose value fits in one.
@@ -129,7 +151,7 @@ fn encode_block<'py>(value: &Bound<'py, PyAny>, state: &ProxyState) -> PyResult<
     if let Ok(number) = value.cast_exact::<PyFloat>() {
         return Ok(Encoded::Block(
             block::FLOAT,
-            number.value().to_le_bytes().to_vec(),
+            number.value().to_le_bytes().into(),
         ));
     }
     let segment = state.segment_id();
@@ -142,11 +164,11 @@ fn encode_block<'py>(value: &Bound<'py, PyAny>, state: &ProxyState) -> PyResult<
     let encoding = Encoding::begin(segment);
     let bytes = pickle::dumps(value)?;
     let (edges, proxies) = encoding.finish();
-    Ok(Encoded::Pickle {
+    Ok(Encoded::Pickle(Box::new(Pickled {
         bytes,
         edges,
         _proxies: proxies,
-    })
+    })))
 }
 
 /// Text of any length; lone surrogates have no UTF-8 and take the form Python calls
@@ -159,18 +181,18 @@ pub(crate) fn encode_text<'py>(text: &Bound<'py, PyString>) -> PyResult<Encoded<
 }
 
 /// The bytes of text that has lone surrogates.
-pub(crate) fn surrogate_bytes(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
+pub(crate) fn surrogate_bytes(text: &Bound<'_, PyString>) -> PyResult<Box<[u8]>> {
     let bytes = text
         .call_method1(
             pyo3::intern!(text.py(), "encode"),
             ("utf-8", "surrogatepass"),
         )?
         .cast_into::<PyBytes>()?;
-    Ok(bytes.as_bytes().to_vec())
+    Ok(bytes.as_bytes().into())
 }
 
 /// The shortest two's complement of an exact `int`, least significant byte first.
-pub(crate) fn int_bytes(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+pub(crate) fn int_bytes(value: &Bound<'_, PyAny>) -> PyResult<Box<[u8]>> {
     let py = value.py();
     let bits: usize = value
         .call_method0(pyo3::intern!(py, "bit_length"))?
@@ -181,7 +203,7 @@ pub(crate) fn int_bytes(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let bytes = value
         .call_method(pyo3::intern!(py, "to_bytes"), arguments, Some(&keywords))?
         .cast_into::<PyBytes>()?;
-    Ok(bytes.as_bytes().to_vec())
+    Ok(bytes.as_bytes().into())
 }
 
 /// The edge of an object that is exactly one of the built-in proxies into this segment, under the

@@ -8,6 +8,9 @@ mod pickle;
 pub(crate) use self::{
     context::{Encoding, take_edge},
     decode::{dict, list, output, values},
-    encode::{Encoded, encode, encode_text, inline, int_bytes, small_int, surrogate_bytes},
+    encode::{
+        Encoded, encode, encode_simple, encode_text, inline, inputs, int_bytes, small_int,
+        surrogate_bytes,
+    },
     pickle::dumps,
 };

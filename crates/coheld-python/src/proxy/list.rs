@@ -16,7 +16,7 @@ use super::{
     state::state_of,
 };
 use crate::{
-    codec::{self, Encoded},
+    codec,
     copy::{self, read, write},
     errors::OrRaise,
 };
@@ -96,10 +96,7 @@ impl ListProxy {
         if let (Some(slice), Ok(items)) = (exact_slice(key)?, value.try_iter()) {
             let items = items.collect::<PyResult<Vec<_>>>()?;
             let values = copy::encode_all(state, items)?;
-            let inputs = values
-                .iter()
-                .map(Encoded::input)
-                .collect::<PyResult<Vec<_>>>()?;
+            let inputs = codec::inputs(&values)?;
             return List::new(&state.referent(py)?)
                 .set_slice(slice, &inputs, None)
                 .or_raise(py);

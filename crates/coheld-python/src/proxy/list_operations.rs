@@ -7,11 +7,7 @@ use pyo3::{
 };
 
 use super::{ProxyState, argument::Keywords};
-use crate::{
-    codec::{self, Encoded},
-    copy,
-    errors::OrRaise,
-};
+use crate::{codec, copy, errors::OrRaise};
 
 /// `list.append`.
 pub(super) fn append(py: Python<'_>, state: &ProxyState, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -32,10 +28,7 @@ fn plain_list<'py>(items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
 pub(super) fn extend(py: Python<'_>, state: &ProxyState, items: &Bound<'_, PyAny>) -> PyResult<()> {
     let items = plain_list(items)?;
     let values = copy::encode_all(state, items.iter())?;
-    let inputs = values
-        .iter()
-        .map(Encoded::input)
-        .collect::<PyResult<Vec<_>>>()?;
+    let inputs = codec::inputs(&values)?;
     List::new(&state.referent(py)?)
         .extend(&inputs, None)
         .or_raise(py)

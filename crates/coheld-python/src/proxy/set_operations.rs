@@ -89,10 +89,7 @@ pub(super) fn add_all<'py>(
     let all = PySet::empty(py)?;
     all.call_method1(pyo3::intern!(py, "update"), args.clone())?;
     let keys = key::encode_all(all.iter())?;
-    let keys = keys
-        .iter()
-        .map(|key| key.key(py, state.hasher()))
-        .collect::<PyResult<Vec<_>>>()?;
+    let keys = key::keys(py, state.hasher(), &keys)?;
     Set::new(&state.referent(py)?).update(&keys).or_raise(py)
 }
 

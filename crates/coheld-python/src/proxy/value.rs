@@ -66,10 +66,10 @@ fn typecode(py: Python<'_>, auxiliary: u64) -> PyResult<Bound<'_, PyAny>> {
         let module = py.import("ctypes")?;
         for name in module.dir()? {
             let candidate = module.getattr(name.cast::<PyString>()?)?;
-            if let Some(own) = candidate.getattr_opt("_type_")? {
-                if own.eq(code)? {
-                    return Ok(candidate);
-                }
+            if let Some(own) = candidate.getattr_opt("_type_")?
+                && own.eq(code)?
+            {
+                return Ok(candidate);
             }
         }
         return Ok(none());
