@@ -30,8 +30,8 @@ PYTHON_SOURCES := python tests examples benches
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench crash loom fmt clean venv build wheel \
-	test-rust check-rust check-python
+.PHONY: help demo test test-all check bench crash loom fmt clean venv build wheel test-rust \
+	check-format check-lints check-documents check-tidy check-python check-stubs
 
 help:
 	@echo 'usage: make TARGET, one of:'
@@ -68,17 +68,26 @@ pytest-%: .venvs/%/installed
 test-all: test-rust ## run the tests with every Python found
 	$(MAKE) --keep-going $(addprefix pytest-,$(shell scripts/pythons))
 
-check: check-rust check-python ## formatting, lints, documentation, stubs, tidiness
+check: check-format check-lints check-documents check-tidy check-python
+check: check-stubs ## formatting, lints, documentation, stubs, tidiness
 
-check-rust: $(TESTS)/ready
+check-format:
 	cargo fmt --check
+
+check-lints: $(TESTS)/ready
 	cargo clippy --workspace --all-targets -- --deny warnings
+
+check-documents: $(TESTS)/ready
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items
+
+check-tidy:
 	cargo test --package coheld-tidy
 
-check-python: $(TESTS)/checks $(TESTS)/installed
+check-python: $(TESTS)/checks
 	$(TESTS)/bin/ruff format --check $(PYTHON_SOURCES)
 	$(TESTS)/bin/ruff check $(PYTHON_SOURCES)
+
+check-stubs: $(TESTS)/checks $(TESTS)/installed
 	$(TESTS)/bin/python -m mypy.stubtest coheld
 
 fmt: $(TESTS)/checks ## format the sources

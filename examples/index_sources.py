@@ -203,39 +203,60 @@ def top(words: dict, number: int) -> list[tuple[str, int]]:
     return sorted(words.items(), key=lambda entry: (-entry[1], entry[0]))[:number]
 
 
-def show_to_rust(words, manager, options) -> None:
-    """Let a Rust program read the dict while it is still shared, and keep it open if asked to."""
-    if not (options.top_words or options.token_file):
-        return
+def read_in_rust(words, key: str, program: str) -> bool:
+    """Let a Rust program print the top words of the shared dict; true if it read what we read."""
+    print("\nThe shared dict, read by a Rust program while the manager is open:", flush=True)
     # The token says where the dict is; the key proves that the reader may look. The key goes by the
     # environment because a command line is visible to every user of the machine.
-    token = words._token.text
-    environment = dict(os.environ, COHELD_AUTHKEY=bytes(manager._authkey).hex())
-    if options.top_words:
-        print("\nThe same dict, read by a Rust program while the manager is running:", flush=True)
-        command = [options.top_words, token]
-        subprocess.run(command, env=environment, check=True, timeout=60)
-    if options.token_file:
-        # Only the owner may read it: the file holds the key as well.
-        descriptor = os.open(options.token_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{token}\n{environment['COHELD_AUTHKEY']}\n")
-        print(f"\nToken and key are in {options.token_file}; the manager stays open. For example:")
-        print(
-            f"  COHELD_AUTHKEY=$(sed -n 2p {options.token_file}) "
-            f'top_words "$(sed -n 1p {options.token_file})"'
-        )
+    done = subprocess.run(
+        [program, words._token.text],
+        env=dict(os.environ, COHELD_AUTHKEY=key),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    if done.returncode != 0:
+        print(f"error: {program} ended with exit status {done.returncode}", file=sys.stderr)
+        return False
+    print(done.stdout, end="")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    read = [(word, int(count)) for count, word in lines]
+    if read != top(words.copy(), len(read)):
+        print("error: that is not what this process reads", file=sys.stderr)
+        return False
+    return True
+
+
+def keep_open(words, key: str, path: str) -> None:
+    """Write down where the dict is and how to get at it, and wait until nobody needs it."""
+    # Only the owner may read it: the file holds the key as well.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{words._token.text}\n{key}\n")
+    print(f"\nToken and key are in {path}; the manager stays open. For example:")
+    print(f'  COHELD_AUTHKEY=$(sed -n 2p {path}) top_words "$(sed -n 1p {path})"')
+    with contextlib.suppress(EOFError):
         input("Press Enter to close it. ")
 
 
-def run_once(kind: str, method: str, paths: list[str], options, show: bool) -> Index:
+def show_to_others(paths: list[str], options) -> bool:
+    """Index once more, and let somebody else look at the dict before the manager is closed."""
+    with interrupts_held():
+        manager = manager_class("coheld")()
+    with manager:
+        _, words = index(manager, paths, options, "for others")
+        key = bytes(manager._authkey).hex()
+        right = read_in_rust(words, key, options.top_words) if options.top_words else True
+        if options.token_file:
+            keep_open(words, key, options.token_file)
+    return right
+
+
+def run_once(kind: str, method: str, paths: list[str], options) -> Index:
     with interrupts_held():
         manager = manager_class(kind)()
     with manager:
-        result, words = index(manager, paths, options, f"{kind} {method}")
-        if show:
-            show_to_rust(words, manager, options)
-    return result
+        return index(manager, paths, options, f"{kind} {method}")[0]
 
 
 def run_all(paths: list[str], options) -> bool:
@@ -258,8 +279,7 @@ def run_all(paths: list[str], options) -> bool:
         multiprocessing.set_start_method(method, force=True)
         results = {}
         for kind in options.kinds:
-            show = kind == "coheld" and method == options.methods[-1]
-            results[kind] = run_once(kind, method, paths, options, show)
+            results[kind] = run_once(kind, method, paths, options)
         same = all(
             result.words == alone.words and result.files == alone.files
             for result in results.values()
@@ -273,6 +293,8 @@ def run_all(paths: list[str], options) -> bool:
 
     words = ", ".join(f"{word} {count}" for word, count in top(alone.words, 10))
     print(f"Most frequent: {words}")
+    if options.top_words or options.token_file:
+        right = show_to_others(paths, options) and right
     return right
 
 
@@ -351,6 +373,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         return 0 if run_all(paths, options) else 1
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\ninterrupted; workers and manager are closed", file=sys.stderr)
         return 130

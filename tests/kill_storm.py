@@ -1,6 +1,6 @@
 """A storm of SIGKILLs: members die at random while others work on the same objects.
 
-Eight members append, pop, sort, insert, overwrite and remove on one list, dict and value. The
+Eight members append, pop, sort, insert, overwrite and remove on objects of every type. The
 parent kills one of them at a random moment, puts a new one in its place, and so on. Every member
 writes down on a board (a mapped file, which survives it) what it has done, after it has done it.
 So of each dead member at most one operation is unaccounted for, and everything else must be found
@@ -31,7 +31,7 @@ import tempfile
 import time
 
 import subject
-from storm_member import SEQUENCE_BITS, SLOTS, STOP, Board, be_a_member, is_whole
+from storm_member import ARRAY_LENGTH, SEQUENCE_BITS, SLOTS, STOP, Board, be_a_member, is_whole
 
 MEMBERS = 8
 # How long a member may be busy with one operation before it is said to hang.
@@ -73,6 +73,9 @@ class Storm:
             "slots": manager.list([0] * SLOTS),
             "value": manager.Value("i", 0),
             "inner": manager.list(),
+            "array": manager.Array("q", [0] * ARRAY_LENGTH),
+            "namespace": manager.Namespace(content=0),
+            "set": manager.set() if hasattr(manager, "set") else None,
         }
         self.started = 0
         self.killed: list[int] = []
@@ -245,7 +248,14 @@ class Storm:
         slots, value = self.shared["slots"][:], self.shared["value"].value
         if len(slots) != SLOTS:
             yield f"there are {len(slots)} slots, not {SLOTS}"
-        for content in (*slots, value):
+        array = self.shared["array"][:]
+        if len(array) != ARRAY_LENGTH or len(set(array)) != 1:
+            yield f"the array is {array}"
+        if self.shared["set"] is not None:
+            strangers = self.shared["set"].copy() - {(number, "was here") for number in self.killed}
+            if strangers:
+                yield f"in the set, though their members removed them: {strangers}"
+        for content in (*slots, value, self.shared["namespace"].content):
             if not is_whole(content):
                 yield f"{content!r} is no value that anybody wrote"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import faulthandler
 import mmap
 import os
@@ -12,6 +13,7 @@ import sys
 import traceback
 
 SLOTS = 64
+ARRAY_LENGTH = 40
 KEYS_KEPT = 8
 LONGEST_LIST = 300
 # An item of the shared list is the member's number and this many bits of a running number.
@@ -66,6 +68,7 @@ class Member:
         self.popped = os.open(os.path.join(folder, f"popped {number}"), os.O_WRONLY | os.O_CREAT)
         self.list, self.dict, self.slots = shared["list"], shared["dict"], shared["slots"]
         self.value, self.inner = shared["value"], shared["inner"]
+        self.array, self.namespace, self.set = shared["array"], shared["namespace"], shared["set"]
 
     def note(self, field: str, number: int) -> None:
         self.board.set(self.number, field, number)
@@ -83,6 +86,7 @@ class Member:
             + [self.overwrite] * 3
             + [self.set_slot] * 3
             + [self.set_value] * 2
+            + [self.fill_array, self.set_name, self.add_and_remove]
             + [self.extend, self.put_in_the_middle]
             + [self.sort, self.nest, self.read_all]
         )
@@ -152,6 +156,25 @@ class Member:
         if not is_whole(self.value.value):
             raise AssertionError(f"the value is {self.value.value!r}")
         self.value.value = seal(self.number, self.random.randrange(1000))
+
+    def fill_array(self) -> None:
+        """All items at once: nobody may ever see some of the old and some of the new ones."""
+        content = self.array[:]
+        if len(content) != ARRAY_LENGTH or len(set(content)) != 1:
+            raise AssertionError(f"the array is {content}")
+        self.array[:] = array.array("q", [self.random.randrange(1000)] * ARRAY_LENGTH)
+
+    def set_name(self) -> None:
+        if not is_whole(self.namespace.content):
+            raise AssertionError(f"the namespace holds {self.namespace.content!r}")
+        self.namespace.content = seal(self.number, self.random.randrange(1000))
+
+    def add_and_remove(self) -> None:
+        if self.set is not None:
+            self.set.add((self.number, "was here"))
+            if (self.number, "was here") not in self.set:
+                raise AssertionError("what was added to the set is not in it")
+            self.set.remove((self.number, "was here"))
 
     def nest(self) -> None:
         """A proxy as a value: dying between two references must not lose or leak the referent."""

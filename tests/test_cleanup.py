@@ -253,3 +253,47 @@ def test_memory_returns_to_its_start(manager):
         shared.append(table)
         del shared, table
     assert subject.wait_until(lambda: figures() == before), (before, figures())
+
+
+def test_a_proxy_in_a_circle_of_local_objects(manager):
+    """The garbage collector sees through proxies."""
+    shared = manager.list()
+    shared._note = [shared]
+    holder = {"proxy": shared}
+    holder["self"] = holder
+    del shared, holder
+    assert subject.objects_left(manager) == 0
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.timeout(120)
+def test_many_managers_one_after_the_other():
+    """Programs start a manager for each call of something; none of them may leave anything."""
+    counts = []
+    for _ in range(60):
+        with subject.start_manager() as manager:
+            shared = manager.dict(inner=manager.list([1]))
+            assert shared["inner"][:] == [1]
+        del shared, manager
+        gc.collect()
+        counts.append(descriptors())
+    assert counts[-1] <= counts[5], f"open descriptors after each manager: {counts}"
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.timeout(120)
+def test_many_managers_at_once():
+    managers = [subject.start_manager() for _ in range(25)]
+    try:
+        shared = [manager.list([number]) for number, manager in enumerate(managers)]
+        assert [proxy[0] for proxy in shared] == list(range(25))
+        # Proxies of one manager inside the objects of another.
+        for one, next_one in zip(shared, shared[1:]):
+            one.append(next_one)
+        assert shared[0][1][1][1][0] == 3
+    finally:
+        for manager in managers:
+            manager.shutdown()

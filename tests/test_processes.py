@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import multiprocessing
+import multiprocessing.reduction
 import os
 import pickle
 import subprocess
@@ -215,6 +216,34 @@ def test_pickled_bound_method(manager_of_context, context, processes):
         pool.map(shared.append, ["by a pool"])
     assert shared[:] == ["by its method", "by a pool"]
     assert pickle.loads(pickle.dumps(shared.pop))() == "by a pool"
+
+
+class Catalog:
+    """A user's object that carries proxies around, as programs of a certain size have them."""
+
+    def __init__(self, **proxies):
+        self.proxies = proxies
+
+    def note(self, text):
+        self.proxies["notes"].append(text)
+        self.proxies["counts"][text] = len(self.proxies["notes"])
+        return self
+
+
+def test_proxies_inside_of_other_objects(manager_of_context, context, processes):
+    catalog = Catalog(notes=manager_of_context.list(), counts=manager_of_context.dict())
+    returned = processes.run(context, Catalog.note, catalog, "by a child")
+    returned.note("by what came back")
+    assert catalog.proxies["notes"][:] == ["by a child", "by what came back"]
+    assert catalog.proxies["counts"].copy() == {"by a child": 1, "by what came back": 2}
+
+
+def test_pickled_by_the_pickler_of_multiprocessing(manager):
+    shared = manager.list([1])
+    data = multiprocessing.reduction.ForkingPickler.dumps({"deep": [shared, (shared, 5)]})
+    copy = multiprocessing.reduction.ForkingPickler.loads(data)
+    copy["deep"][1][0].append(2)
+    assert shared[:] == [1, 2]
 
 
 # Nesting.
