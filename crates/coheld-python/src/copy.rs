@@ -8,10 +8,11 @@ use coheld_store::{Array, Dict, List, Namespace, Set, StoreError, Value};
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
-    types::{PyBytes, PyDict, PyList, PySet, PyString, PyTuple},
+    types::{PyBytes, PyDict, PyInt, PyList, PySet, PySlice, PyString, PyTuple},
 };
 
 use crate::{
+    attempts::Attempts,
     codec::{self, Encoded},
     errors::OrRaise,
     key::{self, EncodedKey},
@@ -89,14 +90,55 @@ pub(crate) fn write<'py>(
     arguments: &Bound<'py, PyTuple>,
     keywords: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let arguments = &with_plain_index(state, method, arguments)?;
+    let mut attempts = Attempts::new(state.referent(py)?);
     loop {
         let (copy, version) = of(py, state)?;
         let result = copy.getattr(method)?.call(arguments, keywords)?;
         if commit(py, state, &copy, version)? {
             return Ok(result);
         }
-        py.check_signals()?;
+        attempts.again_or_raise(py, method.to_str()?)?;
     }
+}
+
+/// Methods whose first argument is an index, a slice or a number.
+const INDEXED: &[&str] = &["__setitem__", "__delitem__", "__imul__", "insert", "pop"];
+
+/// The arguments with the index as a plain number. An object's `__index__` is called once, as by
+/// the built-in method, however often that has to be tried.
+fn with_plain_index<'py>(
+    state: &ProxyState,
+    method: &Bound<'py, PyString>,
+    arguments: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let indexed = matches!(state.kind(), Kind::List | Kind::Array)
+        && INDEXED.contains(&method.to_str()?)
+        && !arguments.is_empty();
+    if !indexed {
+        return Ok(arguments.clone());
+    }
+    let py = arguments.py();
+    let mut all: Vec<_> = arguments.iter().collect();
+    all[0] = match all[0].cast::<PySlice>() {
+        Err(_) => plain_index(&all[0])?,
+        Ok(slice) => {
+            let part = |name| plain_index(&slice.getattr(name)?);
+            let parts = (part("start")?, part("stop")?, part("step")?);
+            py.get_type::<PySlice>().call1(parts)?
+        }
+    };
+    PyTuple::new(py, all)
+}
+
+fn plain_index<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if object.is_exact_instance_of::<PyInt>() || !object.get_type().hasattr("__index__")? {
+        return Ok(object.clone());
+    }
+    object
+        .py()
+        .import("operator")?
+        .call_method1("index", (object,))
 }
 
 /// Makes the referent what the copy is now. False: somebody has changed it since `version`.

@@ -15,6 +15,7 @@
 )]
 
 mod attachment;
+mod attempts;
 mod callmethod;
 mod codec;
 mod copy;

@@ -117,7 +117,10 @@ pub(crate) struct ReferentHeader {
     pub leases: u64,
     pub next: u64,
     pub auxiliary: u64,
-    rest: [u64; 7],
+    /// tag of the member that asks the others to wait in bits 0-31, until when (seconds since boot)
+    /// in bits 32-63.
+    pub reservation: u64,
+    rest: [u64; 6],
     pub holders: [u64; MEMBER_LIMIT as usize / 64],
 }
 
@@ -212,6 +215,7 @@ pub const LAYOUT_HASH: u64 = {
         size_of::<ReferentHeader>() as u64,
         offset_of!(ReferentHeader, root) as u64,
         offset_of!(ReferentHeader, auxiliary) as u64,
+        offset_of!(ReferentHeader, reservation) as u64,
         offset_of!(ReferentHeader, holders) as u64,
         CLASSES,
         MEMBERS,

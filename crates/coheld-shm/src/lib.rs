@@ -55,6 +55,8 @@ mod recovery;
 #[cfg(not(loom))]
 mod referent;
 #[cfg(not(loom))]
+mod reservation;
+#[cfg(not(loom))]
 mod segment;
 pub mod word;
 
@@ -68,5 +70,6 @@ pub use self::{
     member::fork::Reservation,
     operation::{Fate, Operation},
     referent::{Guard, Referent},
+    reservation::Reserved,
     segment::{Mender, Options, Segment},
 };

@@ -66,6 +66,9 @@ impl<'s> Referent<'s> {
     /// handler raised while waiting.
     #[inline(always)]
     pub fn lock(&self) -> Result<Guard<'s>, Error> {
+        if self.is_reserved() {
+            self.give_way()?;
+        }
         let held = self.segment.lock(Domain::Referent(self.offset), true)?;
         if !self.segment.is_current(self.offset, self.generation) {
             return Err(Error::ReferentGone {
@@ -220,6 +223,7 @@ impl Segment {
         put(field!(offset, ReferentHeader.edges), 0);
         put(field!(offset, ReferentHeader.leases), 0);
         put(field!(offset, ReferentHeader.auxiliary), auxiliary);
+        put(field!(offset, ReferentHeader.reservation), 0);
         for index in 0..u64::from(MEMBER_LIMIT) / 64 {
             put(field!(offset, ReferentHeader.holders) + index * 8, 0);
         }

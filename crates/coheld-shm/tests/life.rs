@@ -403,3 +403,50 @@ fn more_edges_than_cells_can_be_adopted_at_once() {
     }
     assert_eq!(first.count_referents(), 10);
 }
+
+#[test]
+fn a_reservation_keeps_others_waiting_until_it_ends() {
+    let (backing, first) = segment();
+    let place = first.create_referent(5, 0).unwrap();
+    let second = other(&backing);
+    second.acquire(place.0, place.1).unwrap();
+    let referent = first.referent(place.0, place.1).unwrap();
+    let reserved = referent.reserve().unwrap().expect("nobody else has it");
+    assert!(referent.reserve().unwrap().is_none(), "it is ours already");
+    drop(referent.lock().unwrap());
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            drop(second.referent(place.0, place.1).unwrap().lock().unwrap());
+        });
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!waiter.is_finished());
+        drop(reserved);
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reservation_of_the_dead_or_of_long_ago_holds_nobody_up() {
+    let (backing, first) = segment();
+    let place = first.create_referent(5, 0).unwrap();
+    let second = other(&backing);
+    second.acquire(place.0, place.1).unwrap();
+    std::mem::forget(
+        second
+            .referent(place.0, place.1)
+            .unwrap()
+            .reserve()
+            .unwrap(),
+    );
+    backing.advance_clock(1_000);
+    drop(first.referent(place.0, place.1).unwrap().lock().unwrap());
+    std::mem::forget(
+        second
+            .referent(place.0, place.1)
+            .unwrap()
+            .reserve()
+            .unwrap(),
+    );
+    backing.declare_dead(second.own_slot().unwrap());
+    drop(first.referent(place.0, place.1).unwrap().lock().unwrap());
+}

@@ -10,14 +10,14 @@ use coheld_store::{
     word::{self as words, Scalar},
 };
 use pyo3::{
-    IntoPyObjectExt, ffi,
+    IntoPyObjectExt,
     prelude::*,
-    types::{PyBytes, PyDict, PyFloat, PyList, PyString},
+    types::{PyDict, PyFloat, PyList},
 };
 
 use super::{
     context::{Decoding, adopt},
-    pickle,
+    make, pickle,
 };
 use crate::{
     errors::{self, OrRaise},
@@ -29,11 +29,11 @@ use crate::{
 pub(crate) fn word(py: Python<'_>, word: u64) -> PyResult<Bound<'_, PyAny>> {
     match words::decode(word).or_raise(py)? {
         Scalar::Integer(value) => value.into_bound_py_any(py),
-        Scalar::Str(text) => Ok(PyString::new(py, text.as_str().or_raise(py)?).into_any()),
+        Scalar::Str(text) => Ok(make::string(py, text.as_str().or_raise(py)?)?.into_any()),
         Scalar::None => Ok(py.None().into_bound(py)),
         Scalar::Bool(truth) => truth.into_bound_py_any(py),
         Scalar::Float(value) => Ok(PyFloat::new(py, value).into_any()),
-        Scalar::Bytes(bytes) => Ok(PyBytes::new(py, bytes.as_bytes()).into_any()),
+        Scalar::Bytes(bytes) => Ok(make::bytes(py, bytes.as_bytes())?.into_any()),
         Scalar::Empty | Scalar::Block(_) | Scalar::Edge(_) => {
             Err(damaged(py, "a word without a value stands for a value"))
         }
@@ -54,10 +54,10 @@ fn block<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     match kind {
         kind::STR => match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(PyString::new(py, text).into_any()),
+            Ok(text) => Ok(make::string(py, text)?.into_any()),
             Err(_) => Err(damaged(py, "a text is not UTF-8")),
         },
-        kind::BYTES => Ok(PyBytes::new(py, bytes).into_any()),
+        kind::BYTES => Ok(make::bytes(py, bytes)?.into_any()),
         kind::PICKLE => {
             if edges.is_empty() {
                 return pickle::loads(py, bytes);
@@ -71,7 +71,7 @@ fn block<'py>(
             Err(_) => Err(damaged(py, "a float has a wrong length")),
         },
         kind::STR_SURROGATE => {
-            PyBytes::new(py, bytes).call_method1("decode", ("utf-8", "surrogatepass"))
+            make::bytes(py, bytes)?.call_method1("decode", ("utf-8", "surrogatepass"))
         }
         kind::KEY => pickle::loads(py, key::original_pickle(bytes).or_raise(py)?),
         _ => Err(damaged(py, "a value is of an unknown kind")),
@@ -110,7 +110,7 @@ pub(crate) fn values<'py>(
     if !snapshot.leases().is_empty() {
         return values_with_edges(py, attachment, snapshot);
     }
-    let mut values = Vec::with_capacity(snapshot.len());
+    let mut values = make::room(snapshot.len())?;
     for value in snapshot.iter() {
         values.push(without_edges(py, value)?);
     }
@@ -142,7 +142,7 @@ fn values_with_edges<'py>(
         .iter()
         .map(|value| (handles(&value), value))
         .collect();
-    let mut values = Vec::with_capacity(adopted.len());
+    let mut values = make::room(adopted.len())?;
     for (mut handles, value) in adopted {
         values.push(match value {
             OutputRef::Word(value) => word(py, value)?,
@@ -164,27 +164,10 @@ pub(crate) fn list<'py>(
     snapshot: &Snapshot,
 ) -> PyResult<Bound<'py, PyList>> {
     if let Some(words) = snapshot.words() {
-        return inline_list(py, words);
+        return make::list(py, words.len(), words.iter().map(|&value| word(py, value)));
     }
-    PyList::new(py, values(py, attachment, snapshot)?)
-}
-
-/// The list of words that hold their values; no Python code runs while it is built.
-fn inline_list<'py>(py: Python<'py>, words: &[u64]) -> PyResult<Bound<'py, PyList>> {
-    let length = ffi::Py_ssize_t::try_from(words.len())?;
-    // SAFETY: this thread is attached, as `py` says.
-    let list = unsafe { ffi::PyList_New(length) };
-    // SAFETY: a new reference to a list of `length` empty places, or null with an exception set.
-    let list = unsafe { Bound::from_owned_ptr_or_err(py, list)? };
-    let list = list.cast_into::<PyList>()?;
-    for (index, &value) in (0..length).zip(words) {
-        let value = word(py, value)?;
-        // SAFETY: `index` is below the length the list was made with, nobody else has seen the
-        // list yet, and the reference to `value` moves into it. An early return leaves empty
-        // places behind, which the list's deallocation allows for.
-        unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), index, value.into_ptr()) };
-    }
-    Ok(list)
+    let values = values(py, attachment, snapshot)?;
+    make::list(py, values.len(), values.into_iter().map(Ok))
 }
 
 /// The keys and values of a snapshot, which alternate in it, as a dict.

@@ -3,6 +3,7 @@
 mod context;
 mod decode;
 mod encode;
+pub(crate) mod make;
 mod pickle;
 
 pub(crate) use self::{

@@ -6,6 +6,8 @@ use pyo3::{
     types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PySet, PyString, PyTuple},
 };
 
+use super::make;
+
 /// The pickle protocol of stored values: the newest that every supported Python reads.
 const PROTOCOL: u8 = 5;
 /// Objects looked at before a value is given to the general pickler.
@@ -94,7 +96,7 @@ pub(crate) fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByt
 
 /// The value of a pickle.
 pub(crate) fn loads<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    cached(py, &LOADS, "_pickle", "loads")?.call1((PyBytes::new(py, pickle),))
+    cached(py, &LOADS, "_pickle", "loads")?.call1((make::bytes(py, pickle)?,))
 }
 
 /// An integer of any size from its two's complement, least significant byte first.
@@ -107,7 +109,7 @@ pub(crate) fn int_from_bytes<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bou
     let keywords = PyDict::new(py);
     keywords.set_item(pyo3::intern!(py, "signed"), true)?;
     function.bind(py).call(
-        (PyBytes::new(py, bytes), pyo3::intern!(py, "little")),
+        (make::bytes(py, bytes)?, pyo3::intern!(py, "little")),
         Some(&keywords),
     )
 }

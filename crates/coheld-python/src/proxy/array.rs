@@ -41,7 +41,10 @@ fn plain<'py>(py: Python<'py>, typecode: u8, bytes: &[u8]) -> PyResult<Bound<'py
     let mut text = [0; 4];
     let typecode = char::from(typecode).encode_utf8(&mut text);
     let class = CLASS.import(py, "array", "array")?;
-    class.call1((PyString::intern(py, typecode), PyBytes::new(py, bytes)))
+    class.call1((
+        PyString::intern(py, typecode),
+        codec::make::bytes(py, bytes)?,
+    ))
 }
 
 /// The exception for an error of the array.

@@ -2,12 +2,13 @@
 
 use coheld_store::{List, Search, StoreError};
 use pyo3::{
+    exceptions::PyValueError,
     prelude::*,
     types::{PyDict, PyList},
 };
 
 use super::{ProxyState, argument::Keywords};
-use crate::{codec, copy, errors::OrRaise};
+use crate::{attempts::Attempts, codec, copy, errors::OrRaise};
 
 /// `list.append`.
 pub(super) fn append(py: Python<'_>, state: &ProxyState, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -56,12 +57,13 @@ pub(super) fn remove<'py>(
     state: &ProxyState,
     value: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let mut attempts = Attempts::new(state.referent(py)?);
     loop {
         let Some((index, version)) = locate(py, state, value)? else {
             return PyList::empty(py).call_method1(pyo3::intern!(py, "remove"), (value,));
         };
         match List::new(&state.referent(py)?).delete(index.cast_signed(), Some(version)) {
-            Err(StoreError::Changed) => py.check_signals()?,
+            Err(StoreError::Changed) => attempts.again_or_raise(py, "remove")?,
             done => return done.or_raise(py).map(|()| py.None().into_bound(py)),
         }
     }
@@ -101,6 +103,7 @@ pub(super) fn sort<'py>(
     if let Some(keywords) = keywords {
         options.update(keywords.as_mapping())?;
     }
+    let mut attempts = Attempts::new(state.referent(py)?);
     loop {
         let (copy, version) = copy::of(py, state)?;
         let items = copy.cast_into::<PyList>()?;
@@ -116,7 +119,12 @@ pub(super) fn sort<'py>(
         order.call_method(pyo3::intern!(py, "sort"), (), Some(&options))?;
         let order: Vec<u32> = order.extract()?;
         match List::new(&state.referent(py)?).permute(&order, Some(version)) {
-            Err(StoreError::Changed) => py.check_signals()?,
+            Err(StoreError::Changed) => {
+                if !attempts.again(py)? {
+                    // What CPython says of a key function that changes the list.
+                    return Err(PyValueError::new_err("list modified during sort"));
+                }
+            }
             done => return done.or_raise(py),
         }
     }

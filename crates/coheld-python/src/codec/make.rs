@@ -1,0 +1,53 @@
+//! New Python objects whose size comes from the data: without memory they are `MemoryError`.
+//!
+//! PyO3's own constructors panic when an allocation fails.
+
+use pyo3::{
+    exceptions::PyMemoryError,
+    ffi,
+    prelude::*,
+    types::{PyBytes, PyList, PyString},
+};
+
+/// A `bytes` object.
+pub(crate) fn bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let length = ffi::Py_ssize_t::try_from(content.len())?;
+    // SAFETY: `content` is valid for `length` bytes, which are copied.
+    let object = unsafe { ffi::PyBytes_FromStringAndSize(content.as_ptr().cast(), length) };
+    // SAFETY: a new reference, or null with an exception set.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
+    Ok(object.cast_into()?)
+}
+
+/// A `str` object.
+pub(crate) fn string<'py>(py: Python<'py>, content: &str) -> PyResult<Bound<'py, PyString>> {
+    PyString::from_bytes(py, content.as_bytes())
+}
+
+/// A `list` object of values that are made one by one; no Python code runs meanwhile.
+pub(crate) fn list<'py>(
+    py: Python<'py>,
+    length: usize,
+    values: impl Iterator<Item = PyResult<Bound<'py, PyAny>>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let size = ffi::Py_ssize_t::try_from(length)?;
+    // SAFETY: a new list of `length` empty places, or null with an exception set.
+    let list = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyList_New(size))? };
+    let list = list.cast_into::<PyList>()?;
+    for (index, value) in (0..size).zip(values) {
+        let value = value?;
+        // SAFETY: `index` is below the length the list was made with, nobody else has seen the
+        // list yet, and the reference to `value` moves into it. An early return leaves empty
+        // places behind, which the list's deallocation allows for.
+        unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), index, value.into_ptr()) };
+    }
+    Ok(list)
+}
+
+/// Private room for `length` things.
+pub(crate) fn room<T>(length: usize) -> PyResult<Vec<T>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(length)
+        .map_err(|_| PyMemoryError::new_err(format!("no memory for a copy of {length} values")))?;
+    Ok(room)
+}
