@@ -50,7 +50,7 @@ _NATIVE = (list, dict, set, Namespace, Value, Array, array.array)
 
 
 #: Bytes: the tables that every segment has, and what an address in it can reach.
-_LEAST_CAPACITY = 4 << 20
+_LEAST_CAPACITY = 16 << 20
 _MOST_CAPACITY = 1 << 47
 
 

@@ -142,6 +142,7 @@ pub(crate) fn from_shm(py: Python<'_>, error: &coheld_shm::Error) -> PyErr {
             host::take_interruption().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))
         }
         Error::TooLarge { .. } => PyOverflowError::new_err(text),
+        Error::TooSmall { .. } => PyValueError::new_err(text),
         Error::Os { errno, .. } => PyOSError::new_err((*errno, text)),
         _ => coheld_error(py, text),
     }

@@ -63,6 +63,13 @@ pub enum Error {
         /// Largest size possible.
         limit: u64,
     },
+    /// The memory has no room for the tables of a segment.
+    TooSmall {
+        /// Bytes that there are.
+        capacity: u64,
+        /// Bytes that it takes at least.
+        least: u64,
+    },
     /// One operation recorded more blocks than a lane has entries.
     TooManyEntries,
     /// The operating system refused a call.
@@ -126,6 +133,12 @@ impl fmt::Display for Error {
             } => write!(
                 formatter,
                 "{what} of {requested} is too large, the limit is {limit}; split it up"
+            ),
+            Self::TooSmall { capacity, least } => write!(
+                formatter,
+                "a segment of {capacity} bytes has no room for its tables, it takes at least \
+                 {least}; give a larger capacity, or raise the limits on file size and address \
+                 space (`ulimit -f`, `ulimit -v`)"
             ),
             Self::TooManyEntries => formatter.write_str(
                 "one operation touched more blocks than a lane can record; \

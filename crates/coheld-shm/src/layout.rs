@@ -279,6 +279,16 @@ impl Map {
         })
     }
 
+    /// The smallest capacity that leaves room for a heap.
+    pub fn least_capacity(member_limit: u32, lanes_per_member: u32) -> u64 {
+        let fits = |capacity: &u64| Self::new(*capacity, member_limit, lanes_per_member).is_some();
+        (1..)
+            .map(|pages| pages * PAGE)
+            .take(1 << 12)
+            .find(fits)
+            .unwrap_or(u64::MAX)
+    }
+
     pub fn member(&self, slot: u32) -> u64 {
         MEMBERS + u64::from(slot) * size_of::<Member>() as u64
     }

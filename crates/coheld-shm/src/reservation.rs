@@ -90,7 +90,7 @@ impl<'s> Referent<'s> {
             let mut sleep = || {
                 segment
                     .backing
-                    .wait(self.reservation_offset(), tag, PATIENCE)
+                    .wait(self.reservation_offset(), tag, PATIENCE);
             };
             match segment.host() {
                 Some(host) => {

@@ -70,13 +70,11 @@ impl Segment {
     /// Makes a new segment in `backing`, whose bytes are all zero.
     pub fn create(backing: Box<dyn Backing>, options: &Options) -> Result<Self, Error> {
         let capacity = backing.capacity();
-        let map = Map::new(capacity, options.member_limit, options.lanes_per_member).ok_or(
-            Error::TooLarge {
-                what: "control tables",
-                requested: layout::PAGE,
-                limit: capacity,
-            },
-        )?;
+        let map = Map::new(capacity, options.member_limit, options.lanes_per_member);
+        let map = map.ok_or(Error::TooSmall {
+            capacity,
+            least: Map::least_capacity(options.member_limit, options.lanes_per_member),
+        })?;
         backing.commit(0, map.lanes)?;
         let segment = Self::over(backing, map);
         let id = [read_half(&options.id, 0), read_half(&options.id, 8)];

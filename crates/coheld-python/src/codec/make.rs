@@ -31,8 +31,10 @@ pub(crate) fn list<'py>(
     values: impl Iterator<Item = PyResult<Bound<'py, PyAny>>>,
 ) -> PyResult<Bound<'py, PyList>> {
     let size = ffi::Py_ssize_t::try_from(length)?;
+    // SAFETY: the interpreter is attached, as `py` shows.
+    let list = unsafe { ffi::PyList_New(size) };
     // SAFETY: a new list of `length` empty places, or null with an exception set.
-    let list = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyList_New(size))? };
+    let list = unsafe { Bound::from_owned_ptr_or_err(py, list)? };
     let list = list.cast_into::<PyList>()?;
     for (index, value) in (0..size).zip(values) {
         let value = value?;
