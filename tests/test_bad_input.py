@@ -207,3 +207,18 @@ def test_capacity_that_makes_no_sense(capacity):
         return
     with pytest.raises((TypeError, ValueError, OverflowError)):
         coheld.Manager(capacity=capacity)
+
+
+def test_a_key_of_very_deep_tuples(manager):
+    shared = manager.dict()
+    key = ()
+    for _ in range(100_000):
+        key = (key,)
+    with pytest.raises(RecursionError):
+        shared[key] = 1
+    with pytest.raises(RecursionError):
+        key in shared  # noqa: B015
+    assert len(shared) == 0
+    # Taken apart from the outside: freeing it at once may be too deep for old versions of Python.
+    while key:
+        (key,) = key

@@ -5,7 +5,7 @@
 
 use coheld_store::{CanonicalBuilder, Input, Key, KeyHasher, TupleKey, kinds::block};
 use pyo3::{
-    exceptions::PyTypeError,
+    exceptions::{PyRecursionError, PyTypeError},
     prelude::*,
     types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple},
 };
@@ -66,7 +66,7 @@ fn encode_block<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<EncodedKey<'
     }
     if let Ok(tuple) = object.cast_exact::<PyTuple>() {
         let mut builder = CanonicalBuilder::new();
-        if !push_tuple(&mut builder, tuple)? {
+        if !push_tuple(&mut builder, tuple, 0)? {
             return Ok(None);
         }
         let original = codec::dumps(object)?;
@@ -76,18 +76,30 @@ fn encode_block<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<EncodedKey<'
     Ok(None)
 }
 
+/// Tuples within tuples that a key may have: fewer than CPython's pickler gives up at.
+const DEPTH_LIMIT: u32 = 1_000;
+
 /// The canonical form of a tuple; false if something in it cannot be stored in a key.
-fn push_tuple(builder: &mut CanonicalBuilder, tuple: &Bound<'_, PyTuple>) -> PyResult<bool> {
+fn push_tuple(
+    builder: &mut CanonicalBuilder,
+    tuple: &Bound<'_, PyTuple>,
+    depth: u32,
+) -> PyResult<bool> {
+    if depth == DEPTH_LIMIT {
+        return Err(PyRecursionError::new_err(format!(
+            "a key of tuples nested deeper than {DEPTH_LIMIT} levels"
+        )));
+    }
     builder.begin_tuple(tuple.len());
     for item in tuple.iter() {
-        if !push(builder, &item)? {
+        if !push(builder, &item, depth)? {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn push(builder: &mut CanonicalBuilder, item: &Bound<'_, PyAny>) -> PyResult<bool> {
+fn push(builder: &mut CanonicalBuilder, item: &Bound<'_, PyAny>, depth: u32) -> PyResult<bool> {
     if let Ok(text) = item.cast_exact::<PyString>() {
         match text.to_str() {
             Ok(text) => builder.str(text.as_bytes()),
@@ -107,7 +119,7 @@ fn push(builder: &mut CanonicalBuilder, item: &Bound<'_, PyAny>) -> PyResult<boo
     } else if item.is_none() {
         builder.none();
     } else if let Ok(tuple) = item.cast_exact::<PyTuple>() {
-        return push_tuple(builder, tuple);
+        return push_tuple(builder, tuple, depth + 1);
     } else {
         return Ok(false);
     }
