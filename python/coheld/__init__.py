@@ -17,7 +17,6 @@ from .errors import (
     CorruptedError,
     ManagerGone,
     OutOfMemory,
-    OwnerDied,
     StartupError,
 )
 
@@ -27,7 +26,6 @@ __all__ = [
     "Manager",
     "ManagerGone",
     "OutOfMemory",
-    "OwnerDied",
     "ReferentGone",
     "StartupError",
     "managers",

@@ -4,15 +4,32 @@ from typing import Any
 from . import managers as managers
 from .errors import (
     CoheldError as CoheldError,
+)
+from .errors import (
     CorruptedError as CorruptedError,
+)
+from .errors import (
     ManagerGone as ManagerGone,
+)
+from .errors import (
     OutOfMemory as OutOfMemory,
-    OwnerDied as OwnerDied,
+)
+from .errors import (
     StartupError as StartupError,
 )
-from .managers import ReferentGone as ReferentGone, SyncManager
+from .managers import ReferentGone as ReferentGone
+from .managers import SyncManager
 
-__all__: list[str]
+__all__ = [
+    "CoheldError",
+    "CorruptedError",
+    "Manager",
+    "ManagerGone",
+    "OutOfMemory",
+    "ReferentGone",
+    "StartupError",
+    "managers",
+]
 __version__: str
 
 def Manager(*, ctx: BaseContext | Any = None, capacity: int | None = None) -> SyncManager: ...

@@ -8,7 +8,6 @@ __all__ = [
     "CorruptedError",
     "ManagerGone",
     "OutOfMemory",
-    "OwnerDied",
     "StartupError",
 ]
 
@@ -27,10 +26,6 @@ class CorruptedError(CoheldError, RuntimeError):
 
 class ManagerGone(CoheldError, ConnectionError, EOFError):
     """What was asked for needs the manager process, and it is gone."""
-
-
-class OwnerDied(CoheldError, RuntimeError):
-    """The process that held a lock died and left what the lock protects unfinished."""
 
 
 class StartupError(CoheldError, EOFError):

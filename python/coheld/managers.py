@@ -314,8 +314,11 @@ class BaseManager:
             if kwds or len(args) != 1:
                 raise ValueError("Without callable, must have one non-keyword argument")
             referent = args[0]
-        elif factory in (list, dict, set) and not kwds and len(args) == 1 and (
-            type(args[0]) is factory
+        elif (
+            factory in (list, dict, set)
+            and not kwds
+            and len(args) == 1
+            and (type(args[0]) is factory)
         ):
             # The object goes into the segment as a copy anyway.
             referent = args[0]

@@ -1,11 +1,12 @@
 import array
 from collections.abc import Callable, Iterable, Mapping
-from multiprocessing.context import BaseContext, Process, ProcessError as ProcessError
+from multiprocessing.context import BaseContext, Process
+from multiprocessing.context import ProcessError as ProcessError
 from multiprocessing.managers import (
     Namespace as Namespace,
+)
+from multiprocessing.managers import (
     RemoteError as RemoteError,
-    State as State,
-    Value as Value,
 )
 from types import TracebackType
 from typing import Any, ClassVar, NoReturn
@@ -14,19 +15,47 @@ from typing_extensions import Self
 
 from ._coheld import (
     ArrayProxy as ArrayProxy,
+)
+from ._coheld import (
     BaseProxy as BaseProxy,
+)
+from ._coheld import (
     DictProxy as DictProxy,
+)
+from ._coheld import (
     ListProxy as ListProxy,
+)
+from ._coheld import (
     NamespaceProxy as NamespaceProxy,
+)
+from ._coheld import (
     RebuildProxy as RebuildProxy,
+)
+from ._coheld import (
     SetProxy as SetProxy,
+)
+from ._coheld import (
     Token as Token,
+)
+from ._coheld import (
     ValueProxy as ValueProxy,
 )
-
 from .errors import CoheldError
 
-__all__: list[str]
+__all__ = ["BaseManager", "SyncManager", "BaseProxy", "Token"]
+
+# These two are missing in the stubs of the standard library.
+class State:
+    INITIAL: ClassVar[int]
+    STARTED: ClassVar[int]
+    SHUTDOWN: ClassVar[int]
+    value: int
+
+class Value:
+    value: Any
+    def __init__(self, typecode: Any, value: Any, lock: bool = True) -> None: ...
+    def get(self) -> Any: ...
+    def set(self, value: Any) -> None: ...
 
 class ReferentGone(CoheldError, RemoteError): ...
 
@@ -94,6 +123,6 @@ class SyncManager(BaseManager):
     def list(self, sequence: Iterable[Any] = (), /) -> ListProxy[Any]: ...
     def dict(self, *args: Any, **kwds: Any) -> DictProxy[Any, Any]: ...
     def set(self, iterable: Iterable[Any] = (), /) -> SetProxy[Any]: ...
-    def Namespace(self, /, **kwds: Any) -> NamespaceProxy: ...
+    def Namespace(self, /, *args: Any, **kwds: Any) -> NamespaceProxy: ...
     def Value(self, typecode: Any, value: Any, lock: bool = True) -> ValueProxy[Any]: ...
     def Array(self, typecode: str, sequence: Iterable[Any], lock: bool = True) -> ArrayProxy: ...
