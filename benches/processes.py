@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterable
 
 from measure import summary
 
@@ -133,10 +137,35 @@ def make_dict(manager):
     return shared, lambda number: shared.__setitem__(number + 1000, number + 1000)
 
 
-def memory(starters: dict, entries: int) -> list[dict]:
-    """Bytes per entry of a list and of a dict of ints."""
+def memory(sides: Iterable[str], entries: int) -> list[dict]:
+    """Bytes per entry of a list and of a dict of ints.
+
+    Each is measured in a process of its own: in this one, memory that earlier measurements have
+    freed would hide what is taken.
+    """
     results = []
-    for name, make in (("list", make_list), ("dict", make_dict)):
-        sides = {side: summary([grown(start, make, entries)]) for side, start in starters.items()}
-        results.append({"name": name, "sides": sides})
+    for name in MAKERS:
+        command = [sys.executable, __file__, name, str(entries)]
+        grew = {
+            side: float(subprocess.run([*command, side], stdout=subprocess.PIPE, check=True).stdout)
+            for side in sides
+        }
+        results.append({"name": name, "sides": {side: summary([grew[side]]) for side in grew}})
     return results
+
+
+MAKERS = {"list": make_list, "dict": make_dict}
+
+
+def started(side: str):
+    """A manager of the stock kind or of ours."""
+    if side == "stock":
+        return multiprocessing.Manager()
+    import coheld
+
+    return coheld.Manager()
+
+
+if __name__ == "__main__":
+    kind, count, manager_side = sys.argv[1:]
+    print(grown(lambda: started(manager_side), MAKERS[kind], int(count)))

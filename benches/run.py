@@ -134,7 +134,7 @@ def run(options) -> list[dict]:
         table.add("start a manager, first get", processes.start_up(start, rounds * 2), 1)
     if wanted in "memory":
         entries = ENTRIES // 5 if options.quick else ENTRIES
-        for result in processes.memory(start, entries):
+        for result in processes.memory(list(start), entries):
             table.add(
                 f"bytes per int in a {result['name']}",
                 result["sides"],
