@@ -8,8 +8,10 @@ import array
 import collections.abc
 import operator
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from multiprocessing import connection, process, util
@@ -54,6 +56,24 @@ _LEAST_CAPACITY = 16 << 20
 _MOST_CAPACITY = 1 << 47
 
 
+#: Bytes: the path of a Unix socket, without the NUL at its end.
+_LONGEST_PATH = 107
+
+
+def _arbitrary_address():
+    """Return an address that nobody uses: in the temporary folder if its path is not too long."""
+    address = connection.arbitrary_address("AF_UNIX")
+    if len(os.fsencode(address)) <= _LONGEST_PATH:
+        return address
+    name = os.path.basename(address)
+    try:
+        folder = tempfile.mkdtemp(prefix="pymp-", dir="/tmp")
+    except OSError:
+        return b"\0" + os.fsencode(name) + os.urandom(8).hex().encode()
+    util.Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-100)
+    return os.path.join(folder, name)
+
+
 class Server:
     """A manager's server, to be run by the process that makes it. See `BaseManager.get_server`."""
 
@@ -61,7 +81,7 @@ class Server:
         self.registry = registry
         self.authkey = process.AuthenticationString(authkey)
         if address is None:
-            address = connection.arbitrary_address("AF_UNIX")
+            address = _arbitrary_address()
         self._server = _coheld.Server(address, self.authkey, capacity)
         self.address = self._server.address
 

@@ -2,6 +2,8 @@
 
 use std::{
     collections::VecDeque,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -15,6 +17,7 @@ use pyo3::{
 
 use crate::{
     errors::{self, OrRaise},
+    interpreter,
     server::PATIENCE,
     token::{Place, Token},
 };
@@ -64,7 +67,7 @@ static CURRENT_PROCESS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Whether this thread is starting a child process of multiprocessing right now.
 pub(crate) fn is_spawning(py: Python<'_>) -> PyResult<bool> {
     let function = SPAWNING.import(py, "multiprocessing.context", "get_spawning_popen")?;
-    Ok(!function.call0()?.is_none())
+    Ok(!interpreter::call(function, ())?.is_none())
 }
 
 /// Bytes as a key that is pickled for children only.
@@ -74,13 +77,14 @@ pub(crate) fn authentication_string<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bo
         "multiprocessing.process",
         "AuthenticationString",
     )?;
-    class.call1((key,))
+    interpreter::call(class, (key,))
 }
 
 /// The key of this process, which its children inherit.
 fn process_key(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let function = CURRENT_PROCESS.import(py, "multiprocessing.process", "current_process")?;
-    function.call0()?.getattr("authkey")
+    let process = interpreter::call(function, ())?;
+    interpreter::attribute(&process, pyo3::intern!(py, "authkey"))
 }
 
 /// The key that an attachment was made with.
@@ -94,10 +98,11 @@ pub(crate) fn address_to_python<'py>(
     py: Python<'py>,
     address: &Address,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let bytes = PyBytes::new(py, &address.to_bytes());
+    let bytes = address.to_bytes();
     match address {
-        Address::Path(_) => py.import("os")?.call_method1("fsdecode", (bytes,)),
-        Address::Abstract(_) => Ok(bytes.into_any()),
+        // The same as `os.fsdecode`, without running Python code.
+        Address::Path(_) => Ok(OsStr::from_bytes(&bytes).into_pyobject(py)?.into_any()),
+        Address::Abstract(_) => Ok(PyBytes::new(py, &bytes).into_any()),
     }
 }
 
@@ -113,7 +118,8 @@ pub(crate) fn address<'py>(
 pub(crate) fn address_from_python(address: &Bound<'_, PyAny>) -> PyResult<Address> {
     let py = address.py();
     let bytes = if address.is_instance_of::<PyString>() {
-        py.import("os")?.call_method1("fsencode", (address,))?
+        let os = py.import("os")?;
+        interpreter::method(&os, pyo3::intern!(py, "fsencode"), (address,))?
     } else {
         address.clone()
     };

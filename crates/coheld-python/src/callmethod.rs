@@ -7,7 +7,7 @@ use pyo3::{
 };
 
 use crate::{
-    copy, errors,
+    copy, errors, interpreter,
     proxy::{self, BaseProxy, Kind, ProxyState, state_of_base},
 };
 
@@ -30,10 +30,10 @@ pub(crate) fn call<'py>(
         None => PyTuple::empty(py),
         Some(arguments) => match arguments.cast_exact::<PyTuple>() {
             Ok(tuple) => tuple.clone(),
-            Err(_) => arguments
-                .try_iter()?
-                .collect::<PyResult<Vec<_>>>()
-                .and_then(|all| PyTuple::new(py, all))?,
+            Err(_) => {
+                let class = py.get_type::<PyTuple>();
+                interpreter::call(&class, (arguments,))?.cast_into()?
+            }
         },
     };
     let keywords = match keywords {
@@ -49,8 +49,14 @@ pub(crate) fn call<'py>(
     }
     match text {
         "#GETVALUE" => Ok(copy::of(py, state)?.0),
-        "__repr__" => Ok(copy::of(py, state)?.0.repr()?.into_any()),
-        "__str__" => Ok(copy::of(py, state)?.0.str()?.into_any()),
+        "__repr__" => {
+            let (copy, _) = copy::of(py, state)?;
+            Ok(interpreter::repr(&copy)?.into_any())
+        }
+        "__str__" => {
+            let (copy, _) = copy::of(py, state)?;
+            Ok(interpreter::str(&copy)?.into_any())
+        }
         _ => Err(not_exposed(proxy, state, name, None)),
     }
 }
@@ -59,7 +65,9 @@ pub(crate) fn call<'py>(
 fn is_exposed(proxy: &Bound<'_, BaseProxy>, state: &ProxyState, name: &str) -> PyResult<bool> {
     let py = proxy.py();
     match proxy.getattr_opt(pyo3::intern!(py, "_exposed_"))? {
-        Some(exposed) if !exposed.is_none() => exposed.contains(name),
+        Some(exposed) if !exposed.is_none() => {
+            interpreter::contains(&exposed, PyString::new(py, name).as_any())
+        }
         _ => Ok(state.kind().exposed().contains(&name)),
     }
 }
@@ -102,7 +110,9 @@ fn exposed<'py>(
     };
     let mut all = vec![target];
     all.extend(arguments.iter());
-    class.getattr(name)?.call(PyTuple::new(py, all)?, keywords)
+    let method = class.getattr(name)?;
+    let arguments = PyTuple::new(py, all)?;
+    interpreter::call_with(&method, &arguments, keywords)
 }
 
 /// The error that stock's server sends back for a method that may not be called.
@@ -113,7 +123,7 @@ fn not_exposed(
     cause: Option<PyErr>,
 ) -> PyErr {
     let py = proxy.py();
-    let quoted = match name.repr() {
+    let quoted = match interpreter::repr(name) {
         Ok(quoted) => quoted.to_string(),
         Err(error) => return error,
     };

@@ -15,6 +15,7 @@ use crate::{
     attempts::Attempts,
     codec::{self, Encoded},
     errors::OrRaise,
+    interpreter,
     key::{self, EncodedKey},
     proxy::{self, Kind, ProxyState},
 };
@@ -58,7 +59,7 @@ pub(crate) fn of<'py>(py: Python<'py>, state: &ProxyState) -> PyResult<(Bound<'p
             let value = Value::new(&referent);
             let version = value.version().or_raise(py)?;
             let content = codec::output(py, attachment, value.get().or_raise(py)?)?;
-            (proxy::copy_of_value(py, state, content)?, version)
+            (proxy::copy_of_value(py, state, &content)?, version)
         }
         Kind::Array => {
             let array = Array::new(&referent);
@@ -79,7 +80,19 @@ pub(crate) fn read<'py>(
     arguments: &Bound<'py, PyTuple>,
     keywords: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    of(py, state)?.0.getattr(method)?.call(arguments, keywords)
+    let (copy, _) = of(py, state)?;
+    call_method(&copy, method, arguments, keywords)
+}
+
+/// The result of a method of a plain object.
+fn call_method<'py>(
+    object: &Bound<'py, PyAny>,
+    method: &Bound<'py, PyString>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let method = object.getattr(method)?;
+    interpreter::call_with(&method, arguments, keywords)
 }
 
 /// The result of a method that changes the referent, if it does not raise.
@@ -94,7 +107,7 @@ pub(crate) fn write<'py>(
     let mut attempts = Attempts::new(state.referent(py)?);
     loop {
         let (copy, version) = of(py, state)?;
-        let result = copy.getattr(method)?.call(arguments, keywords)?;
+        let result = call_method(&copy, method, arguments, keywords)?;
         if commit(py, state, &copy, version)? {
             return Ok(result);
         }
@@ -132,13 +145,15 @@ fn with_plain_index<'py>(
 }
 
 fn plain_index<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    if object.is_exact_instance_of::<PyInt>() || !object.get_type().hasattr("__index__")? {
+    if object.is_exact_instance_of::<PyInt>() {
         return Ok(object.clone());
     }
-    object
-        .py()
-        .import("operator")?
-        .call_method1("index", (object,))
+    let class = object.get_type();
+    if !class.hasattr("__index__")? {
+        return Ok(object.clone());
+    }
+    let operator = object.py().import("operator")?;
+    interpreter::method(&operator, pyo3::intern!(object.py(), "index"), (object,))
 }
 
 /// Makes the referent what the copy is now. False: somebody has changed it since `version`.

@@ -13,7 +13,7 @@ use pyo3::{
 use crate::{
     attachment, codec, copy,
     errors::OrRaise,
-    key,
+    interpreter, key,
     proxy::{self, ProxyState},
     token::Token,
 };
@@ -108,9 +108,10 @@ fn create_other(
 ) -> PyResult<ProxyState> {
     let class = object.get_type();
     let name = class.name()?;
+    let attribute = |name| interpreter::attribute(object, &PyString::intern(py, name));
     match name.to_str()? {
         "Namespace" => {
-            let attributes = object.getattr("__dict__")?.cast_into::<PyDict>()?;
+            let attributes = attribute("__dict__")?.cast_into::<PyDict>()?;
             let state = empty(py, attachment, referent::NAMESPACE, 0)?;
             let content = copy::encode_pairs(&state, &attributes)?;
             let pairs = key::pairs(py, state.hasher(), &content)?;
@@ -120,9 +121,9 @@ fn create_other(
             Ok(state)
         }
         "Value" => {
-            let auxiliary = proxy::auxiliary_of_value(&object.getattr("_typecode")?)?;
+            let auxiliary = proxy::auxiliary_of_value(&attribute("_typecode")?)?;
             let state = empty(py, attachment, referent::VALUE, auxiliary)?;
-            let content = copy::encode_all(&state, [object.getattr("_value")?])?;
+            let content = copy::encode_all(&state, [attribute("_value")?])?;
             if let [content] = content.as_slice() {
                 Value::new(&state.referent(py)?)
                     .set(&content.input()?)
@@ -131,9 +132,9 @@ fn create_other(
             Ok(state)
         }
         "array" => {
-            let typecode = object.getattr("typecode")?.cast_into::<PyString>()?;
+            let typecode = attribute("typecode")?.cast_into::<PyString>()?;
             let typecode = typecode.to_str()?.as_bytes()[0];
-            let size: u8 = object.getattr("itemsize")?.extract()?;
+            let size: u8 = attribute("itemsize")?.extract()?;
             let auxiliary = Array::auxiliary(typecode, size);
             let state = empty(py, attachment, referent::ARRAY, auxiliary)?;
             let bytes = object.call_method0("tobytes")?.cast_into::<PyBytes>()?;

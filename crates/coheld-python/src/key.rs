@@ -13,6 +13,7 @@ use pyo3::{
 use crate::{
     codec::{self, Encoded},
     errors::OrRaise,
+    interpreter,
 };
 
 /// A Python object as a key; owns what the key refers to.
@@ -147,7 +148,7 @@ pub(crate) fn encode_all<'py>(
 /// What storing an object as a key raises: what `hash` does, or else that we cannot.
 #[cold]
 fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
-    if let Err(error) = object.hash() {
+    if let Err(error) = interpreter::hash(object) {
         return error;
     }
     let name = object

@@ -23,6 +23,7 @@ mod create;
 mod errors;
 mod host;
 mod inspect;
+mod interpreter;
 mod key;
 mod proxy;
 mod rebuild;

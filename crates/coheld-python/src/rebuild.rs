@@ -7,7 +7,7 @@ use pyo3::{
 };
 
 use crate::{
-    attachment, codec,
+    attachment, codec, interpreter,
     proxy::{self, Kind, ProxyState},
     token::Token,
 };
@@ -51,7 +51,7 @@ pub(crate) fn rebuild_proxy<'py>(
         Ok(token) if leased => Some(attachment::redeem(py, token.get(), authkey.as_ref())?),
         _ => None,
     };
-    let proxy = func.call((token, serializer), Some(&kwds));
+    let proxy = interpreter::call_with(func, (token, serializer), Some(&kwds));
     drop(handle);
     proxy
 }
@@ -76,7 +76,7 @@ pub(crate) fn rebuild_edge<'py>(
         return proxy::from_state(py, state);
     }
     let token = Bound::new(py, Token::of(py, state.handle(), typeid.clone())?)?;
-    let proxy = func.call1((token, serializer));
+    let proxy = interpreter::call(func, (token, serializer));
     drop(state);
     proxy
 }

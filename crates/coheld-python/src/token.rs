@@ -10,7 +10,7 @@ use pyo3::{
     types::{PyString, PyTuple},
 };
 
-use crate::{attachment, errors, proxy::Kind};
+use crate::{attachment, errors, interpreter, proxy::Kind};
 
 /// Names a shared object: its type, the address of its manager and its identity there.
 ///
@@ -198,12 +198,13 @@ impl Token {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let py = slf.py();
         let this = slf.get();
+        let text = |object: &Py<PyAny>| interpreter::repr(object.bind(py));
         Ok(format!(
             "{}(typeid={}, address={}, id={})",
             slf.get_type().name()?.to_str()?,
-            this.typeid.bind(py).repr()?.to_str()?,
-            this.address.bind(py).repr()?.to_str()?,
-            this.id.bind(py).repr()?.to_str()?
+            text(&this.typeid)?.to_str()?,
+            text(&this.address)?.to_str()?,
+            text(&this.id)?.to_str()?
         ))
     }
 

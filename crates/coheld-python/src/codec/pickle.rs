@@ -7,6 +7,7 @@ use pyo3::{
 };
 
 use super::make;
+use crate::interpreter;
 
 /// The pickle protocol of stored values: the newest that every supported Python reads.
 const PROTOCOL: u8 = 5;
@@ -38,7 +39,8 @@ fn dumps_plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyB
     }
     let py = value.py();
     let dumps = cached(py, &DUMPS, "_pickle", "dumps")?;
-    Ok(Some(dumps.call1((value, PROTOCOL))?.cast_into()?))
+    let bytes = interpreter::call(dumps, (value, PROTOCOL))?;
+    Ok(Some(bytes.cast_into()?))
 }
 
 /// Whether a value is built only of types whose pickling nobody can change.
@@ -81,14 +83,14 @@ pub(crate) fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByt
     }
     let py = value.py();
     let file = cached(py, &BYTES_IO, "io", "BytesIO")?.call0()?;
-    let pickler = cached(
+    let class = cached(
         py,
         &FORKING_PICKLER,
         "multiprocessing.reduction",
         "ForkingPickler",
-    )?
-    .call1((&file, PROTOCOL))?;
-    pickler.call_method1(pyo3::intern!(py, "dump"), (value,))?;
+    )?;
+    let pickler = interpreter::call(class, (&file, PROTOCOL))?;
+    interpreter::method(&pickler, pyo3::intern!(py, "dump"), (value,))?;
     Ok(file
         .call_method0(pyo3::intern!(py, "getvalue"))?
         .cast_into()?)
@@ -96,7 +98,9 @@ pub(crate) fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByt
 
 /// The value of a pickle.
 pub(crate) fn loads<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    cached(py, &LOADS, "_pickle", "loads")?.call1((make::bytes(py, pickle)?,))
+    let loads = cached(py, &LOADS, "_pickle", "loads")?;
+    let pickle = make::bytes(py, pickle)?;
+    interpreter::call(loads, (pickle,))
 }
 
 /// An integer of any size from its two's complement, least significant byte first.

@@ -18,6 +18,7 @@ use crate::{
     codec,
     copy::{read, write},
     errors::{self, OrRaise},
+    interpreter,
 };
 
 /// A proxy of a shared array of numbers or characters.
@@ -128,7 +129,7 @@ fn encode(py: Python<'_>, typecode: u8, size: u8, value: &Bound<'_, PyAny>) -> P
         _ => {}
     }
     let array = plain(py, typecode, &[])?;
-    array.call_method1(pyo3::intern!(py, "append"), (value,))?;
+    interpreter::method(&array, pyo3::intern!(py, "append"), (value,))?;
     let bytes = array
         .call_method0(pyo3::intern!(py, "tobytes"))?
         .cast_into::<PyBytes>()?;

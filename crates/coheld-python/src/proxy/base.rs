@@ -11,7 +11,8 @@ use pyo3::{
 
 use super::{Kind, ProxyState, state::state_of_base};
 use crate::{
-    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, rebuild, token::Token,
+    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, interpreter, rebuild,
+    token::Token,
 };
 
 /// Base of all proxies of shared objects.
@@ -191,13 +192,14 @@ impl BaseProxy {
         memo: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = memo;
-        slf.call_method0(pyo3::intern!(slf.py(), "_getvalue"))
+        interpreter::method(slf, pyo3::intern!(slf.py(), "_getvalue"), ())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let py = slf.py();
         let name = slf.get_type().name()?;
-        let typeid = state_of_base(slf)?.typeid(py).repr()?;
+        let typeid = state_of_base(slf)?.typeid(py);
+        let typeid = interpreter::repr(&typeid)?;
         Ok(format!(
             "<{} object, typeid {} at {:#x}>",
             name.to_str()?,
@@ -208,10 +210,11 @@ impl BaseProxy {
 
     fn __str__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let answer = slf.call_method1(pyo3::intern!(py, "_callmethod"), ("__repr__",));
+        let method = pyo3::intern!(py, "_callmethod");
+        let answer = interpreter::method(slf, method, ("__repr__",));
         match answer {
             Err(error) if error.is_instance_of::<PyException>(py) => {
-                let text = slf.repr()?.to_str()?.to_owned();
+                let text = interpreter::repr(slf)?.to_str()?.to_owned();
                 let text = text.strip_suffix('>').unwrap_or(&text);
                 let text = format!("{text}; '__str__()' failed>");
                 Ok(text.into_pyobject(py)?.into_any())

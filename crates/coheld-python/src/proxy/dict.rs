@@ -18,7 +18,7 @@ use crate::{
     codec,
     copy::{self, read, write},
     errors::OrRaise,
-    key,
+    interpreter, key,
 };
 
 /// A proxy of a shared dict, which keeps the order of insertion.
@@ -61,7 +61,8 @@ fn from_empty<'py>(
     kwds: Option<Keywords<'_, 'py>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
-    dict.getattr(method)?.call(args, kwds)?;
+    let method = dict.getattr(method)?;
+    interpreter::call_with(&method, args, kwds)?;
     Ok(dict)
 }
 
@@ -152,7 +153,8 @@ impl DictProxy {
         let py = slf.py();
         let state = state_of(slf)?;
         let Some(encoded) = key::encode(key)? else {
-            return copy::of(py, state)?.0.contains(key);
+            let (copy, _) = copy::of(py, state)?;
+            return interpreter::contains(&copy, key);
         };
         let key = encoded.key(py, state.hasher())?;
         Dict::new(&state.referent(py)?).contains(&key).or_raise(py)
@@ -243,7 +245,8 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         state_of(slf)?;
-        PyDict::new(py).call_method(pyo3::intern!(py, "fromkeys"), args.clone(), kwds)
+        let method = PyDict::new(py).getattr(pyo3::intern!(py, "fromkeys"))?;
+        interpreter::call_with(&method, args, kwds)
     }
 
     /// Return the value for key if key is in the dict, else default.

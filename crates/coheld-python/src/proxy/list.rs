@@ -11,7 +11,7 @@ use super::{
     BaseProxy, Kind, ListIterator,
     argument::{Argument, Keywords, Rest, is_simple, positional},
     base::operand,
-    list_operations::{append, extend, find, remove, sort},
+    list_operations::{append, extend, find, plain_list, remove, sort},
     sequence::{exact_index, exact_slice, tuple},
     state::state_of,
 };
@@ -19,6 +19,7 @@ use crate::{
     codec,
     copy::{self, read, write},
     errors::OrRaise,
+    interpreter,
 };
 
 /// A proxy of a shared list.
@@ -93,9 +94,11 @@ impl ListProxy {
                 .set(index, &value.input()?)
                 .or_raise(py);
         }
-        if let (Some(slice), Ok(items)) = (exact_slice(key)?, value.try_iter()) {
-            let items = items.collect::<PyResult<Vec<_>>>()?;
-            let values = copy::encode_all(state, items)?;
+        if let Some(slice) = exact_slice(key)?
+            && let Ok(items) = interpreter::iterate(value)
+        {
+            let items = plain_list(&items)?;
+            let values = copy::encode_all(state, items.iter())?;
             let inputs = codec::inputs(&values)?;
             return List::new(&state.referent(py)?)
                 .set_slice(slice, &inputs, None)
@@ -140,7 +143,10 @@ impl ListProxy {
         match find(py, state, value, 0, i64::MAX)? {
             Search::Found { .. } => Ok(true),
             Search::Absent => Ok(false),
-            Search::Unknown => copy::of(py, state)?.0.contains(value),
+            Search::Unknown => {
+                let (copy, _) = copy::of(py, state)?;
+                interpreter::contains(&copy, value)
+            }
         }
     }
 

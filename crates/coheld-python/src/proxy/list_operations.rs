@@ -8,7 +8,7 @@ use pyo3::{
 };
 
 use super::{ProxyState, argument::Keywords};
-use crate::{attempts::Attempts, codec, copy, errors::OrRaise};
+use crate::{attempts::Attempts, codec, copy, errors::OrRaise, interpreter};
 
 /// `list.append`.
 pub(super) fn append(py: Python<'_>, state: &ProxyState, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -19,9 +19,9 @@ pub(super) fn append(py: Python<'_>, state: &ProxyState, value: &Bound<'_, PyAny
 }
 
 /// The items of any iterable, with the error of `list.extend` for what is none.
-fn plain_list<'py>(items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+pub(super) fn plain_list<'py>(items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(items.py());
-    list.call_method1(pyo3::intern!(items.py(), "extend"), (items,))?;
+    interpreter::method(&list, pyo3::intern!(items.py(), "extend"), (items,))?;
     Ok(list)
 }
 
@@ -82,7 +82,7 @@ fn locate(
     }
     let (copy, version) = copy::of(py, state)?;
     for (index, item) in (0..).zip(copy.cast::<PyList>()?.iter()) {
-        if item.is(value) || item.eq(value)? {
+        if interpreter::equal(&item, value)? {
             return Ok(Some((index, version)));
         }
     }
@@ -110,13 +110,19 @@ pub(super) fn sort<'py>(
         let keys = match &key {
             None => items,
             Some(function) => {
-                let keys = items.iter().map(|item| function.call1((item,)));
+                let keys = items
+                    .iter()
+                    .map(|item| interpreter::call(function, (item,)));
                 PyList::new(py, keys.collect::<PyResult<Vec<_>>>()?)?
             }
         };
         options.set_item("key", keys.getattr(pyo3::intern!(py, "__getitem__"))?)?;
         let order = PyList::new(py, 0..keys.len())?;
-        order.call_method(pyo3::intern!(py, "sort"), (), Some(&options))?;
+        interpreter::call_with(
+            &order.getattr(pyo3::intern!(py, "sort"))?,
+            (),
+            Some(&options),
+        )?;
         let order: Vec<u32> = order.extract()?;
         match List::new(&state.referent(py)?).permute(&order, Some(version)) {
             Err(StoreError::Changed) => {

@@ -14,7 +14,7 @@ use super::{
     argument::{Keywords, Rest},
     state::state_of,
 };
-use crate::{codec, errors, errors::OrRaise};
+use crate::{codec, errors, errors::OrRaise, interpreter};
 
 /// A proxy of a shared namespace: an object whose public attributes are shared.
 ///
@@ -26,9 +26,8 @@ static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// A plain `multiprocessing.managers.Namespace` without attributes.
 fn empty(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    CLASS
-        .import(py, "multiprocessing.managers", "Namespace")?
-        .call0()
+    let class = CLASS.import(py, "multiprocessing.managers", "Namespace")?;
+    interpreter::call(class, ())
 }
 
 /// A plain `multiprocessing.managers.Namespace` with these attributes.

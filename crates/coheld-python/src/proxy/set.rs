@@ -19,7 +19,7 @@ use crate::{
     codec,
     copy::{self, read, write},
     errors::OrRaise,
-    key,
+    interpreter, key,
 };
 
 /// A proxy of a shared set.
@@ -60,7 +60,8 @@ impl SetProxy {
         let py = slf.py();
         let state = state_of(slf)?;
         let Some(encoded) = key::encode(element)? else {
-            return copy::of(py, state)?.0.contains(element);
+            let (copy, _) = copy::of(py, state)?;
+            return interpreter::contains(&copy, element);
         };
         let key = encoded.key(py, state.hasher())?;
         Set::new(&state.referent(py)?).contains(&key).or_raise(py)

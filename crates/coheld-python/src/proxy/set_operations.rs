@@ -17,7 +17,7 @@ use super::{
 use crate::{
     copy::{read, write},
     errors::OrRaise,
-    key,
+    interpreter, key,
 };
 
 /// A built-in method of set with operands of which proxies count as sets.
@@ -87,7 +87,8 @@ pub(super) fn add_all<'py>(
     args: Rest<'_, 'py>,
 ) -> PyResult<()> {
     let all = PySet::empty(py)?;
-    all.call_method1(pyo3::intern!(py, "update"), args.clone())?;
+    let method = all.getattr(pyo3::intern!(py, "update"))?;
+    interpreter::call(&method, args)?;
     let keys = key::encode_all(all.iter())?;
     let keys = key::keys(py, state.hasher(), &keys)?;
     Set::new(&state.referent(py)?).update(&keys).or_raise(py)

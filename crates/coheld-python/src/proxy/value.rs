@@ -12,7 +12,7 @@ use super::{
     argument::{Argument, Keywords, Rest, is_simple, positional},
     state::state_of,
 };
-use crate::{codec, errors::OrRaise};
+use crate::{codec, errors::OrRaise, interpreter};
 
 /// A proxy of a shared value of any type.
 #[pyclass(extends = BaseProxy, frozen, subclass)]
@@ -77,22 +77,30 @@ fn typecode(py: Python<'_>, auxiliary: u64) -> PyResult<Bound<'_, PyAny>> {
     Ok(PyString::new(py, text).into_any())
 }
 
+/// A new `multiprocessing.managers.Value`.
+fn make<'py>(
+    py: Python<'py>,
+    typecode: &Bound<'py, PyAny>,
+    content: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let class = CLASS.import(py, "multiprocessing.managers", "Value")?;
+    interpreter::call(class, (typecode, content))
+}
+
 /// A plain `multiprocessing.managers.Value` with a content.
 pub(crate) fn copy<'py>(
     py: Python<'py>,
     state: &ProxyState,
-    content: Bound<'py, PyAny>,
+    content: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let auxiliary = state.auxiliary(py)?;
-    let class = CLASS.import(py, "multiprocessing.managers", "Value")?;
-    class.call1((typecode(py, auxiliary)?, content))
+    make(py, &typecode(py, auxiliary)?, content)
 }
 
 /// A plain value, which refuses arguments as the standard library does.
 fn plain(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    CLASS
-        .import(py, "multiprocessing.managers", "Value")?
-        .call1((py.None(), py.None()))
+    let none = py.None().into_bound(py);
+    make(py, &none, &none)
 }
 
 fn get<'py>(py: Python<'py>, state: &ProxyState) -> PyResult<Bound<'py, PyAny>> {
@@ -136,7 +144,8 @@ impl ValueProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         if !is_simple(args, kwds) {
-            return plain(slf.py())?.getattr("get")?.call(args, kwds);
+            let method = plain(slf.py())?.getattr("get")?;
+            return interpreter::call_with(&method, args, kwds);
         }
         get(slf.py(), state_of(slf)?)
     }
@@ -155,7 +164,8 @@ impl ValueProxy {
             Argument::Given(value) if is_simple(args, kwds) => set(py, state_of(slf)?, value),
             _ => {
                 let arguments = positional(&[&value], args)?;
-                plain(py)?.getattr("set")?.call(arguments, kwds).map(|_| ())
+                let method = plain(py)?.getattr("set")?;
+                interpreter::call_with(&method, &arguments, kwds).map(|_| ())
             }
         }
     }

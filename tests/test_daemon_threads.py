@@ -1,0 +1,68 @@
+"""A program may end while its daemon threads are in the middle of a call of a proxy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import marks
+import pytest
+
+pytestmark = marks.coheld_only
+
+ROUNDS = 10
+PROGRAM = """
+import sys, threading, time
+import coheld
+
+
+class Item:
+    def __init__(self, number):
+        self.number = number
+
+    def __eq__(self, other):
+        sum(range(20))
+        return self.number == other.number
+
+    def __hash__(self):
+        return sum(range(20))
+
+    def __reduce__(self):
+        sum(range(100))
+        return Item, (self.number,)
+
+
+def work():
+    while True:
+        if sys.argv[1] == "sort":
+            numbers.sort(key=lambda number: -number)
+        elif sys.argv[1] == "pickle":
+            table["item"] = Item(1)
+            table["item"]
+        elif sys.argv[1] == "compare":
+            items.index(Item(90))
+        elif sys.argv[1] == "hash":
+            Item(90) in table
+        elif sys.argv[1] == "iterate":
+            numbers[:] = (sum(range(9)) + number for number in range(100))
+        elif sys.argv[1] == "create":
+            manager.list([numbers])
+
+
+manager = coheld.Manager()
+numbers, table = manager.list(range(1000)), manager.dict()
+items = manager.list([Item(number) for number in range(100)])
+for _ in range(4):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.1)
+"""
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("call", ["sort", "pickle", "compare", "hash", "iterate", "create"])
+def test_exit_status(call):
+    for _ in range(ROUNDS):
+        ended = subprocess.run(
+            [sys.executable, "-c", PROGRAM, call], capture_output=True, text=True, timeout=60
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
