@@ -58,6 +58,11 @@ time.sleep(0.1)
 """
 
 
+@pytest.mark.xfail(
+    sys.version_info[:2] == (3, 12),
+    reason="CPython 3.12 ends daemon threads in places that are not guarded yet",
+    strict=False,
+)
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("call", ["sort", "pickle", "compare", "hash", "iterate", "create"])
 def test_exit_status(call):
