@@ -264,7 +264,15 @@ impl Segment {
             return false;
         }
         // CRASH: being reaped, and the reaper dies; the next reaper sees a dead reaper and goes on.
-        state.store(reaping, Ordering::Release);
+        // AcqRel: pairs with the exchange by which a child adopts its reservation.
+        if state
+            .compare_exchange(now, reaping, Ordering::AcqRel, Ordering::Relaxed)
+            .is_err()
+        {
+            // A child adopted its reservation at the last moment.
+            reaper_cell.store(0, Ordering::Release);
+            return false;
+        }
         self.settle_member(slot, slot::tag(slot, word));
         // Release: pairs with the Acquire in `slot::claim`.
         reaper_cell.store(0, Ordering::Release);
@@ -275,6 +283,15 @@ impl Segment {
 
     /// Everything a dead member left: locks, lanes, holder bits.
     fn settle_member(&self, slot: u32, tag: u32) {
+        // Locks first: what they protect is mended before a lane gives back the journal that says
+        // how, or anything else.
+        for class in 0..crate::layout::CLASS_SIZES.len() {
+            self.pass_if_owned(Domain::Class(class), tag);
+        }
+        self.pass_if_owned(Domain::Pages, tag);
+        for offset in self.referents() {
+            self.pass_if_owned(Domain::Referent(offset), tag);
+        }
         self.each_lane(slot, |lane| {
             if let Some(pending) = self.pending(lane) {
                 match self.domain_of(&pending) {
@@ -296,15 +313,10 @@ impl Segment {
             }
             self.finish_lane(lane);
         });
-        for class in 0..crate::layout::CLASS_SIZES.len() {
-            self.pass_if_owned(Domain::Class(class), tag);
-        }
-        self.pass_if_owned(Domain::Pages, tag);
         for index in 0..crate::layout::ADOPTING_CELLS {
             let _ = self.end_adoption(self.adopting_cell(slot, index));
         }
         for offset in self.referents() {
-            self.pass_if_owned(Domain::Referent(offset), tag);
             if self.is_holder(offset, slot) {
                 let generation = generation_of(self.identity(offset));
                 let _ = self.end_hold(offset, generation, u64::from(slot) + 1, 0);
