@@ -16,7 +16,7 @@ use crate::{
     layout::{LANE_ENTRIES, field},
     lock::word::WAITERS,
     member::{slot, table},
-    sync::{AtomicU64, Ordering, program_order},
+    sync::{Ordering, program_order},
     word,
 };
 
@@ -87,13 +87,9 @@ impl Step {
 }
 
 impl Segment {
-    fn lane_cell(&self, offset: u64) -> &AtomicU64 {
-        self.control(offset)
-    }
-
     /// The pending record of a lane, if it is armed.
     pub(crate) fn pending(&self, lane: u64) -> Option<Pending> {
-        let load = |offset| self.lane_cell(offset).load(Ordering::Acquire);
+        let load = |offset| self.control(offset).load(Ordering::Acquire);
         Some(Pending {
             operation: Step::from_number(load(field!(lane, Lane.pending_operation)))?,
             word: load(field!(lane, Lane.pending_word)),
@@ -105,7 +101,7 @@ impl Segment {
 
     pub(crate) fn disarm(&self, lane: u64) {
         program_order();
-        self.lane_cell(field!(lane, Lane.pending_operation))
+        self.control(field!(lane, Lane.pending_operation))
             .store(0, Ordering::Release);
         program_order();
     }
@@ -118,11 +114,11 @@ impl Segment {
             (field!(lane, Lane.pending_done), pending.done),
             (field!(lane, Lane.pending_extra), pending.extra),
         ] {
-            self.lane_cell(offset).store(value, Ordering::Relaxed);
+            self.control(offset).store(value, Ordering::Relaxed);
         }
         program_order();
         // COMMIT: from here on the step happens, by us or by whoever takes the lock over.
-        self.lane_cell(field!(lane, Lane.pending_operation))
+        self.control(field!(lane, Lane.pending_operation))
             .store(pending.operation as u64, Ordering::Release);
         program_order();
         // CRASH: armed but not done; `mend` by the next holder of this domain's lock redoes it.
@@ -191,7 +187,7 @@ impl Segment {
         let mut idle = true;
         for slot in 0..self.member_high() {
             self.each_lane(slot, |lane| {
-                let load = |offset| self.lane_cell(offset).load(Ordering::Acquire);
+                let load = |offset| self.control(offset).load(Ordering::Acquire);
                 idle &= load(field!(lane, Lane.pending_operation)) == 0
                     && load(field!(lane, Lane.commit_at)) == 0
                     && load(field!(lane, Lane.graveyard)) == 0
