@@ -19,6 +19,7 @@
 )]
 
 mod bitmap;
+mod glance;
 pub mod lock;
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -69,7 +70,7 @@ pub use self::{
     lease::Lease,
     member::fork::Reservation,
     operation::{Fate, Operation},
-    referent::{Guard, Referent},
+    referent::{Glance, Guard, Look, Referent},
     reservation::Reserved,
     segment::{Mender, Options, Segment},
 };

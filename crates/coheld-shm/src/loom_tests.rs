@@ -4,6 +4,7 @@ use loom::{sync::Arc, thread};
 
 use crate::{
     bitmap,
+    glance::glance,
     lock::word::{self, Acquired, Environment, WAITERS},
     member::slot,
     sync::{AtomicU32, AtomicU64, Ordering},
@@ -168,5 +169,39 @@ fn a_bit_has_one_owner() {
             .count();
         assert!(claims >= 1);
         assert_eq!(shared.1.load(Ordering::Relaxed), claims as u64);
+    });
+}
+
+/// Two words that a writer changes together, seen without the lock.
+#[test]
+fn a_glance_sees_one_moment() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let pair = Arc::new((
+            AtomicU32::new(0),
+            AtomicU64::new(0),
+            [AtomicU64::new(0), AtomicU64::new(0)],
+        ));
+        let writer = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || {
+                let (lock, version, words) = &*pair;
+                assert!(word::try_acquire(lock, 1));
+                version.store(1, Ordering::Release);
+                for word in words {
+                    word.store(7, Ordering::Release);
+                }
+                let _ = word::release(lock);
+            })
+        };
+        let (lock, version, words) = &*pair;
+        let seen = glance(lock, version, || {
+            Some([&words[0], &words[1]].map(|word| word.load(Ordering::Relaxed)))
+        });
+        if let Some([first, second]) = seen {
+            assert_eq!(first, second);
+        }
+        writer.join().unwrap();
     });
 }

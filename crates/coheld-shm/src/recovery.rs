@@ -170,6 +170,8 @@ impl Segment {
     fn mend_structure(&self, domain: Domain) {
         match domain {
             Domain::Referent(offset) => {
+                // For those who looked without the lock while the journal was in use.
+                Guard::for_mending(self, offset).bump_version();
                 self.roll_back(offset);
                 if state_of(self.identity(offset)) == STATE_ALIVE
                     && let Some(mender) = self.mender()

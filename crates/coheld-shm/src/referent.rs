@@ -1,7 +1,7 @@
 //! Referents: a lock, an identity, a root word, and who refers to it.
 
 use crate::{
-    Error, Segment,
+    Error, Segment, glance,
     lane::{Domain, Pending, Step},
     layout::{MEMBER_LIMIT, REFERENT_CLASS, REFERENT_SIZE, field},
     operation::{Fate, Operation},
@@ -81,6 +81,85 @@ impl<'s> Referent<'s> {
             offset: self.offset,
         })
     }
+
+    /// What `look` finds without the lock, if the referent stood still meanwhile; else `None`, and
+    /// the caller takes the lock. `look` has to bear any contents, and answers `None` where it
+    /// finds an error or something that only the lock allows.
+    #[inline(always)]
+    pub fn glance<T>(&self, look: impl FnOnce(&Glance<'s>) -> Option<T>) -> Option<T> {
+        let Self {
+            segment,
+            offset,
+            generation,
+        } = *self;
+        glance::glance(
+            segment.control32(field!(offset, ReferentHeader.lock)),
+            segment.control(field!(offset, ReferentHeader.version)),
+            || {
+                if segment.is_current(offset, generation) {
+                    look(&Glance { segment, offset })
+                } else {
+                    None
+                }
+            },
+        )
+    }
+}
+
+/// A referent whose words can be read: under its lock, or at a glance.
+pub trait Look<'s> {
+    /// Its segment.
+    fn segment(&self) -> &'s Segment;
+    /// The root word.
+    fn root(&self) -> u64;
+    /// The word that the kind uses as it likes.
+    fn auxiliary(&self) -> u64;
+}
+
+/// A referent seen without its lock; see [`Referent::glance`].
+pub struct Glance<'s> {
+    segment: &'s Segment,
+    offset: u64,
+}
+
+impl<'s> Look<'s> for Glance<'s> {
+    #[inline]
+    fn segment(&self) -> &'s Segment {
+        self.segment
+    }
+
+    #[inline]
+    fn root(&self) -> u64 {
+        // Relaxed: the fence in `glance` orders it.
+        self.segment
+            .control(field!(self.offset, ReferentHeader.root))
+            .load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn auxiliary(&self) -> u64 {
+        // Relaxed: as above.
+        self.segment
+            .control(field!(self.offset, ReferentHeader.auxiliary))
+            .load(Ordering::Relaxed)
+    }
+}
+
+impl<'s> Look<'s> for Guard<'s> {
+    #[inline]
+    fn segment(&self) -> &'s Segment {
+        self.held.segment()
+    }
+
+    #[inline]
+    fn root(&self) -> u64 {
+        Guard::root(self)
+    }
+
+    #[inline]
+    fn auxiliary(&self) -> u64 {
+        Guard::auxiliary(self)
+    }
 }
 
 /// A held referent lock.
@@ -150,7 +229,8 @@ impl<'s> Guard<'s> {
         let version = self.version();
         self.segment()
             .control(field!(self.offset, ReferentHeader.version))
-            .store(version.wrapping_add(1), Ordering::Relaxed);
+            // Release: pairs with the Acquire in `glance`.
+            .store(version.wrapping_add(1), Ordering::Release);
         program_order();
     }
 

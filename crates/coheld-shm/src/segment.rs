@@ -334,20 +334,37 @@ impl Segment {
     ///
     /// The room has to be there: under a lock nothing is allocated.
     pub fn append_out(&self, offset: u64, length: usize, into: &mut Vec<u8>) -> Result<(), Error> {
-        let from = self.bytes(offset, length)?;
+        self.append(offset, length, into)
+    }
+
+    /// The same for words.
+    pub fn append_words(
+        &self,
+        offset: u64,
+        count: usize,
+        into: &mut Vec<u64>,
+    ) -> Result<(), Error> {
+        self.append(offset, count, into)
+    }
+
+    /// `T` is a type for which any bytes are a value: `u8` or `u64`.
+    #[inline]
+    fn append<T: Copy>(&self, offset: u64, count: usize, into: &mut Vec<T>) -> Result<(), Error> {
+        let from = self.bytes(offset, count.saturating_mul(size_of::<T>()))?;
         let spare = into.spare_capacity_mut();
-        if spare.len() < length {
+        if spare.len() < count {
             return Err(Error::TooLarge {
                 what: "copy into private memory",
-                requested: length as u64,
+                requested: count as u64,
                 limit: spare.len() as u64,
             });
         }
-        // SAFETY: `from` is valid for `length` bytes (checked by `bytes`), `spare` has at least
-        // `length` (checked above), and private memory cannot overlap the segment.
-        unsafe { core::ptr::copy_nonoverlapping(from, spare.as_mut_ptr().cast(), length) };
-        let filled = into.len() + length;
-        // SAFETY: the first `length` bytes of the spare capacity have just been written.
+        let bytes = count * size_of::<T>();
+        // SAFETY: `from` is valid for `bytes` bytes (checked by `bytes`), `spare` has at least
+        // `count` places (checked above), and private memory cannot overlap the segment.
+        unsafe { core::ptr::copy_nonoverlapping(from, spare.as_mut_ptr().cast(), bytes) };
+        let filled = into.len() + count;
+        // SAFETY: the first `count` places of the spare capacity have just been written.
         unsafe { into.set_len(filled) };
         Ok(())
     }

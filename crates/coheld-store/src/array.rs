@@ -5,7 +5,7 @@
 //! An item is written by one store of the aligned word around it, so that it is never torn, not
 //! even for who looks without the lock.
 
-use coheld_shm::{Fate, Guard, Referent, Segment};
+use coheld_shm::{Fate, Look, Referent, Segment};
 
 use crate::block::{self, HEADER};
 use crate::error::{IndexProblem, Result, StoreError};
@@ -28,7 +28,7 @@ struct Items {
 }
 
 impl Items {
-    fn read(guard: &Guard<'_>) -> Result<Self> {
+    fn read<'s>(guard: &impl Look<'s>) -> Result<Self> {
         let item_size = guard.auxiliary() >> 8 & 0xff;
         if !matches!(item_size, 1 | 2 | 4 | 8) {
             return Err(StoreError::Corrupted(
@@ -73,6 +73,14 @@ impl Items {
     }
 }
 
+/// The bits of one item.
+#[inline]
+fn item<'s>(array: &impl Look<'s>, index: i64) -> Result<u64> {
+    let items = Items::read(array)?;
+    let (cell, shift) = items.place(items.locate(index).ok_or(IndexProblem::Get)?);
+    Ok(array.segment().load(cell)? >> shift & items.mask())
+}
+
 impl<'a> Array<'a> {
     /// Treats `referent`, which is of kind `kinds::referent::ARRAY`, as an array.
     #[inline]
@@ -115,10 +123,10 @@ impl<'a> Array<'a> {
     /// The bits of `array[index]`; those beyond the item's size are zero.
     #[inline]
     pub fn get(&self, index: i64) -> Result<u64> {
-        let guard = self.referent.lock()?;
-        let items = Items::read(&guard)?;
-        let (cell, shift) = items.place(items.locate(index).ok_or(IndexProblem::Get)?);
-        Ok(guard.segment().load(cell)? >> shift & items.mask())
+        if let Some(item) = self.referent.glance(|array| item(array, index).ok()) {
+            return Ok(item);
+        }
+        item(&self.referent.lock()?, index)
     }
 
     /// `array[index] = item`, given as bits of which the item's size counts.

@@ -188,6 +188,19 @@ pub fn capture(
 }
 
 impl Capture {
+    /// Announces at least so many values. Without room for them `visit` shall return at once: it
+    /// will be called again with room, instead of counting first.
+    #[inline]
+    pub fn expect(&mut self, values: usize) -> bool {
+        self.needed.words = values;
+        let room = values <= self.taken.words.capacity();
+        if room {
+            // The values are counted one by one.
+            self.needed.words = 0;
+        }
+        room
+    }
+
     /// Adds a value of the locked referent: a word that the referent owns.
     #[inline]
     pub fn push(&mut self, guard: &Guard<'_>, found: u64) -> Result<()> {
@@ -204,6 +217,24 @@ impl Capture {
         self.needed.words += 1;
         push_within(&mut self.taken.words, word);
         Ok(())
+    }
+
+    /// Adds the values whose words are the `count` at `first`: at once, if none owns anything.
+    ///
+    /// `expect` has said that there is room for the words.
+    pub fn push_run(&mut self, guard: &Guard<'_>, first: u64, count: usize) -> Result<()> {
+        let segment = guard.segment();
+        let before = self.taken.words.len();
+        segment.append_words(first, count, &mut self.taken.words)?;
+        if self.taken.words[before..]
+            .iter()
+            .all(|&found| word::is_inline(found))
+        {
+            self.needed.words += count;
+            return Ok(());
+        }
+        self.taken.words.truncate(before);
+        (0..count as u64).try_for_each(|index| self.push(guard, segment.load(first + 8 * index)?))
     }
 
     fn push_block(&mut self, segment: &Segment, found: u64) -> Result<u64> {

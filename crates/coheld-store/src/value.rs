@@ -1,6 +1,6 @@
 //! `Value`: one value behind a lock. The root word of the referent is the value itself.
 
-use coheld_shm::{Fate, Guard, Referent};
+use coheld_shm::{Fate, Glance, Guard, Look, Referent};
 
 use crate::error::Result;
 use crate::input::Input;
@@ -30,6 +30,10 @@ impl<'a> Value<'a> {
     /// The value; `None` before the first `set`.
     #[inline]
     pub fn get(&self) -> Result<Output> {
+        let inline = |value: &Glance<'_>| Some(root(value)).filter(|&found| !word::owns(found));
+        if let Some(found) = self.referent.glance(inline) {
+            return Ok(Output::Word(found));
+        }
         let guard = self.referent.lock()?;
         let found = root(&guard);
         if word::owns(found) {
@@ -91,7 +95,7 @@ impl<'a> Value<'a> {
 
 /// The word of the value.
 #[inline]
-fn root(guard: &Guard<'_>) -> u64 {
+fn root<'s>(guard: &impl Look<'s>) -> u64 {
     match guard.root() {
         word::EMPTY => word::NONE,
         found => found,

@@ -134,6 +134,12 @@ pub const fn owns(word: u64) -> bool {
     matches!(tag_of(word), tag::BLOCK | tag::EDGE)
 }
 
+/// Whether the word is a value that lies in the word itself.
+#[inline]
+pub const fn is_inline(word: u64) -> bool {
+    word != EMPTY && !owns(word)
+}
+
 /// The word of a block.
 #[inline]
 pub const fn from_block(offset: u64) -> u64 {

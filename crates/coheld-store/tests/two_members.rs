@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use coheld_shm::Segment;
 use coheld_shm::backing::HeapBacking;
-use coheld_store::{Array, Input, List, Slice, StoreError, Value, kinds};
+use coheld_store::{
+    Array, Dict, Input, Key, KeyHasher, List, Output, Slice, StoreError, Value, kinds, word,
+};
 use common::{Held, Item, options, sound};
 
 /// A segment and a second member's view of it.
@@ -184,4 +186,55 @@ fn values_and_items_change_whole() {
         done.store(true, Ordering::Relaxed);
     });
     sound(&first);
+}
+
+/// Reads that take no lock, while the table they look into grows, is rebuilt and is freed.
+#[test]
+fn a_glance_never_sees_a_table_between_two_states() {
+    const STABLE: i64 = 40;
+    const ROUNDS: i64 = 300;
+    let (first, second) = members();
+    let held = Held::new(&first, kinds::referent::DICT, 0);
+    let (offset, generation) = (held.referent.offset(), held.referent.generation());
+    let hasher = KeyHasher::new(first.secret());
+    let integer = |value: i64| Input::Word(word::from_int(value).unwrap());
+    let key = |value: i64| Key::new(&integer(value), &hasher).unwrap();
+    let dict = Dict::new(&held.referent);
+    for stable in 0..STABLE {
+        dict.insert(&key(stable), &integer(stable)).unwrap();
+    }
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            second.acquire(offset, generation).unwrap();
+            let referent = second.referent(offset, generation).unwrap();
+            let dict = Dict::new(&referent);
+            let mut looks = 0_u64;
+            while !done.load(Ordering::Acquire) {
+                for stable in 0..STABLE {
+                    match dict.get(&key(stable)).unwrap() {
+                        Some(Output::Word(found)) => assert_eq!(word::to_int(found), Some(stable)),
+                        other => panic!("{stable} is {other:?}"),
+                    }
+                    looks += 1;
+                }
+            }
+            second.release(offset, generation).unwrap();
+            looks
+        });
+        for round in 0..ROUNDS {
+            for extra in STABLE..STABLE + 200 {
+                dict.insert(&key(extra), &integer(round)).unwrap();
+            }
+            for extra in STABLE..STABLE + 200 {
+                assert!(dict.delete(&key(extra)).unwrap());
+            }
+            let stable = key(round % STABLE);
+            dict.insert(&stable, &integer(round % STABLE)).unwrap();
+        }
+        done.store(true, Ordering::Release);
+        assert!(reader.join().unwrap() > 0, "nobody read");
+    });
+    held.release();
+    assert_eq!(sound(&first).referents, 0);
 }

@@ -27,6 +27,14 @@ use crate::{
 /// The object of a word that holds its value.
 #[inline]
 pub(crate) fn word(py: Python<'_>, word: u64) -> PyResult<Bound<'_, PyAny>> {
+    // The most frequent kind, without the way through a `Scalar`.
+    if let Some(value) = words::to_int(word) {
+        return value.into_bound_py_any(py);
+    }
+    other_word(py, word)
+}
+
+fn other_word(py: Python<'_>, word: u64) -> PyResult<Bound<'_, PyAny>> {
     match words::decode(word).or_raise(py)? {
         Scalar::Integer(value) => value.into_bound_py_any(py),
         Scalar::Str(text) => Ok(make::string(py, text.as_str().or_raise(py)?)?.into_any()),
@@ -176,7 +184,7 @@ pub(crate) fn dict<'py>(
     attachment: &Arc<Attachment>,
     snapshot: &Snapshot,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
+    let dict = make::dict(py, snapshot.len() / 2)?;
     if let Some(words) = snapshot.words() {
         for pair in words.chunks_exact(2) {
             dict.set_item(word(py, pair[0])?, word(py, pair[1])?)?;

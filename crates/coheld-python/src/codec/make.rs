@@ -6,7 +6,7 @@ use pyo3::{
     exceptions::PyMemoryError,
     ffi,
     prelude::*,
-    types::{PyBytes, PyList, PyString},
+    types::{PyBytes, PyDict, PyList, PyString},
 };
 
 /// A `bytes` object.
@@ -44,6 +44,29 @@ pub(crate) fn list<'py>(
         unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), index, value.into_ptr()) };
     }
     Ok(list)
+}
+
+/// An empty `dict` with room for `entries`, where Python has a function for that.
+pub(crate) fn dict(py: Python<'_>, entries: usize) -> PyResult<Bound<'_, PyDict>> {
+    #[cfg(not(Py_3_14))]
+    {
+        unsafe extern "C" {
+            // Exported by CPython since 3.3, but in no public header from 3.13 on.
+            #[link_name = "_PyDict_NewPresized"]
+            fn new_presized(entries: ffi::Py_ssize_t) -> *mut ffi::PyObject;
+        }
+        let entries = ffi::Py_ssize_t::try_from(entries)?;
+        // SAFETY: the interpreter is attached, as `py` shows, and any number may be asked for.
+        let dict = unsafe { new_presized(entries) };
+        // SAFETY: a new reference, or null with an exception set.
+        let dict = unsafe { Bound::from_owned_ptr_or_err(py, dict)? };
+        Ok(dict.cast_into()?)
+    }
+    #[cfg(Py_3_14)]
+    {
+        let _ = entries;
+        Ok(PyDict::new(py))
+    }
 }
 
 /// Private room for `length` things.

@@ -12,7 +12,7 @@ mod search;
 mod slices;
 mod window;
 
-use coheld_shm::{Guard, Referent};
+use coheld_shm::{Glance, Guard, Look, Referent};
 
 use self::edit::{Edited, Order, Plan};
 pub(crate) use self::edit::{check_kind, check_version};
@@ -59,6 +59,14 @@ impl<'a> List<'a> {
     /// `list[index]`.
     #[inline]
     pub fn get(&self, index: i64) -> Result<Output> {
+        let inline = |list: &Glance<'_>| {
+            element(list, index)
+                .ok()
+                .filter(|&found| word::is_inline(found))
+        };
+        if let Some(found) = self.referent.glance(inline) {
+            return Ok(Output::Word(found));
+        }
         let guard = self.referent.lock()?;
         let found = element(&guard, index)?;
         if word::owns(found) {
@@ -124,16 +132,14 @@ impl<'a> List<'a> {
     pub fn snapshot(&self) -> Result<Snapshot> {
         snapshot::capture(self.referent, |guard, capture| {
             let window = Window::read(guard)?;
-            (0..window.count).try_for_each(|index| {
-                capture.push(guard, guard.segment().load(window.cell(index))?)
-            })
+            window.capture(guard, capture, 0, window.count)
         })
     }
 }
 
 /// The word of `list[index]`.
 #[inline]
-fn element(guard: &Guard<'_>, index: i64) -> Result<u64> {
+fn element<'s>(guard: &impl Look<'s>, index: i64) -> Result<u64> {
     let window = Window::read(guard)?;
     let at = window.locate(index).ok_or(IndexProblem::Get)?;
     Ok(guard.segment().load(window.cell(at))?)

@@ -15,6 +15,9 @@ impl List<'_> {
         snapshot::capture(self.referent, |guard, capture| {
             let window = Window::read(guard)?;
             let picked = slice.resolve(window.count)?;
+            if slice.is_contiguous() {
+                return window.capture(guard, capture, picked.index(0), picked.count);
+            }
             (0..picked.count).try_for_each(|number| {
                 capture.push(
                     guard,

@@ -10,10 +10,11 @@
 //! Slack at both ends makes `append`, `pop()`, `pop(0)` and (after a `pop(0)`) `insert(0, x)` one
 //! store of the state word. What lies in the slack is garbage that nobody owns.
 
-use coheld_shm::{Guard, Segment};
+use coheld_shm::{Guard, Look, Segment};
 
 use crate::block::{self, HEADER, STATE};
 use crate::error::{Result, StoreError};
+use crate::snapshot::Capture;
 use crate::{kinds, slice, word};
 
 /// Most elements that the state word can count.
@@ -33,9 +34,9 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Reads the window of the list that `guard` has locked.
+    /// Reads the window of the list that `guard` has locked or glances at.
     #[inline]
-    pub fn read(guard: &Guard<'_>) -> Result<Self> {
+    pub fn read<'s>(guard: &impl Look<'s>) -> Result<Self> {
         let root = guard.root();
         if root == word::EMPTY {
             return Ok(Self {
@@ -78,6 +79,22 @@ impl Window {
     #[inline]
     pub fn cell(&self, index: u64) -> u64 {
         self.block + HEADER + 8 * (self.start + index)
+    }
+
+    /// Takes `count` elements from `first` on into a snapshot; the window contains them.
+    pub fn capture(
+        &self,
+        guard: &Guard<'_>,
+        capture: &mut Capture,
+        first: u64,
+        count: u64,
+    ) -> Result<()> {
+        // The window lies in the mapping, so its number of words is one of memory.
+        let words = count as usize;
+        if words == 0 || !capture.expect(words) {
+            return Ok(());
+        }
+        capture.push_run(guard, self.cell(first), words)
     }
 
     /// Offset of the word of the slack that is `distance` words in front of the first element.

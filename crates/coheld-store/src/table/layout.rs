@@ -20,7 +20,7 @@
 //! * the value word of a deleted entry is zero, and the last used entry is not a deleted one;
 //! * at least a quarter of the index is zero, so that every probe ends.
 
-use coheld_shm::{Guard, Segment};
+use coheld_shm::{Look, Segment};
 
 use crate::block;
 use crate::error::{Result, StoreError};
@@ -118,7 +118,7 @@ pub(crate) struct Table<'s> {
 impl<'s> Table<'s> {
     /// The table of a referent; `None` while it has none.
     #[inline]
-    pub(crate) fn open(guard: &Guard<'s>) -> Result<Option<Self>> {
+    pub(crate) fn open(guard: &impl Look<'s>) -> Result<Option<Self>> {
         let root = guard.root();
         if root == word::EMPTY {
             return Ok(None);

@@ -10,7 +10,7 @@ mod mend;
 mod probe;
 mod put;
 
-use coheld_shm::{Guard, Referent};
+use coheld_shm::{Glance, Guard, Look, Referent};
 
 pub(crate) use self::{
     bulk::{remove_all, replace, update},
@@ -42,6 +42,9 @@ pub(crate) fn size_and_version(referent: &Referent<'_>) -> Result<(u64, u64)> {
 /// Whether the key is there.
 #[inline]
 pub(crate) fn contains(referent: &Referent<'_>, key: &Key<'_>) -> Result<bool> {
+    if let Some(found) = referent.glance(|table| find_value(table, key).ok()) {
+        return Ok(found.is_some());
+    }
     let guard = referent.lock()?;
     Ok(match Table::open(&guard)? {
         Some(table) => matches!(table.find(key)?, Place::Found { .. }),
@@ -52,6 +55,13 @@ pub(crate) fn contains(referent: &Referent<'_>, key: &Key<'_>) -> Result<bool> {
 /// A copy of the key's value.
 #[inline]
 pub(crate) fn get(referent: &Referent<'_>, key: &Key<'_>) -> Result<Option<Output>> {
+    let inline = |table: &Glance<'_>| match find_value(table, key) {
+        Ok(Some(found)) if !word::is_inline(found) => None,
+        found => found.ok(),
+    };
+    if let Some(found) = referent.glance(inline) {
+        return Ok(found.map(Output::Word));
+    }
     let guard = referent.lock()?;
     let Some(found) = find_value(&guard, key)? else {
         return Ok(None);
@@ -63,7 +73,7 @@ pub(crate) fn get(referent: &Referent<'_>, key: &Key<'_>) -> Result<Option<Outpu
 }
 
 #[inline]
-fn find_value(guard: &Guard<'_>, key: &Key<'_>) -> Result<Option<u64>> {
+fn find_value<'s>(guard: &impl Look<'s>, key: &Key<'_>) -> Result<Option<u64>> {
     let Some(table) = Table::open(guard)? else {
         return Ok(None);
     };
@@ -113,6 +123,15 @@ pub(crate) fn snapshot(referent: &Referent<'_>, part: Part) -> Result<Snapshot> 
         let Some(table) = Table::open(guard)? else {
             return Ok(());
         };
+        let live = table.live()?;
+        let words = if part == Part::Items { 2 } else { 1 };
+        let words = words * live as usize;
+        if !capture.expect(words) {
+            return Ok(());
+        }
+        if part == Part::Items && live == table.used {
+            return capture.push_run(guard, table.key_cell(0), words);
+        }
         for entry in 0..table.used {
             let key = table.key(entry)?;
             if key == word::EMPTY {
