@@ -198,7 +198,7 @@ fn a_glance_never_sees_a_table_between_two_states() {
     let (offset, generation) = (held.referent.offset(), held.referent.generation());
     let hasher = KeyHasher::new(first.secret());
     let integer = |value: i64| Input::Word(word::from_int(value).unwrap());
-    let key = |value: i64| Key::new(&integer(value), &hasher).unwrap();
+    let key = |value: i64| Key::from_word(word::from_int(value).unwrap(), &hasher).unwrap();
     let dict = Dict::new(&held.referent);
     for stable in 0..STABLE {
         dict.insert(&key(stable), &integer(stable)).unwrap();
