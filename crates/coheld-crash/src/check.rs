@@ -5,6 +5,8 @@ use coheld_store::{Dict, Input, List, Set, Value, kinds, verify};
 
 use crate::cases::Place;
 
+mod waiting;
+
 /// What the shared structures say, for comparison.
 pub type State = Vec<String>;
 
@@ -15,7 +17,7 @@ fn open(image: &[u8], dead: &[u32], elapsed: u64) -> Result<Segment, String> {
     let backing = SnapshotBacking::new(image, dead);
     backing.advance_clock(elapsed);
     let segment = Segment::attach(Box::new(backing)).map_err(|error| error.to_string())?;
-    segment.set_mender(coheld_store::mend);
+    segment.set_mender(coheld_store::MENDER);
     segment.join().map_err(|error| error.to_string())?;
     Ok(segment)
 }
@@ -60,7 +62,11 @@ fn read(segment: &Segment, place: &Place) -> Result<String, String> {
     let referent = segment
         .referent(place.offset, place.generation)
         .map_err(|error| error.to_string())?;
-    let snapshot = match referent.kind() {
+    let kind = referent.kind();
+    if (kinds::referent::LOCK..=kinds::referent::JOINABLE_QUEUE).contains(&kind) {
+        return waiting::read(&referent).map_err(text);
+    }
+    let snapshot = match kind {
         kinds::referent::LIST => List::new(&referent).snapshot().map_err(text)?,
         kinds::referent::DICT => Dict::new(&referent).snapshot_items().map_err(text)?,
         kinds::referent::SET => Set::new(&referent).snapshot().map_err(text)?,
@@ -98,6 +104,9 @@ pub fn usable(image: &[u8], dead: &[u32], places: &[Place]) -> Result<(), String
                 }
             }
             kinds::referent::VALUE => Value::new(&referent).set(&value).map_err(text)?,
+            kinds::referent::LOCK..=kinds::referent::JOINABLE_QUEUE => {
+                waiting::usable(&referent).map_err(text)?;
+            }
             _ => {}
         }
     }

@@ -47,6 +47,7 @@ fn options() -> Options {
         lanes_per_member: 2,
         secret: [3, 5],
         id: [7; 16],
+        flags: 0,
     }
 }
 
@@ -54,7 +55,7 @@ fn options() -> Options {
 pub fn explore(case: &Case) -> io::Result<Outcome> {
     let backing = MemfdBacking::create(CAPACITY).map_err(io::Error::other)?;
     let segment = Segment::create(Box::new(backing), &options()).map_err(io::Error::other)?;
-    segment.set_mender(coheld_store::mend);
+    segment.set_mender(coheld_store::MENDER);
     segment.join().map_err(io::Error::other)?;
     let places = (case.build)(&segment).map_err(io::Error::other)?;
     let own = segment.own_slot().unwrap_or(0);

@@ -31,6 +31,16 @@ pub enum Error {
         /// Number of slots.
         limit: u32,
     },
+    /// Every cell for waiting threads is in use.
+    TooManyWaiters {
+        /// Number of cells.
+        limit: u32,
+    },
+    /// The private memory for an operation could not be had.
+    PrivateMemory {
+        /// How many bytes were asked for.
+        bytes: u64,
+    },
     /// The segment was made by a build with another memory layout.
     LayoutMismatch {
         /// Layout version in the segment.
@@ -103,6 +113,14 @@ impl fmt::Display for Error {
                 "all {limit} member slots belong to living processes; \
                  end some of them, or start the manager with a higher member limit"
             ),
+            Self::TooManyWaiters { limit } => write!(
+                formatter,
+                "{limit} threads wait already, and there is no room for more; \
+                 let some of them end, or start the manager with a higher member limit"
+            ),
+            Self::PrivateMemory { bytes } => {
+                write!(formatter, "no private memory for {bytes} bytes")
+            }
             Self::LayoutMismatch {
                 found_version,
                 expected_version,

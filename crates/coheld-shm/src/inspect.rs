@@ -34,6 +34,8 @@ pub struct ReferentView {
     pub kind: u8,
     /// Its root word.
     pub root: u64,
+    /// The edge of the lock that belongs to it; 0 for none.
+    pub companion: u64,
     /// Data edges to it.
     pub edges: u64,
     /// Whether it is alive (else it is being taken apart).
@@ -67,6 +69,7 @@ impl Segment {
                 generation: generation_of(identity),
                 kind: identity as u8,
                 root: load(field!(offset, ReferentHeader.root)),
+                companion: load(field!(offset, ReferentHeader.companion)),
                 edges: load(field!(offset, ReferentHeader.edges)),
                 alive: state_of(identity) == STATE_ALIVE,
                 leased: self.has_leases(offset) || self.is_being_adopted(offset),

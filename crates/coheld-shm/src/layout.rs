@@ -22,6 +22,10 @@ pub const MEMBER_LIMIT: u32 = 1024;
 pub const LANE_LIMIT: u32 = 64;
 /// Referents that a member can be adopting at once without a counted lease.
 pub const ADOPTING_CELLS: u32 = 8;
+/// Words of a referent's header that its kind uses as it likes.
+pub const REFERENT_WORDS: u64 = 3;
+/// Cells of waiters for each member slot, on average: any member may use any of them.
+pub const WAITERS_PER_MEMBER: u32 = 16;
 /// Entries of a lane.
 pub const LANE_ENTRIES: u64 = 16;
 
@@ -38,7 +42,9 @@ pub(crate) struct Header {
     pub secret: [u64; 2],
     pub id: [u64; 2],
     pub scrap: u64,
-    spare: [u64; 6],
+    /// Cells of waiters from here on have never been used.
+    pub waiter_high: u64,
+    spare: [u64; 5],
     // A cache line of its own: written whenever pages change hands.
     pub page_lock: u32,
     page_lock_spare: u32,
@@ -89,6 +95,27 @@ pub(crate) struct Lane {
     rest: [u64; 16],
 }
 
+/// One thread that waits; see `line`.
+#[repr(C)]
+pub(crate) struct WaiterCell {
+    /// Tag of its member; 0 when the cell is free.
+    pub owner: u64,
+    /// What it sleeps on: other than 0 once it is served.
+    pub signal: u32,
+    /// What it waits for, as numbered by the kind of the referent.
+    pub role: u32,
+    /// The referent in whose line it stands; 0 for none.
+    pub referent: u64,
+    /// Next and previous cell in line, plus one; 0 for none.
+    pub next: u32,
+    pub previous: u32,
+    /// Its place in line.
+    pub ticket: u64,
+    /// What the kind of the referent keeps with it.
+    pub payload: u64,
+    spare: [u64; 2],
+}
+
 /// One heap page.
 #[repr(C)]
 pub(crate) struct PageEntry {
@@ -120,7 +147,14 @@ pub(crate) struct ReferentHeader {
     /// tag of the member that asks the others to wait in bits 0-31, until when (seconds since boot)
     /// in bits 32-63.
     pub reservation: u64,
-    rest: [u64; 6],
+    /// First and last waiter in line (bits 0-31 and 32-63): number of the cell plus one.
+    pub line: u64,
+    /// next ticket in bits 0-47, newcomers that have passed the line in bits 48-63.
+    pub tickets: u64,
+    /// What the kind uses as it likes.
+    pub words: [u64; REFERENT_WORDS as usize],
+    /// The edge of the lock that belongs to the referent; 0 for none.
+    pub companion: u64,
     pub holders: [u64; MEMBER_LIMIT as usize / 64],
 }
 
@@ -132,6 +166,7 @@ const _: () = {
     assert!(size_of::<Member>() == 128);
     assert!(offset_of!(Lane, entries) == 128);
     assert!(size_of::<Lane>() == 512);
+    assert!(size_of::<WaiterCell>() == 64);
     assert!(size_of::<PageEntry>() == 32);
     assert!(offset_of!(ReferentHeader, holders) == 128);
     assert!(size_of::<ReferentHeader>() == REFERENT_SIZE as usize);
@@ -210,12 +245,18 @@ pub const LAYOUT_HASH: u64 = {
         offset_of!(Lane, graveyard) as u64,
         offset_of!(Lane, pending_extra) as u64,
         offset_of!(Lane, entries) as u64,
+        size_of::<WaiterCell>() as u64,
+        offset_of!(WaiterCell, referent) as u64,
+        offset_of!(WaiterCell, ticket) as u64,
         size_of::<PageEntry>() as u64,
         offset_of!(PageEntry, next) as u64,
         size_of::<ReferentHeader>() as u64,
         offset_of!(ReferentHeader, root) as u64,
         offset_of!(ReferentHeader, auxiliary) as u64,
         offset_of!(ReferentHeader, reservation) as u64,
+        offset_of!(ReferentHeader, line) as u64,
+        offset_of!(ReferentHeader, words) as u64,
+        offset_of!(ReferentHeader, companion) as u64,
         offset_of!(ReferentHeader, holders) as u64,
         CLASSES,
         MEMBERS,
@@ -243,6 +284,8 @@ pub(crate) struct Map {
     pub member_limit: u32,
     pub lanes_per_member: u32,
     pub lanes: u64,
+    pub waiter_limit: u32,
+    pub waiters: u64,
     pub page_table: u64,
     pub bitmaps: u64,
     pub heap: u64,
@@ -261,7 +304,10 @@ impl Map {
         let members_end = MEMBERS + u64::from(member_limit) * size_of::<Member>() as u64;
         let lanes = members_end.next_multiple_of(4096);
         let lane_count = u64::from(member_limit) * u64::from(lanes_per_member);
-        let page_table = (lanes + lane_count * size_of::<Lane>() as u64).next_multiple_of(4096);
+        let waiters = (lanes + lane_count * size_of::<Lane>() as u64).next_multiple_of(4096);
+        let waiter_limit = member_limit * WAITERS_PER_MEMBER;
+        let waiters_end = waiters + u64::from(waiter_limit) * size_of::<WaiterCell>() as u64;
+        let page_table = waiters_end.next_multiple_of(4096);
         // Room for the tables of every page that could exist; the unused rest stays unbacked.
         let most = capacity / PAGE;
         let bitmaps = (page_table + most * size_of::<PageEntry>() as u64).next_multiple_of(4096);
@@ -272,6 +318,8 @@ impl Map {
             member_limit,
             lanes_per_member,
             lanes,
+            waiter_limit,
+            waiters,
             page_table,
             bitmaps,
             heap,

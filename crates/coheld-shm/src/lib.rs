@@ -44,6 +44,8 @@ mod lane;
 pub mod layout;
 #[cfg(not(loom))]
 mod lease;
+#[cfg(not(loom))]
+pub mod line;
 mod member;
 #[cfg(not(loom))]
 mod operation;
@@ -68,6 +70,7 @@ pub use self::{
     host::Host,
     inspect::{ReferentView, Statistics},
     lease::Lease,
+    line::{Lost, Owner, Waiter, Wakes},
     member::fork::Reservation,
     operation::{Fate, Operation},
     referent::{Glance, Guard, Look, Referent},

@@ -156,6 +156,7 @@ impl Segment {
         if state_of(current) == STATE_FREE {
             let put = |at: u64, value: u64| self.control(at).store(value, Ordering::Relaxed);
             put(field!(offset, ReferentHeader.root), 0);
+            put(field!(offset, ReferentHeader.companion), 0);
             put(field!(offset, ReferentHeader.edges), 0);
             put(field!(offset, ReferentHeader.leases), 0);
             for index in 0..u64::from(MEMBER_LIMIT) / 64 {
@@ -215,6 +216,16 @@ impl Segment {
             )?;
         }
         self.store(root_cell, 0)?;
+        let companion_cell = field!(offset, ReferentHeader.companion);
+        let companion = self.load(companion_cell)?;
+        if word::owns(companion) {
+            let owner = Owner {
+                cell: companion_cell,
+                done: 0,
+            };
+            self.release_owned(lane, companion, owner, 0)?;
+        }
+        self.store(companion_cell, 0)?;
         if self.control(graveyard).load(Ordering::Acquire) != offset {
             // Its content left others in front of it; its turn comes after theirs.
             return Ok(());

@@ -171,12 +171,14 @@ impl Segment {
         match domain {
             Domain::Referent(offset) => {
                 // For those who looked without the lock while the journal was in use.
-                Guard::for_mending(self, offset).bump_version();
+                let guard = Guard::for_mending(self, offset);
+                guard.bump_version();
                 self.roll_back(offset);
-                if state_of(self.identity(offset)) == STATE_ALIVE
-                    && let Some(mender) = self.mender()
-                {
-                    mender(&Guard::for_mending(self, offset));
+                if state_of(self.identity(offset)) == STATE_ALIVE {
+                    guard.rebuild_line();
+                    if let Some(mender) = self.mender() {
+                        (mender.mend)(&guard);
+                    }
                 }
             }
             Domain::Class(class) => self.rebuild_class(class),
@@ -315,6 +317,8 @@ impl Segment {
             }
             self.finish_lane(lane);
         });
+        // Before its holds end: the referent in whose line it stands is there as long as they are.
+        self.sweep_member(tag);
         for index in 0..crate::layout::ADOPTING_CELLS {
             let _ = self.end_adoption(self.adopting_cell(slot, index));
         }

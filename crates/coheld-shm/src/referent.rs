@@ -3,7 +3,7 @@
 use crate::{
     Error, Segment, glance,
     lane::{Domain, Pending, Step},
-    layout::{MEMBER_LIMIT, REFERENT_CLASS, REFERENT_SIZE, field},
+    layout::{MEMBER_LIMIT, REFERENT_CLASS, REFERENT_SIZE, REFERENT_WORDS, field},
     operation::{Fate, Operation},
     recovery::Held,
     sync::{Ordering, program_order},
@@ -16,6 +16,12 @@ pub(crate) const STATE_FREE: u64 = 0;
 pub(crate) const STATE_ALIVE: u64 = 1;
 /// Nobody refers to it; a lane is taking it apart.
 pub(crate) const STATE_DYING: u64 = 2;
+
+/// Offset of one of the words of a referent that its kind uses as it likes.
+#[inline]
+fn word_cell(offset: u64, index: u64) -> u64 {
+    field!(offset, ReferentHeader.words) + 8 * index
+}
 
 pub(crate) const fn identity(kind: u8, state: u64, generation: u32) -> u64 {
     kind as u64 | state << 8 | (generation as u64) << 32
@@ -82,6 +88,23 @@ impl<'s> Referent<'s> {
         })
     }
 
+    /// As [`Self::lock`], for what has to happen although a signal handler wants to raise: it will
+    /// run afterwards. Not for a referent that others reserve.
+    #[inline(always)]
+    pub fn lock_uninterrupted(&self) -> Result<Guard<'s>, Error> {
+        let held = self.segment.lock(Domain::Referent(self.offset), false)?;
+        if !self.segment.is_current(self.offset, self.generation) {
+            return Err(Error::ReferentGone {
+                offset: self.offset,
+                generation: self.generation,
+            });
+        }
+        Ok(Guard {
+            held,
+            offset: self.offset,
+        })
+    }
+
     /// What `look` finds without the lock, if the referent stood still meanwhile; else `None`, and
     /// the caller takes the lock. `look` has to bear any contents, and answers `None` where it
     /// finds an error or something that only the lock allows.
@@ -114,6 +137,8 @@ pub trait Look<'s> {
     fn root(&self) -> u64;
     /// The word that the kind uses as it likes.
     fn auxiliary(&self) -> u64;
+    /// One of the words that the kind uses as it likes.
+    fn word(&self, index: u64) -> u64;
 }
 
 /// A referent seen without its lock; see [`Referent::glance`].
@@ -143,6 +168,14 @@ impl<'s> Look<'s> for Glance<'s> {
             .control(field!(self.offset, ReferentHeader.auxiliary))
             .load(Ordering::Relaxed)
     }
+
+    #[inline]
+    fn word(&self, index: u64) -> u64 {
+        // Relaxed: as above.
+        self.segment
+            .control(word_cell(self.offset, index))
+            .load(Ordering::Relaxed)
+    }
 }
 
 impl<'s> Look<'s> for Guard<'s> {
@@ -159,6 +192,11 @@ impl<'s> Look<'s> for Guard<'s> {
     #[inline]
     fn auxiliary(&self) -> u64 {
         Guard::auxiliary(self)
+    }
+
+    #[inline]
+    fn word(&self, index: u64) -> u64 {
+        Guard::word(self, index)
     }
 }
 
@@ -181,6 +219,39 @@ impl<'s> Guard<'s> {
     #[inline]
     pub fn segment(&self) -> &'s Segment {
         self.held.segment()
+    }
+
+    /// Place and generation of the referent.
+    pub(crate) fn identity(&self) -> (u64, u32) {
+        let identity = self.segment().identity(self.offset);
+        (self.offset, generation_of(identity))
+    }
+
+    /// Offset of one of the words that the kind uses as it likes.
+    #[inline]
+    pub fn word_cell(&self, index: u64) -> u64 {
+        word_cell(self.offset, index)
+    }
+
+    /// One of the words that the kind uses as it likes.
+    #[inline]
+    pub fn word(&self, index: u64) -> u64 {
+        self.read(self.word_cell(index))
+    }
+
+    /// Changes one of these words. Where a death in the middle matters, [`Self::commit_word`] is
+    /// the last of several changes.
+    #[inline]
+    pub fn set_word(&self, index: u64, value: u64) {
+        self.segment()
+            .control(self.word_cell(index))
+            .store(value, Ordering::Relaxed);
+        program_order();
+    }
+
+    /// Offset of the word for the edge of a lock that belongs to the referent.
+    pub fn companion_cell(&self) -> u64 {
+        field!(self.offset, ReferentHeader.companion)
     }
 
     /// Offset of the referent.
@@ -257,6 +328,14 @@ impl Segment {
         })
     }
 
+    /// The referent of a data edge that the caller keeps from going away.
+    pub fn referent_of_edge(&self, edge: u64) -> Result<Referent<'_>, Error> {
+        let offset = word::offset(edge);
+        self.check_referent(offset)?;
+        self.check_edge(edge)?;
+        self.referent(offset, generation_of(self.identity(offset)))
+    }
+
     /// Whether `offset` is a place for a referent at all.
     #[inline]
     pub(crate) fn check_referent(&self, offset: u64) -> Result<(), Error> {
@@ -304,6 +383,12 @@ impl Segment {
         put(field!(offset, ReferentHeader.leases), 0);
         put(field!(offset, ReferentHeader.auxiliary), auxiliary);
         put(field!(offset, ReferentHeader.reservation), 0);
+        put(field!(offset, ReferentHeader.line), 0);
+        put(field!(offset, ReferentHeader.tickets), 0);
+        for index in 0..REFERENT_WORDS {
+            put(word_cell(offset, index), 0);
+        }
+        put(field!(offset, ReferentHeader.companion), 0);
         for index in 0..u64::from(MEMBER_LIMIT) / 64 {
             put(field!(offset, ReferentHeader.holders) + index * 8, 0);
         }

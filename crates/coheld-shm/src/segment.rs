@@ -11,6 +11,7 @@ use crate::{
     Error, Guard, Host,
     backing::Backing,
     layout::{self, CLASSES, Class, LAYOUT_HASH, LAYOUT_VERSION, MAGIC, Map, field},
+    line::{Lost, Wakes},
     sync::{AtomicU32, AtomicU64, Ordering},
 };
 
@@ -25,6 +26,8 @@ pub struct Options {
     pub secret: [u64; 2],
     /// Name of the segment; tokens carry it.
     pub id: [u8; 16],
+    /// Bits for the layer above, the same for every member. See [`Segment::flags`].
+    pub flags: u32,
 }
 
 impl Default for Options {
@@ -34,14 +37,22 @@ impl Default for Options {
             lanes_per_member: 16,
             secret: [0; 2],
             id: [0; 16],
+            flags: 0,
         }
     }
 }
 
-/// Mends one kind of structure under a lock taken over from the dead; set by the layer above.
+/// What the layer above does for referents that the dead have left.
 ///
-/// Has to be idempotent, must not allocate, and must bear any bytes.
-pub type Mender = fn(&Guard<'_>);
+/// Both are called under the referent's lock, have to be idempotent, must not allocate, and must
+/// bear any bytes.
+#[derive(Clone, Copy)]
+pub struct Mender {
+    /// Mends a structure whose lock was taken over.
+    pub mend: fn(&Guard<'_>),
+    /// Gives what a lost waiter was to have to somebody else.
+    pub pass_on: fn(&Guard<'_>, Lost, &mut Wakes<'_>),
+}
 
 /// A mapped segment, as one process sees it. Shared as `Arc<Segment>`.
 pub struct Segment {
@@ -56,6 +67,8 @@ pub struct Segment {
     pub(crate) lanes_busy: AtomicU64,
     /// Adopting cells of this process in use (private memory).
     pub(crate) adopting_busy: AtomicU64,
+    /// How spinning has paid in this process (private memory).
+    pub(crate) spins: AtomicU32,
     /// Serialises joining; taken on slow paths only.
     pub(crate) joining: Mutex<()>,
 }
@@ -92,6 +105,7 @@ impl Segment {
             (field!(0, Header.version), LAYOUT_VERSION),
             (field!(0, Header.member_limit), options.member_limit),
             (field!(0, Header.lanes_per_member), options.lanes_per_member),
+            (field!(0, Header.flags), options.flags),
         ] {
             segment.control32(offset).store(value, Ordering::Relaxed);
         }
@@ -116,6 +130,8 @@ impl Segment {
             member_limit: 0,
             lanes_per_member: 0,
             lanes: 0,
+            waiter_limit: 0,
+            waiters: 0,
             page_table: 0,
             bitmaps: 0,
             heap: 0,
@@ -177,6 +193,7 @@ impl Segment {
             mender: OnceLock::new(),
             lanes_busy: AtomicU64::new(0),
             adopting_busy: AtomicU64::new(0),
+            spins: AtomicU32::new(0),
             joining: Mutex::new(()),
         }
     }
@@ -230,6 +247,12 @@ impl Segment {
             self.control(at).load(Ordering::Relaxed),
             self.control(at + 8).load(Ordering::Relaxed),
         ]
+    }
+
+    /// The bits that the segment was created with.
+    pub fn flags(&self) -> u32 {
+        self.control32(field!(0, Header.flags))
+            .load(Ordering::Relaxed)
     }
 
     /// Name of the segment.

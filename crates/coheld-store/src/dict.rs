@@ -73,6 +73,12 @@ impl<'a> Dict<'a> {
         table::put(self.referent, key, value, Mode::Overwrite).map(drop)
     }
 
+    /// Gives the key a value if `version` is still the version, else `StoreError::Changed`.
+    #[inline]
+    pub fn insert_if(&self, key: &Key<'_>, value: &Input<'_>, version: u64) -> Result<()> {
+        table::put(self.referent, key, value, Mode::OverwriteIf(version)).map(drop)
+    }
+
     /// Gives the key a value if it has none. `None`: it had none; else what it has.
     pub fn set_default(&self, key: &Key<'_>, value: &Input<'_>) -> Result<Option<Output>> {
         loop {
@@ -95,7 +101,14 @@ impl<'a> Dict<'a> {
     /// Takes the key out. `false`: it was not there.
     #[inline]
     pub fn delete(&self, key: &Key<'_>) -> Result<bool> {
-        table::delete(self.referent, key)
+        table::delete(self.referent, key, None)
+    }
+
+    /// Takes the key out if `version` is still the version, else `StoreError::Changed`. `false`: it
+    /// was not there.
+    #[inline]
+    pub fn delete_if(&self, key: &Key<'_>, version: u64) -> Result<bool> {
+        table::delete(self.referent, key, Some(version))
     }
 
     /// Takes the last entry out, key and value.
@@ -124,7 +137,7 @@ impl<'a> Dict<'a> {
         table::clear(self.referent)
     }
 
-    /// Computes an inline integer from the old one in one lock hold, safe against others.
+    /// Computes a value that fits in a word from the old one in one lock hold, safe against others.
     ///
     /// `change` gets the old word (`None`: the key is missing) and returns the new one (`None`: no
     /// change). It runs under the lock, maybe more than once, so it must be pure arithmetic.

@@ -28,6 +28,26 @@ pub enum StoreError {
     KeyMissing,
     /// There is nothing to take out.
     Empty,
+    /// The queue has as many items as it may have.
+    Full,
+    /// The queue was shut down.
+    ShutDown,
+    /// More items of a queue were reported done than were put.
+    TaskDoneTooOften,
+    /// A lock that nobody has cannot be released.
+    NotLocked,
+    /// The lock is not held by this thread.
+    NotOwner,
+    /// A bounded semaphore would have more permits than it began with.
+    ReleasedTooOften,
+    /// The barrier is broken.
+    BrokenBarrier,
+    /// The owner of the lock died, and the manager was told to make that an error. The lock is
+    /// free now.
+    OwnerDied {
+        /// Its process id; 0 when it is not known.
+        process: u32,
+    },
     /// The referent's version moved while its new content was being computed: compute it again.
     Changed,
     /// A length or a number is beyond what the structure holds.
@@ -92,6 +112,18 @@ impl fmt::Display for StoreError {
             Self::ZeroStep => formatter.write_str("slice step cannot be zero"),
             Self::KeyMissing => formatter.write_str("the key is not there"),
             Self::Empty => formatter.write_str("there is nothing to take out"),
+            Self::Full => formatter.write_str("the queue is full"),
+            Self::ShutDown => formatter.write_str("the queue was shut down"),
+            Self::TaskDoneTooOften => formatter.write_str("task_done() called too many times"),
+            Self::NotLocked => formatter.write_str("release unlocked lock"),
+            Self::NotOwner => formatter.write_str("cannot release un-acquired lock"),
+            Self::ReleasedTooOften => formatter.write_str("Semaphore released too many times"),
+            Self::BrokenBarrier => formatter.write_str("the barrier is broken"),
+            Self::OwnerDied { process } => write!(
+                formatter,
+                "process {process} died while it held the lock; what the lock protects may be \
+                 half changed, and the lock is free again"
+            ),
             Self::Changed => {
                 formatter.write_str("the object was changed by somebody else meanwhile; try again")
             }

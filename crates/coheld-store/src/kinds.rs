@@ -28,6 +28,8 @@ pub mod block {
     pub const JOURNAL: u8 = 11;
     /// Words that an operation owns in bulk: new ones before the commit, old ones after it.
     pub const BATCH: u8 = 12;
+    /// How many permits of a semaphore each member has.
+    pub const PERMITS: u8 = 13;
 }
 
 /// Kinds of native referents, kept in the low byte of a referent's identity word.
@@ -44,6 +46,24 @@ pub mod referent {
     pub const VALUE: u8 = 5;
     /// `Array`: items of one machine type.
     pub const ARRAY: u8 = 6;
+    /// `Lock`.
+    pub const LOCK: u8 = 7;
+    /// `RLock`.
+    pub const RLOCK: u8 = 8;
+    /// `Semaphore`.
+    pub const SEMAPHORE: u8 = 9;
+    /// `BoundedSemaphore`.
+    pub const BOUNDED_SEMAPHORE: u8 = 10;
+    /// `Event`.
+    pub const EVENT: u8 = 11;
+    /// `Condition`: refers to its lock.
+    pub const CONDITION: u8 = 12;
+    /// `Barrier`.
+    pub const BARRIER: u8 = 13;
+    /// `Queue`.
+    pub const QUEUE: u8 = 14;
+    /// `JoinableQueue`: a queue under another name.
+    pub const JOINABLE_QUEUE: u8 = 15;
 
     /// The word that errors use for a kind.
     pub const fn name(kind: u8) -> &'static str {
@@ -54,6 +74,15 @@ pub mod referent {
             NAMESPACE => "Namespace",
             VALUE => "Value",
             ARRAY => "Array",
+            LOCK => "Lock",
+            RLOCK => "RLock",
+            SEMAPHORE => "Semaphore",
+            BOUNDED_SEMAPHORE => "BoundedSemaphore",
+            EVENT => "Event",
+            CONDITION => "Condition",
+            BARRIER => "Barrier",
+            QUEUE => "Queue",
+            JOINABLE_QUEUE => "JoinableQueue",
             _ => "unknown object",
         }
     }

@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arithmetic;
 pub mod array;
 pub mod block;
 pub mod dict;
@@ -25,15 +26,17 @@ pub mod kinds;
 pub mod list;
 pub mod namespace;
 pub mod output;
+pub mod queue;
 pub mod set;
 pub mod slice;
 pub mod snapshot;
+pub mod sync;
 mod table;
 pub mod value;
 pub mod verify;
 pub mod word;
 
-use coheld_shm::Guard;
+use coheld_shm::{Guard, Lost, Mender, Wakes};
 
 pub use self::{
     array::Array,
@@ -44,23 +47,33 @@ pub use self::{
     list::{List, Search},
     namespace::Namespace,
     output::Output,
+    queue::Queue,
     set::Set,
     slice::Slice,
     snapshot::{OutputRef, Snapshot},
+    sync::{Acquired, Barrier, Condition, Event, Lock, Passage, Semaphore, Wait},
     table::Updated,
     value::Value,
     verify::{Problem, Report, verify},
     word::Scalar,
 };
 
-/// Mends a referent whose lock was taken over from the dead. Given to `Segment::set_mender` by
-/// whoever creates or attaches a segment.
-pub fn mend(guard: &Guard<'_>) {
+/// What the dead leave to be done. Given to `Segment::set_mender` by whoever creates or attaches a
+/// segment.
+pub const MENDER: Mender = Mender { mend, pass_on };
+
+/// Mends a referent whose lock was taken over from the dead.
+fn mend(guard: &Guard<'_>) {
+    use kinds::referent as kind;
     match guard.kind() {
-        kinds::referent::DICT | kinds::referent::SET | kinds::referent::NAMESPACE => {
-            table::mend(guard);
-        }
-        // The others change by one store only.
-        _ => {}
+        kind::DICT | kind::SET | kind::NAMESPACE => table::mend(guard),
+        kind::QUEUE | kind::JOINABLE_QUEUE => queue::mend(guard),
+        // The others change by one store only, or belong to `sync`.
+        _ => sync::mend(guard),
     }
+}
+
+/// Gives what a lost waiter was to have to the next in line.
+fn pass_on(guard: &Guard<'_>, lost: Lost, wakes: &mut Wakes<'_>) {
+    sync::pass_on(guard, lost, wakes);
 }

@@ -63,7 +63,7 @@ impl<'a> Set<'a> {
     /// Takes an element out. `false`: it was not there.
     #[inline]
     pub fn discard(&self, key: &Key<'_>) -> Result<bool> {
-        table::delete(self.referent, key)
+        table::delete(self.referent, key, None)
     }
 
     /// Takes any element out (the one added last).

@@ -2,10 +2,11 @@
 
 use coheld_shm::{Fate, Glance, Guard, Look, Referent};
 
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::input::Input;
-use crate::list::check_kind;
+use crate::list::{check_kind, check_version};
 use crate::output::{self, Output, Read, Reader};
+use crate::table::Updated;
 use crate::{kinds, word};
 
 /// A value of the segment.
@@ -61,25 +62,64 @@ impl<'a> Value<'a> {
     /// Replaces the value.
     #[inline]
     pub fn set(&self, value: &Input<'_>) -> Result<()> {
+        self.put(value, None)
+    }
+
+    /// Replaces the value if `version` is still the version, else `StoreError::Changed`.
+    #[inline]
+    pub fn set_if(&self, value: &Input<'_>, version: u64) -> Result<()> {
+        self.put(value, Some(version))
+    }
+
+    /// Computes a value that fits in a word from the old one in one lock hold, safe against others.
+    ///
+    /// `change` gets the old word and returns the new one (`None`: no change). It runs under the
+    /// lock, so it must be pure arithmetic.
+    #[inline]
+    pub fn update_word(&self, change: impl FnOnce(u64) -> Option<u64>) -> Result<Updated> {
+        let guard = self.referent.lock()?;
+        check_kind(&guard, kinds::referent::VALUE)?;
+        let old = root(&guard);
+        if word::owns(old) {
+            return Ok(Updated::NotInline);
+        }
+        let Some(new) = change(old) else {
+            return Ok(Updated::Unchanged { old: Some(old) });
+        };
+        if !word::is_inline(new) {
+            return Err(StoreError::WrongType);
+        }
+        // COMMIT: one store of a word that owns nothing over another such word.
+        guard.commit_word(guard.root_cell(), new)?;
+        Ok(Updated::Stored {
+            old: Some(old),
+            new,
+        })
+    }
+
+    #[inline]
+    fn put(&self, value: &Input<'_>, expected: Option<u64>) -> Result<()> {
         if let Some(new) = value.inline_word() {
             let guard = self.referent.lock()?;
             check_kind(&guard, kinds::referent::VALUE)?;
+            check_version(&guard, expected)?;
             if !word::owns(guard.root()) {
                 // COMMIT: one store of a word that owns nothing over another such word.
                 guard.commit_word(guard.root_cell(), new)?;
                 return Ok(());
             }
         }
-        self.set_owned(value)
+        self.put_owned(value, expected)
     }
 
     /// Replaces the value when a block or an edge comes or goes.
     #[cold]
-    fn set_owned(&self, value: &Input<'_>) -> Result<()> {
+    fn put_owned(&self, value: &Input<'_>, expected: Option<u64>) -> Result<()> {
         let mut operation = self.referent.segment().begin()?;
         let new = value.place(&mut operation)?;
         let guard = self.referent.lock()?;
         check_kind(&guard, kinds::referent::VALUE)?;
+        check_version(&guard, expected)?;
         if guard.root() == new {
             // The same proxy once more: the new edge goes instead of the old one.
             guard.bump_version();

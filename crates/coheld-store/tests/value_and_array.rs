@@ -7,7 +7,9 @@
 
 mod common;
 
-use coheld_store::{Array, IndexProblem, Input, Output, Slice, StoreError, Value, kinds, word};
+use coheld_store::{
+    Array, IndexProblem, Input, Output, Slice, StoreError, Updated, Value, arithmetic, kinds, word,
+};
 use common::{Held, Item, any_item, bind, segment, sound};
 use proptest::prelude::*;
 
@@ -37,6 +39,88 @@ fn a_large_value_comes_back_whole() {
         panic!("a block was stored")
     };
     assert!(kind == kinds::block::BYTES && found == bytes);
+    held.release();
+    assert_eq!(sound(&segment).blocks, 0);
+}
+
+#[test]
+fn a_counter() {
+    let segment = segment(1 << 20);
+    let held = Held::new(&segment, kinds::referent::VALUE, 0);
+    let value = Value::new(&held.referent);
+    let int = |number| word::from_int(number).unwrap();
+    let add = |old| arithmetic::add(old, int(2));
+    // Nothing was ever stored: that is None, to which nothing can be added.
+    assert_eq!(
+        value.update_word(add).unwrap(),
+        Updated::Unchanged {
+            old: Some(word::NONE)
+        }
+    );
+    value.set(&Input::Word(int(-2))).unwrap();
+    for number in [-2, 0, 2] {
+        let version = value.version().unwrap();
+        let (old, new) = (Some(int(number)), int(number + 2));
+        assert_eq!(
+            value.update_word(add).unwrap(),
+            Updated::Stored { old, new }
+        );
+        assert_eq!(value.get().unwrap().inline_word(), Some(new));
+        assert!(value.version().unwrap() > version);
+    }
+    let version = value.version().unwrap();
+    value.update_word(|_| None).unwrap();
+    assert_eq!(value.version().unwrap(), version);
+    for wrong in [word::EMPTY, word::from_block(4096)] {
+        let refused = value.update_word(|_| Some(wrong));
+        assert!(matches!(refused, Err(StoreError::WrongType)));
+    }
+    assert_eq!(value.get().unwrap().inline_word(), Some(int(4)));
+}
+
+/// What lies in a block, and a proxy, is none of the function's business.
+#[test]
+fn a_counter_leaves_other_values_alone() {
+    let segment = segment(1 << 20);
+    let inner = Held::new(&segment, kinds::referent::LIST, 0);
+    let held = Held::new(&segment, kinds::referent::VALUE, 0);
+    let value = Value::new(&held.referent);
+    for input in [Input::str("text of many bytes"), Input::Edge(inner.edge())] {
+        value.set(&input).unwrap();
+        let version = value.version().unwrap();
+        let updated = value.update_word(|_| Some(word::NONE)).unwrap();
+        assert_eq!(updated, Updated::NotInline);
+        assert_eq!(value.version().unwrap(), version);
+    }
+    assert_eq!(sound(&segment).edges, 1);
+    let list = coheld_store::Value::new(&inner.referent);
+    let refused = list.update_word(|_| Some(word::NONE));
+    assert!(matches!(refused, Err(StoreError::WrongKind { .. })));
+}
+
+/// What was computed from a version is stored only as long as it is the version.
+#[test]
+fn a_change_that_came_too_late() {
+    let segment = segment(1 << 20);
+    let held = Held::new(&segment, kinds::referent::VALUE, 0);
+    let value = Value::new(&held.referent);
+    let inputs = [
+        Input::NONE,
+        Input::str("a value in a block"),
+        Input::str("another value in a block"),
+        Input::str("short"),
+    ];
+    for input in inputs {
+        let seen = value.version().unwrap();
+        value.set_if(&input, seen).unwrap();
+        let content = Item::taken(&segment, value.get().unwrap());
+        for late in inputs {
+            let refused = value.set_if(&late, seen);
+            assert!(matches!(refused, Err(StoreError::Changed)));
+            assert_eq!(Item::taken(&segment, value.get().unwrap()), content);
+        }
+        sound(&segment);
+    }
     held.release();
     assert_eq!(sound(&segment).blocks, 0);
 }

@@ -1,8 +1,10 @@
 //! The operations that are explored.
 
+mod counter;
 mod dict;
 mod list;
 mod nested;
+mod waiting;
 
 use coheld_shm::Segment;
 use coheld_store::{Result, StoreError};
@@ -31,10 +33,16 @@ pub struct Case {
 /// Every case.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    [list::cases(), dict::cases(), nested::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        list::cases(),
+        dict::cases(),
+        nested::cases(),
+        counter::cases(),
+        waiting::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn create(segment: &Segment, kind: u8) -> Result<Place> {

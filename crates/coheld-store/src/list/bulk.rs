@@ -3,7 +3,7 @@
 use coheld_shm::Guard;
 
 use super::List;
-use super::edit::{Edited, Order, Plan, Work};
+use super::edit::{Around, Edited, Order, Plan, Work};
 use super::window::{Window, check_length};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
@@ -16,6 +16,20 @@ impl List<'_> {
 
     /// `list[:] = values`.
     pub fn replace(&self, values: &[Input<'_>], expected: Option<u64>) -> Result<()> {
+        self.replace_around(values, expected, None)
+    }
+
+    /// `clear` for a structure that is more than a list. There may be nothing to do.
+    pub(crate) fn clear_around(&self, around: Around<'_>) -> Result<()> {
+        self.replace_around(&[], None, Some(around))
+    }
+
+    fn replace_around(
+        &self,
+        values: &[Input<'_>],
+        expected: Option<u64>,
+        around: Option<Around<'_>>,
+    ) -> Result<()> {
         let count = values.len() as u64;
         check_length(count)?;
         let plan = |old: &Window| {
@@ -26,7 +40,7 @@ impl List<'_> {
                 Plan::Renew { count }
             })
         };
-        self.edit(Order::of(values, expected), plan, |work, _| {
+        self.edit_around(Order::of(values, expected), around, plan, |work, _| {
             work.place(0, count)?;
             Ok(Edited::Done)
         })?;

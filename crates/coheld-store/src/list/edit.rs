@@ -152,6 +152,27 @@ pub(super) enum Edited {
     NeedsRoom,
 }
 
+/// What a structure that is more than a list does in the same hold of the lock.
+pub(crate) struct Around<'h> {
+    /// May refuse, after a look at the list.
+    pub check: &'h dyn Fn(&Guard<'_>, &Window) -> Result<()>,
+    /// Right before the committing store.
+    pub before: &'h dyn Fn(&Guard<'_>, &Window) -> Result<()>,
+    /// Right after it.
+    pub after: &'h mut dyn FnMut(&Guard<'_>, &Window) -> Result<()>,
+}
+
+impl Around<'_> {
+    /// The same once more.
+    pub fn again(&mut self) -> Around<'_> {
+        Around {
+            check: self.check,
+            before: self.before,
+            after: &mut *self.after,
+        }
+    }
+}
+
 /// What is to be edited, apart from how.
 #[derive(Clone, Copy)]
 pub(super) struct Order<'v> {
@@ -193,13 +214,24 @@ impl List<'_> {
         &self,
         order: Order<'_>,
         plan: impl Fn(&Window) -> Result<Plan>,
+        work: impl FnMut(&mut Work<'_, '_>, &Guard<'_>) -> Result<Edited>,
+    ) -> Result<Edited> {
+        self.edit_around(order, None, plan, work)
+    }
+
+    /// The same for a structure that is more than a list.
+    pub(super) fn edit_around(
+        &self,
+        order: Order<'_>,
+        mut around: Option<Around<'_>>,
+        plan: impl Fn(&Window) -> Result<Plan>,
         mut work: impl FnMut(&mut Work<'_, '_>, &Guard<'_>) -> Result<Edited>,
     ) -> Result<Edited> {
         let mut wanted = if order.in_place {
             Plan::Replace { index: 0 }
         } else {
             let guard = self.referent.lock()?;
-            check_kind(&guard, kinds::referent::LIST)?;
+            check_kind(&guard, self.kind)?;
             check_version(&guard, order.expected)?;
             plan(&Window::read(&guard)?)?
         };
@@ -213,9 +245,12 @@ impl List<'_> {
             let array = allocate_array(&mut operation, wanted.capacity())?;
 
             let guard = self.referent.lock()?;
-            check_kind(&guard, kinds::referent::LIST)?;
+            check_kind(&guard, self.kind)?;
             check_version(&guard, order.expected)?;
             let old = Window::read(&guard)?;
+            if let Some(around) = &around {
+                (around.check)(&guard, &old)?;
+            }
             let plan = plan(&old)?;
             if plan == Plan::Nothing {
                 return Ok(Edited::Done);
@@ -252,7 +287,13 @@ impl List<'_> {
             if array.is_some() && under_way.next != end {
                 return Err(StoreError::Corrupted("a list changed under its lock"));
             }
+            if let Some(around) = &around {
+                (around.before)(&guard, &old)?;
+            }
             commit(&mut operation, &guard, &old, &batch, plan, array)?;
+            if let Some(around) = &mut around {
+                (around.after)(&guard, &old)?;
+            }
             return Ok(Edited::Done);
         }
     }
@@ -321,7 +362,8 @@ fn allocate_array(operation: &mut Operation<'_>, capacity: u64) -> Result<Option
     )?))
 }
 
-/// Refuses to go on if the list is no longer the one that the caller looked at.
+/// Refuses to go on if the referent is no longer as the caller saw it.
+#[inline]
 pub(crate) fn check_version(guard: &Guard<'_>, expected: Option<u64>) -> Result<()> {
     match expected {
         Some(version) if version != guard.version() => Err(StoreError::Changed),

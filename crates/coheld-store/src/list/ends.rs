@@ -3,7 +3,7 @@
 use coheld_shm::{Error, Guard};
 
 use super::List;
-use super::edit::{Edited, Order, Plan, Work, check_version};
+use super::edit::{Around, Edited, Order, Plan, Work, check_version};
 use super::window::{Window, check_length, slack, state};
 use crate::error::{IndexProblem, Result, StoreError};
 use crate::input::Input;
@@ -39,6 +39,15 @@ impl List<'_> {
     /// Puts new values behind the last element; with room there the window moves, else a new
     /// array takes over.
     pub(super) fn extend_slowly(&self, order: Order<'_>) -> Result<()> {
+        self.extend_around(order, None)
+    }
+
+    /// `append` for a structure that is more than a list.
+    pub(crate) fn append_around(&self, value: &Input<'_>, around: Around<'_>) -> Result<()> {
+        self.extend_around(Order::in_place(&[*value]), Some(around))
+    }
+
+    fn extend_around(&self, order: Order<'_>, around: Option<Around<'_>>) -> Result<()> {
         let count = (order.values.len() as u64).saturating_mul(order.times);
         check_length(count)?;
         let plan = |old: &Window| {
@@ -58,7 +67,7 @@ impl List<'_> {
                 removed: 0,
             })
         };
-        self.edit(order, plan, |work, _| {
+        self.edit_around(order, around, plan, |work, _| {
             if work.builds() {
                 work.keep(0, work.old.count)?;
                 work.place(0, count)?;
@@ -95,13 +104,25 @@ impl List<'_> {
             }
             snapshot::room_of(guard.segment(), found)?
         };
-        shrinking(|shrink| self.pop_slowly(index, room, shrink))
+        shrinking(|shrink| self.pop_slowly(index, room, shrink, None))
+    }
+
+    /// `pop(0)` for a structure that is more than a list. `room` is what the element needs, as far
+    /// as the caller knows.
+    pub(crate) fn pop_first_around(&self, room: Room, mut around: Around<'_>) -> Result<Output> {
+        shrinking(|shrink| self.pop_slowly(0, room, shrink, Some(around.again())))
     }
 
     /// `list.pop(index)` in the middle, or of a value that has to be copied out and released, or
     /// with a smaller array.
     #[cold]
-    fn pop_slowly(&self, index: i64, mut room: Room, shrink: bool) -> Result<Output> {
+    fn pop_slowly(
+        &self,
+        index: i64,
+        mut room: Room,
+        shrink: bool,
+        mut around: Option<Around<'_>>,
+    ) -> Result<Output> {
         let mut reader = Reader::new();
         loop {
             reader.reserve(room)?;
@@ -121,7 +142,8 @@ impl List<'_> {
                 }
                 Ok(Edited::Done)
             };
-            self.edit(Order::in_place(&[]), plan, work)?;
+            let around = around.as_mut().map(Around::again);
+            self.edit_around(Order::in_place(&[]), around, plan, work)?;
             if let Some(popped) = popped {
                 return Ok(popped);
             }

@@ -14,9 +14,9 @@ mod window;
 
 use coheld_shm::{Glance, Guard, Look, Referent};
 
+pub(crate) use self::edit::{Around, check_kind, check_version};
 use self::edit::{Edited, Order, Plan};
-pub(crate) use self::edit::{check_kind, check_version};
-use self::window::Window;
+pub(crate) use self::window::{Window, state as window_state};
 use crate::error::{IndexProblem, Result, StoreError};
 use crate::input::Input;
 use crate::output::{self, Output, Read, Reader};
@@ -29,13 +29,20 @@ pub use self::search::Search;
 #[derive(Clone, Copy)]
 pub struct List<'a> {
     referent: &'a Referent<'a>,
+    kind: u8,
 }
 
 impl<'a> List<'a> {
     /// Treats `referent`, which is of kind `kinds::referent::LIST`, as a list.
     #[inline]
     pub fn new(referent: &'a Referent<'a>) -> Self {
-        Self { referent }
+        Self::of_kind(referent, crate::kinds::referent::LIST)
+    }
+
+    /// The list that a referent of another kind is made of.
+    #[inline]
+    pub(crate) fn of_kind(referent: &'a Referent<'a>, kind: u8) -> Self {
+        Self { referent, kind }
     }
 
     /// Number of elements.

@@ -8,6 +8,7 @@ use coheld_shm::Segment;
 
 use super::List;
 use super::window::Window;
+use crate::arithmetic::canonical;
 use crate::error::Result;
 use crate::{block, kinds, word};
 
@@ -81,24 +82,6 @@ impl List<'_> {
         }
         Ok(Some(equal))
     }
-}
-
-/// The same word for numbers that are equal: `True`, `1` and `1.0` are one.
-fn canonical(value: u64) -> u64 {
-    match value {
-        word::FALSE => word::from_int(0).unwrap_or(value),
-        word::TRUE => word::from_int(1).unwrap_or(value),
-        _ => match word::to_float(value) {
-            Some(float) => integer_of(float).and_then(word::from_int).unwrap_or(value),
-            None => value,
-        },
-    }
-}
-
-/// The integer that equals a float, if there is one among those that a word could hold.
-fn integer_of(float: f64) -> Option<i64> {
-    // Not a number and the infinities have no fraction of zero.
-    (float.fract() == 0.0 && float.abs() < 1e18).then_some(float as i64)
 }
 
 #[inline]

@@ -22,7 +22,7 @@ pub(super) const LENGTH_LIMIT: u64 = u32::MAX as u64;
 
 /// The window as it was read under the lock; good until the lock is let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// Offset of the array's block; 0 when there is none.
     pub block: u64,
     /// Words in front of the first element.
@@ -137,7 +137,7 @@ impl Window {
 
 /// The state word of a window.
 #[inline]
-pub(super) const fn state(start: u64, count: u64) -> u64 {
+pub(crate) const fn state(start: u64, count: u64) -> u64 {
     start | count << 32
 }
 

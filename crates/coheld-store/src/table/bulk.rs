@@ -12,6 +12,7 @@ use crate::error::{Result, StoreError};
 use crate::input::Input;
 use crate::key::Key;
 use crate::kinds;
+use crate::list::check_version;
 use crate::word;
 
 /// A key and its value.
@@ -109,13 +110,6 @@ pub(crate) fn remove_all(
             operation.commit(&guard, guard.root_cell(), root)?;
         }
         return Ok(());
-    }
-}
-
-fn check_version(guard: &Guard<'_>, expected: Option<u64>) -> Result<()> {
-    match expected {
-        Some(version) if version != guard.version() => Err(StoreError::Changed),
-        _ => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@ use super::layout::Table;
 use super::probe::Place;
 use crate::error::{Result, StoreError};
 use crate::key::{Key, KeyHasher};
+use crate::list::check_version;
 use crate::output::{self, Output, Read, Reader};
 use crate::word;
 
@@ -32,11 +33,18 @@ pub(super) fn commit(
     Ok(())
 }
 
-/// Takes the key out without looking at its value. `false`: it was not there.
-pub(crate) fn delete(referent: &Referent<'_>, key: &Key<'_>) -> Result<bool> {
+/// Takes the key out without looking at its value, if the version is still the expected one.
+/// `false`: it was not there.
+#[inline]
+pub(crate) fn delete(
+    referent: &Referent<'_>,
+    key: &Key<'_>,
+    expected: Option<u64>,
+) -> Result<bool> {
     let mut operation = None;
     loop {
         let guard = referent.lock()?;
+        check_version(&guard, expected)?;
         let Some(table) = Table::open(&guard)? else {
             return Ok(false);
         };

@@ -9,6 +9,7 @@ use super::probe::{Place, Vacancy};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
 use crate::key::Key;
+use crate::list::check_version;
 use crate::word;
 
 /// What becomes of a key that is already there.
@@ -16,8 +17,21 @@ use crate::word;
 pub(crate) enum Mode {
     /// It gets the new value (and keeps its old key object, as in Python).
     Overwrite,
+    /// The same if the version is still this one, else `StoreError::Changed`.
+    OverwriteIf(u64),
     /// It stays as it is.
     KeepExisting,
+}
+
+impl Mode {
+    /// The version that the table has to have.
+    #[inline]
+    fn expected(self) -> Option<u64> {
+        match self {
+            Self::OverwriteIf(version) => Some(version),
+            Self::Overwrite | Self::KeepExisting => None,
+        }
+    }
 }
 
 /// What `update_word` did.
@@ -35,7 +49,7 @@ pub enum Updated {
         /// The word there is; `None` if the key is missing.
         old: Option<u64>,
     },
-    /// The value is not an inline integer; nothing was changed.
+    /// The value does not lie in a word; nothing was changed.
     NotInline,
 }
 
@@ -67,6 +81,7 @@ fn put_word(
     mode: Mode,
 ) -> Result<Option<bool>> {
     let guard = referent.lock()?;
+    check_version(&guard, mode.expected())?;
     let Some(table) = Table::open(&guard)? else {
         return Ok(None);
     };
@@ -101,7 +116,7 @@ fn put_slowly(
 ) -> Result<bool> {
     let mut insertion = Insertion::new(key);
     // A value that may not be needed is placed once it is known to be.
-    let mut wants_value = mode == Mode::Overwrite;
+    let mut wants_value = mode != Mode::KeepExisting;
     loop {
         insertion.prepare(referent)?;
         if insertion.value.is_none() {
@@ -111,6 +126,7 @@ fn put_slowly(
             };
         }
         let guard = referent.lock()?;
+        check_version(&guard, mode.expected())?;
         let table = Table::open(&guard)?;
         let place = look(table.as_ref(), key)?;
         let (Some(table), Place::Found { entry, .. }) = (&table, place) else {
@@ -160,8 +176,9 @@ fn look(table: Option<&Table<'_>>, key: &Key<'_>) -> Result<Place> {
     }
 }
 
-/// Computes a new inline integer from the old one in one lock hold. `change` runs under the lock
-/// (maybe more than once), so it must be pure arithmetic.
+/// Computes a new value that fits in a word from the old one in one lock hold. `change` runs under
+/// the lock (maybe more than once), so it must be pure arithmetic.
+#[inline]
 pub(crate) fn update_word(
     referent: &Referent<'_>,
     key: &Key<'_>,
@@ -176,13 +193,13 @@ pub(crate) fn update_word(
         match (&table, place) {
             (Some(table), Place::Found { entry, .. }) => {
                 let old = table.value(entry)?;
-                if word::tag_of(old) != word::tag::INTEGER {
+                if !word::is_inline(old) {
                     return Ok(Updated::NotInline);
                 }
                 let Some(new) = change(Some(old)) else {
                     return Ok(Updated::Unchanged { old: Some(old) });
                 };
-                check_integer(new)?;
+                check_inline(new)?;
                 // COMMIT: the value word.
                 guard.commit_word(table.value_cell(entry), new)?;
                 return Ok(Updated::Stored {
@@ -194,7 +211,7 @@ pub(crate) fn update_word(
                 let Some(new) = change(None) else {
                     return Ok(Updated::Unchanged { old: None });
                 };
-                check_integer(new)?;
+                check_inline(new)?;
                 if insertion.try_insert(&guard, table.as_ref(), vacancy, new)? {
                     return Ok(Updated::Stored { old: None, new });
                 }
@@ -204,8 +221,8 @@ pub(crate) fn update_word(
     }
 }
 
-fn check_integer(word: u64) -> Result<()> {
-    if word::tag_of(word) == word::tag::INTEGER {
+fn check_inline(word: u64) -> Result<()> {
+    if word::is_inline(word) {
         Ok(())
     } else {
         Err(StoreError::WrongType)

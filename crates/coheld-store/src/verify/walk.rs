@@ -7,7 +7,8 @@ use coheld_shm::{ReferentView, Segment, word as ownership};
 use super::{Problem, Report, table};
 use crate::block::{self, Header};
 use crate::error::Result;
-use crate::{kinds, word};
+use crate::kinds::{self, referent as kind};
+use crate::word;
 
 /// A block in use, as the heap says.
 struct Used {
@@ -87,14 +88,22 @@ impl<'s> Walk<'s> {
                 referent: view.offset,
             });
         }
+        if view.companion != word::EMPTY {
+            self.visit_lock(view.companion);
+        }
         let walked = match view.kind {
             _ if view.root == word::EMPTY => Ok(()),
-            kinds::referent::LIST => self.visit_list(view.root),
-            kinds::referent::VALUE => self.visit_value(view.root),
-            kinds::referent::ARRAY => self.visit_array(view.root),
-            kinds::referent::DICT | kinds::referent::SET | kinds::referent::NAMESPACE => {
-                table::visit(self, view.root)
+            kind::LIST | kind::QUEUE | kind::JOINABLE_QUEUE => self.visit_list(view.root),
+            kind::VALUE | kind::BARRIER => self.visit_value(view.root),
+            kind::ARRAY => self.visit_plain(view.root, kinds::block::ARRAY),
+            kind::SEMAPHORE | kind::BOUNDED_SEMAPHORE => {
+                self.visit_plain(view.root, kinds::block::PERMITS)
             }
+            kind::CONDITION => {
+                self.visit_lock(view.root);
+                Ok(())
+            }
+            kind::DICT | kind::SET | kind::NAMESPACE => table::visit(self, view.root),
             _ => {
                 self.broken("its kind is unknown", view.offset);
                 Ok(())
@@ -167,14 +176,24 @@ impl<'s> Walk<'s> {
         })
     }
 
-    fn visit_array(&mut self, root: u64) -> Result<()> {
+    /// Walks a block that owns nothing.
+    fn visit_plain(&mut self, root: u64, kind: u8) -> Result<()> {
         let Some(header) = self.own(root)? else {
             return Ok(());
         };
-        if header.kind != kinds::block::ARRAY || header.count != 0 {
+        if header.kind != kind || header.count != 0 {
             self.broken("its items are of another kind", header.payload);
         }
         Ok(())
+    }
+
+    /// Walks a word that has to refer to a lock.
+    fn visit_lock(&mut self, found: u64) {
+        if word::tag_of(found) == word::tag::EDGE {
+            self.visit_edge(found);
+        } else {
+            self.broken("its lock is no referent", found);
+        }
     }
 
     /// Walks a word that has to be a value.
@@ -274,6 +293,7 @@ const NOBODY: ReferentView = ReferentView {
     generation: 0,
     kind: 0,
     root: 0,
+    companion: 0,
     edges: 0,
     alive: false,
     leased: false,

@@ -36,7 +36,7 @@ impl Fixture {
             ..Options::default()
         };
         let segment = Segment::create(Box::new(backing.clone()), &options).unwrap();
-        segment.set_mender(crate::mend);
+        segment.set_mender(crate::MENDER);
         segment.join().unwrap();
         let place = segment.create_referent(kind, 0).unwrap();
         let hasher = KeyHasher::new(segment.secret());
@@ -305,9 +305,79 @@ fn a_counter() {
         assert_eq!(old.and_then(word::to_int).unwrap_or(0), round);
         assert_eq!(word::to_int(new), Some(round + 1));
     }
+    // Any value that fits in a word is handed to the function, any other is not.
+    let text = word::from_str("text").unwrap();
     dict.insert(&key, &Input::str("text")).unwrap();
+    assert_eq!(
+        dict.update_word(&key, |_| None).unwrap(),
+        Updated::Unchanged { old: Some(text) }
+    );
+    assert_eq!(
+        dict.update_word(&key, |_| Some(word::NONE)).unwrap(),
+        Updated::Stored {
+            old: Some(text),
+            new: word::NONE
+        }
+    );
+    dict.insert(&key, &Input::str("text of many bytes"))
+        .unwrap();
     assert_eq!(dict.update_word(&key, add).unwrap(), Updated::NotInline);
     fixture.check();
+}
+
+/// A function may not bring in a word that would own something.
+#[test]
+fn a_counter_owns_nothing() {
+    let fixture = Fixture::new();
+    let referent = fixture.referent();
+    let dict = Dict::new(&referent);
+    let key = Key::str("n", &fixture.hasher);
+    for there in [false, true] {
+        for wrong in [word::EMPTY, word::from_block(4096)] {
+            let refused = dict.update_word(&key, |_| Some(wrong));
+            assert!(matches!(refused, Err(crate::StoreError::WrongType)));
+        }
+        assert_eq!(dict.contains(&key).unwrap(), there);
+        dict.insert(&key, &Input::NONE).unwrap();
+    }
+    fixture.check();
+}
+
+/// What was computed from a version is stored only as long as it is the version.
+#[test]
+fn a_change_that_came_too_late() {
+    let fixture = Fixture::new();
+    let referent = fixture.referent();
+    let dict = Dict::new(&referent);
+    let (text, other) = (long("key"), long("other"));
+    let (key, other) = (
+        Key::str(&text, &fixture.hasher),
+        Key::str(&other, &fixture.hasher),
+    );
+    let values = [Input::NONE, Input::str("a value in a block"), Input::NONE];
+    for value in values {
+        let seen = dict.version().unwrap();
+        dict.insert(&other, &value).unwrap();
+        let refused = dict.insert_if(&key, &value, seen);
+        assert!(matches!(refused, Err(crate::StoreError::Changed)));
+        assert!(!dict.contains(&key).unwrap());
+    }
+    for value in values {
+        let seen = dict.version().unwrap();
+        dict.insert_if(&key, &value, seen).unwrap();
+        assert!(dict.version().unwrap() > seen);
+        let refused = dict.insert_if(&key, &Input::NONE, seen);
+        assert!(matches!(refused, Err(crate::StoreError::Changed)));
+        let refused = dict.delete_if(&key, seen);
+        assert!(matches!(refused, Err(crate::StoreError::Changed)));
+        assert!(dict.contains(&key).unwrap());
+    }
+    assert!(dict.delete_if(&key, dict.version().unwrap()).unwrap());
+    assert!(!dict.delete_if(&key, dict.version().unwrap()).unwrap());
+    assert_eq!(dict.len().unwrap(), 1);
+    fixture.check();
+    dict.clear().unwrap();
+    fixture.check_empty();
 }
 
 #[test]

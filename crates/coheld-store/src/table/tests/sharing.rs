@@ -15,7 +15,7 @@ fn nothing_is_lost_between_processes() {
             let hasher = fixture.hasher;
             scope.spawn(move || {
                 let segment = Segment::attach(Box::new(backing)).unwrap();
-                segment.set_mender(crate::mend);
+                segment.set_mender(crate::MENDER);
                 segment.join().unwrap();
                 let referent = segment.referent(place.0, place.1).unwrap();
                 work(&Dict::new(&referent), &hasher, number, EACH);
@@ -32,6 +32,56 @@ fn nothing_is_lost_between_processes() {
     fixture.check();
     dict.clear().unwrap();
     fixture.check_empty();
+}
+
+/// Numbers too large for a word are added to on a copy, and only if nobody was faster.
+#[test]
+fn no_sum_is_lost_between_processes() {
+    const EACH: u64 = 500;
+    let fixture = Fixture::new();
+    let place = fixture.place;
+    let text = long("sum");
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let (backing, hasher, text) = (fixture.backing.clone(), fixture.hasher, &text);
+            scope.spawn(move || {
+                let segment = Segment::attach(Box::new(backing)).unwrap();
+                segment.set_mender(crate::MENDER);
+                segment.join().unwrap();
+                let referent = segment.referent(place.0, place.1).unwrap();
+                let (dict, key) = (Dict::new(&referent), Key::str(text, &hasher));
+                for _ in 0..EACH {
+                    while !try_to_add(&dict, &key) {}
+                }
+            });
+        }
+    });
+    let referent = fixture.referent();
+    let dict = Dict::new(&referent);
+    let sum = sum_of(dict.get(&Key::str(&text, &fixture.hasher)).unwrap());
+    assert_eq!(sum, u64::from(u32::MAX) << 32 | (3 * EACH));
+    fixture.check();
+    dict.clear().unwrap();
+    fixture.check_empty();
+}
+
+fn try_to_add(dict: &Dict<'_>, key: &Key<'_>) -> bool {
+    let version = dict.version().unwrap();
+    let sum = sum_of(dict.get(key).unwrap()) + 1;
+    let bytes = sum.to_le_bytes();
+    match dict.insert_if(key, &Input::bytes(&bytes), version) {
+        Ok(()) => true,
+        Err(crate::StoreError::Changed) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn sum_of(output: Option<Output>) -> u64 {
+    match output {
+        None => u64::from(u32::MAX) << 32,
+        Some(Output::Block { bytes, .. }) => u64::from_le_bytes(bytes.try_into().unwrap()),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// One process's part: every operation that can get in the way of the others.

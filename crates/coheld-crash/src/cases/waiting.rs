@@ -1,0 +1,296 @@
+//! Locks, semaphores, events, conditions, barriers and queues; others stand in line.
+
+use coheld_shm::{Referent, Segment, word as shm_word};
+use coheld_store::{
+    Barrier, Condition, Event, Input, Lock, Queue, Result, Semaphore, StoreError, Wait,
+    kinds::referent as kind, sync::companion, word,
+};
+
+use super::{Case, Place};
+
+fn make(segment: &Segment, kind: u8, auxiliary: u64) -> Result<Place> {
+    let created = segment.create_referent(kind, auxiliary);
+    let (offset, generation) = created.map_err(StoreError::from)?;
+    Ok(Place { offset, generation })
+}
+
+fn at<'s>(segment: &'s Segment, place: &Place) -> Result<Referent<'s>> {
+    Ok(segment.referent(place.offset, place.generation)?)
+}
+
+/// Lets this process wait for `role` of a referent, without a thread that does.
+fn stand(referent: &Referent<'_>, role: u32, payload: u64) -> Result<()> {
+    let waiter = referent.segment().waiter()?;
+    referent.lock()?.enqueue(&waiter, role, payload);
+    core::mem::forget(waiter);
+    Ok(())
+}
+
+fn in_time<T>(found: Option<T>) -> Result<()> {
+    found.map(drop).ok_or(StoreError::Changed)
+}
+
+fn lock(segment: &Segment) -> Result<Vec<Place>> {
+    Ok(vec![make(segment, kind::LOCK, 0)?])
+}
+
+fn rlock(segment: &Segment) -> Result<Vec<Place>> {
+    Ok(vec![make(segment, kind::RLOCK, 0)?])
+}
+
+/// Somebody waits for the lock, which the operation acquires and releases.
+fn lock_with_line(segment: &Segment) -> Result<Vec<Place>> {
+    let places = lock(segment)?;
+    stand(&at(segment, &places[0])?, 0, 0)?;
+    Ok(places)
+}
+
+fn acquire(segment: &Segment, places: &[Place]) -> Result<()> {
+    in_time(Lock::new(&at(segment, &places[0])?).acquire(Wait::No)?)
+}
+
+fn acquire_and_release(segment: &Segment, places: &[Place]) -> Result<()> {
+    acquire(segment, places)?;
+    Lock::new(&at(segment, &places[0])?).release()
+}
+
+fn acquire_twice(segment: &Segment, places: &[Place]) -> Result<()> {
+    acquire(segment, places)?;
+    acquire_and_release(segment, places)
+}
+
+fn semaphore(segment: &Segment) -> Result<Vec<Place>> {
+    let place = make(segment, kind::SEMAPHORE, 0)?;
+    Semaphore::new(&at(segment, &place)?).initialize(3)?;
+    Ok(vec![place])
+}
+
+/// A semaphore whose permits travel, and somebody who waits for more of them.
+fn counting(segment: &Segment) -> Result<Vec<Place>> {
+    let place = make(segment, kind::SEMAPHORE, 0)?;
+    let referent = at(segment, &place)?;
+    Semaphore::new(&referent).initialize(0)?;
+    Semaphore::new(&referent).release(2)?;
+    stand(&referent, 0, 0)?;
+    Ok(vec![place])
+}
+
+fn take_permit(segment: &Segment, places: &[Place]) -> Result<()> {
+    in_time(Semaphore::new(&at(segment, &places[0])?).acquire(Wait::No)?)
+}
+
+fn take_and_give(segment: &Segment, places: &[Place]) -> Result<()> {
+    take_permit(segment, places)?;
+    take_permit(segment, places)?;
+    Semaphore::new(&at(segment, &places[0])?).release(1)
+}
+
+fn give_permit(segment: &Segment, places: &[Place]) -> Result<()> {
+    Semaphore::new(&at(segment, &places[0])?).release(1)
+}
+
+/// An event for which three wait.
+fn event(segment: &Segment) -> Result<Vec<Place>> {
+    let place = make(segment, kind::EVENT, 0)?;
+    (0..3).try_for_each(|_| stand(&at(segment, &place)?, 0, 0))?;
+    Ok(vec![place])
+}
+
+fn set(segment: &Segment, places: &[Place]) -> Result<()> {
+    Event::new(&at(segment, &places[0])?).set()
+}
+
+/// A condition with three in line, whose lock is already acquired.
+fn condition(segment: &Segment) -> Result<Vec<Place>> {
+    let place = make(segment, kind::CONDITION, 0)?;
+    let lock = make(segment, kind::LOCK, 0)?;
+    let edge = shm_word::of_edge(lock.offset, lock.generation);
+    let referent = at(segment, &place)?;
+    Condition::new(&referent).initialize(&Input::Edge(edge))?;
+    acquire(segment, &[lock])?;
+    (0..3).try_for_each(|_| stand(&referent, 0, 0))?;
+    Ok(vec![place])
+}
+
+fn notify_one(segment: &Segment, places: &[Place]) -> Result<()> {
+    Condition::new(&at(segment, &places[0])?).notify(1)
+}
+
+fn notify_all(segment: &Segment, places: &[Place]) -> Result<()> {
+    Condition::new(&at(segment, &places[0])?).notify(u64::MAX)
+}
+
+/// A barrier at which the last of three is missing.
+fn barrier(segment: &Segment) -> Result<Vec<Place>> {
+    let place = make(segment, kind::BARRIER, 3)?;
+    (0..2).try_for_each(|number| stand(&at(segment, &place)?, 0, number))?;
+    Ok(vec![place])
+}
+
+fn arrive(segment: &Segment, places: &[Place]) -> Result<()> {
+    Barrier::new(&at(segment, &places[0])?)
+        .wait::<()>(Wait::Forever, None)
+        .map(drop)
+}
+
+fn abort(segment: &Segment, places: &[Place]) -> Result<()> {
+    Barrier::new(&at(segment, &places[0])?).abort()
+}
+
+fn reset(segment: &Segment, places: &[Place]) -> Result<()> {
+    Barrier::new(&at(segment, &places[0])?).reset()
+}
+
+const LONG_ITEM: &str = "an item that needs a block of its own";
+
+/// A queue of a few items, of both sorts; a getter, a putter and a joiner stand in line.
+fn queue(segment: &Segment) -> Result<Vec<Place>> {
+    let place = make(segment, kind::QUEUE, Queue::auxiliary(40))?;
+    let referent = at(segment, &place)?;
+    let queue = Queue::new(&referent);
+    for number in 0..3 {
+        queue.put(&small(number), Wait::No)?;
+        queue.put(&Input::str(LONG_ITEM), Wait::No)?;
+    }
+    (0..3).try_for_each(|role| stand(&referent, role, 0))?;
+    Ok(vec![place])
+}
+
+/// The same with a text at its beginning.
+fn queue_of_text(segment: &Segment) -> Result<Vec<Place>> {
+    let places = queue(segment)?;
+    get(segment, &places)?;
+    Ok(places)
+}
+
+/// One item, not yet taken.
+fn last_task(segment: &Segment) -> Result<Vec<Place>> {
+    let place = make(segment, kind::JOINABLE_QUEUE, Queue::auxiliary(0))?;
+    let referent = at(segment, &place)?;
+    let queue = Queue::new(&referent);
+    queue.put(&small(1), Wait::No)?;
+    queue.get(Wait::No)?;
+    stand(&referent, 2, 0)?;
+    Ok(vec![place])
+}
+
+fn small(number: i64) -> Input<'static> {
+    Input::Word(word::from_int(number).unwrap_or(word::NONE))
+}
+
+fn put(segment: &Segment, places: &[Place]) -> Result<()> {
+    Queue::new(&at(segment, &places[0])?).put(&small(9), Wait::No)
+}
+
+fn put_text(segment: &Segment, places: &[Place]) -> Result<()> {
+    Queue::new(&at(segment, &places[0])?).put(&Input::str(LONG_ITEM), Wait::No)
+}
+
+fn get(segment: &Segment, places: &[Place]) -> Result<()> {
+    Queue::new(&at(segment, &places[0])?)
+        .get(Wait::No)
+        .map(drop)
+}
+
+fn task_done(segment: &Segment, places: &[Place]) -> Result<()> {
+    Queue::new(&at(segment, &places[0])?).task_done()
+}
+
+fn shut_down(segment: &Segment, places: &[Place]) -> Result<()> {
+    Queue::new(&at(segment, &places[0])?).shut_down(false)
+}
+
+fn shut_down_at_once(segment: &Segment, places: &[Place]) -> Result<()> {
+    Queue::new(&at(segment, &places[0])?).shut_down(true)
+}
+
+/// Comes in line behind others and leaves it again.
+fn come_and_go(segment: &Segment, places: &[Place]) -> Result<()> {
+    let referent = at(segment, &places[0])?;
+    let waiter = segment.waiter()?;
+    referent.lock()?.enqueue(&waiter, 0, 0);
+    referent.lock()?.leave(&waiter);
+    Ok(())
+}
+
+fn list(segment: &Segment) -> Result<Vec<Place>> {
+    Ok(vec![make(segment, kind::LIST, 0)?])
+}
+
+fn make_lock(segment: &Segment, places: &[Place]) -> Result<()> {
+    companion(&at(segment, &places[0])?).map(drop)
+}
+
+/// What an operation is run on, what it is, and whether the short run includes it.
+type Row = (
+    &'static str,
+    fn(&Segment) -> Result<Vec<Place>>,
+    fn(&Segment, &[Place]) -> Result<()>,
+    bool,
+);
+
+const ROWS: &[Row] = &[
+    ("list: make its lock", list, make_lock, false),
+    ("lock: acquire", lock, acquire, false),
+    (
+        "lock: acquire, release",
+        lock_with_line,
+        acquire_and_release,
+        true,
+    ),
+    (
+        "rlock: acquire twice, release once",
+        rlock,
+        acquire_twice,
+        false,
+    ),
+    ("semaphore: acquire", semaphore, take_permit, true),
+    (
+        "semaphore: acquire twice, release once",
+        semaphore,
+        take_and_give,
+        false,
+    ),
+    (
+        "semaphore: acquire what somebody else released",
+        counting,
+        take_permit,
+        false,
+    ),
+    (
+        "semaphore: release what somebody else acquires",
+        counting,
+        give_permit,
+        true,
+    ),
+    ("event: set with three in line", event, set, true),
+    (
+        "condition: notify one of three",
+        condition,
+        notify_one,
+        false,
+    ),
+    ("condition: notify all three", condition, notify_all, true),
+    ("barrier: the last one arrives", barrier, arrive, true),
+    ("barrier: abort", barrier, abort, false),
+    ("barrier: reset", barrier, reset, false),
+    ("queue: put a number", queue, put, true),
+    ("queue: put a text", queue, put_text, false),
+    ("queue: get a number", queue, get, true),
+    ("queue: get a text", queue_of_text, get, false),
+    ("queue: the last task done", last_task, task_done, false),
+    ("queue: shut down", queue, shut_down, false),
+    ("queue: shut down at once", queue, shut_down_at_once, false),
+    ("queue: come in line, leave it", queue, come_and_go, false),
+    ("event: come in line, leave it", event, come_and_go, true),
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |&(name, build, run, sample): &Row| Case {
+        name,
+        build,
+        run,
+        sample,
+    };
+    ROWS.iter().map(case).collect()
+}

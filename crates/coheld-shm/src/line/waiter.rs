@@ -1,0 +1,146 @@
+//! A thread that waits: its cell, its sleep.
+
+use std::{cell::Cell, time::Duration};
+
+use super::{Wakes, spin};
+use crate::{
+    Error, Segment,
+    layout::{WaiterCell, field},
+    member::slot,
+    sync::Ordering,
+};
+
+/// Cells that become usable at once: those of one page.
+const STEP: u32 = 4096 / size_of::<WaiterCell>() as u32;
+
+/// A cell of the table of waiters, for one thread.
+///
+/// Dropped while it stands in a line, it leaves the line and passes its signal on.
+pub struct Waiter<'s> {
+    segment: &'s Segment,
+    cell: u64,
+    /// The member whose cell it is; in a child that was forked meanwhile, another one.
+    tag: u32,
+    /// Place and generation of the referent in whose line it stands.
+    stands: Cell<Option<(u64, u32)>>,
+}
+
+impl Segment {
+    /// A free cell. [`Error::TooManyWaiters`] when there is none.
+    pub fn waiter(&self) -> Result<Waiter<'_>, Error> {
+        let tag = self.tag()?;
+        loop {
+            let high = self.waiter_high();
+            let hint = slot::slot_of(tag) * 4;
+            let numbers = (hint..high).chain(0..hint.min(high));
+            for number in numbers {
+                let cell = self.waiter_cell(number);
+                let owner = self.control(field!(cell, WaiterCell.owner));
+                // Acquire: pairs with the Release by which its last owner gave it back.
+                // CRASH: claimed, and in no line; the reaper frees it.
+                if owner.load(Ordering::Relaxed) == 0
+                    && owner
+                        .compare_exchange(0, tag.into(), Ordering::Acquire, Ordering::Relaxed)
+                        .is_ok()
+                {
+                    return Ok(Waiter {
+                        segment: self,
+                        cell,
+                        tag,
+                        stands: Cell::new(None),
+                    });
+                }
+            }
+            if high == self.map.waiter_limit {
+                return Err(Error::TooManyWaiters { limit: high });
+            }
+            let more = (high + STEP).min(self.map.waiter_limit);
+            let from = self.waiter_cell(high);
+            self.backing.commit(from, self.waiter_cell(more) - from)?;
+            // Release: pairs with the Acquire in `waiter_high`.
+            self.control(field!(0, Header.waiter_high))
+                .fetch_max(more.into(), Ordering::Release);
+        }
+    }
+}
+
+impl Waiter<'_> {
+    /// Whether the cell belongs to the parent that this process was forked from, by a signal
+    /// handler that ran while the thread waited. It is of no use here.
+    pub fn is_foreign(&self) -> bool {
+        self.segment.tag() != Ok(self.tag)
+    }
+
+    pub(super) fn cell(&self) -> u64 {
+        self.cell
+    }
+
+    pub(super) fn stands(&self, place: Option<(u64, u32)>) {
+        self.stands.set(place);
+    }
+
+    /// Forgets a signal, before the thread looks at what it waits for once more.
+    pub fn listen(&self) {
+        let at = field!(self.cell, WaiterCell.signal);
+        // Relaxed: the lock that the caller takes next orders it before its look; whoever signals
+        // does so under the same lock.
+        self.segment.control32(at).store(0, Ordering::Relaxed);
+    }
+
+    /// What it was put in line with.
+    pub fn payload(&self) -> u64 {
+        // Relaxed: only this thread writes it.
+        self.segment
+            .control(field!(self.cell, WaiterCell.payload))
+            .load(Ordering::Relaxed)
+    }
+
+    /// The signal; 0 without one.
+    pub fn signal(&self) -> u32 {
+        // Acquire: pairs with the Release in `Guard::signal`.
+        self.segment
+            .control32(field!(self.cell, WaiterCell.signal))
+            .load(Ordering::Acquire)
+    }
+
+    /// Sleeps until signalled, for `patience` at most; may return early.
+    ///
+    /// [`Error::Interrupted`] when a signal handler of the language raised meanwhile.
+    pub fn park(&self, patience: Duration) -> Result<(), Error> {
+        let segment = self.segment;
+        let at = field!(self.cell, WaiterCell.signal);
+        let mut sleep = || {
+            if !spin::until(&segment.spins, || self.signal() != 0) {
+                segment.backing.wait(at, 0, patience);
+            }
+        };
+        match segment.host() {
+            Some(host) => {
+                host.block(&mut sleep);
+                if host.interrupted() {
+                    return Err(Error::Interrupted);
+                }
+            }
+            None => sleep(),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if self.is_foreign() {
+            return;
+        }
+        if let Some((offset, generation)) = self.stands.get()
+            && let Ok(referent) = self.segment.referent(offset, generation)
+        {
+            let mut wakes = Wakes::new(self.segment);
+            let _ = referent.abandon_place(self.cell, &mut wakes);
+        }
+        // Release: pairs with the Acquire in `Segment::waiter`.
+        self.segment
+            .control(field!(self.cell, WaiterCell.owner))
+            .store(0, Ordering::Release);
+    }
+}

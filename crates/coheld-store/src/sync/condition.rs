@@ -1,0 +1,200 @@
+//! `Condition`.
+//!
+//! ```text
+//! root     edge of its lock, a referent of its own
+//! word 0   waiters with tickets below this are being notified; 0: none
+//! ```
+
+use std::time::Duration;
+
+use coheld_shm::{Error, Guard, Referent, Wakes};
+
+use super::wait::{Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
+use super::{Acquired, Lock, Semaphore, Wait, root};
+use crate::error::{Result, StoreError};
+use crate::input::Input;
+use crate::kinds::referent as kind;
+use crate::list::check_kind;
+use crate::word;
+
+const NOTIFIED: u64 = 0;
+const ROLE: u32 = 0;
+
+/// How long a wait that was interrupted tries to get the lock back before it gives that up too.
+const GIVE_UP: Duration = Duration::from_secs(5);
+
+/// A condition, of kind CONDITION. Its lock is a referent of its own, which it refers to.
+#[derive(Clone, Copy)]
+pub struct Condition<'a> {
+    referent: &'a Referent<'a>,
+}
+
+impl<'a> Condition<'a> {
+    /// Treats `referent` as a condition.
+    #[inline]
+    pub fn new(referent: &'a Referent<'a>) -> Self {
+        Self { referent }
+    }
+
+    /// Gives a new condition its lock: an edge to a lock or a semaphore
+    /// ([`StoreError::WrongKind`] for anything else), which the caller holds.
+    pub fn initialize(&self, lock: &Input<'_>) -> Result<()> {
+        let Input::Edge(edge) = lock else {
+            return Err(StoreError::WrongType);
+        };
+        let found = self.referent.segment().referent_of_edge(*edge)?.kind();
+        if !matches!(
+            found,
+            kind::LOCK | kind::RLOCK | kind::SEMAPHORE | kind::BOUNDED_SEMAPHORE
+        ) {
+            let expected = kind::LOCK;
+            return Err(StoreError::WrongKind { expected, found });
+        }
+        root::set(self.referent, kind::CONDITION, lock)
+    }
+
+    /// The lock, to be used as [`Lock`] or [`Semaphore`], after its kind. The condition keeps it.
+    pub fn lock(&self) -> Result<Referent<'a>> {
+        let root = {
+            let guard = self.referent.lock()?;
+            check_kind(&guard, kind::CONDITION)?;
+            guard.root()
+        };
+        if word::tag_of(root) != word::tag::EDGE {
+            return Err(StoreError::Corrupted("a condition has no lock"));
+        }
+        Ok(self.referent.segment().referent_of_edge(root)?)
+    }
+
+    /// Acquires the lock, whatever kind it is.
+    pub fn acquire(&self, wait: Wait) -> Result<Option<Acquired>> {
+        let lock = self.lock()?;
+        if is_semaphore(&lock) {
+            Semaphore::new(&lock).acquire(wait)
+        } else {
+            Lock::new(&lock).acquire(wait)
+        }
+    }
+
+    /// Releases the lock.
+    pub fn release(&self) -> Result<()> {
+        let lock = self.lock()?;
+        if is_semaphore(&lock) {
+            Semaphore::new(&lock).release(1)
+        } else {
+            Lock::new(&lock).release()
+        }
+    }
+
+    /// Lets go of the lock, waits for a notification, takes the lock again however long that takes.
+    ///
+    /// Whether it was notified, and who died with the lock meanwhile. [`StoreError::NotOwner`] when
+    /// the lock is not held. After [`Error::Interrupted`] the lock is held again, unless somebody
+    /// else kept it for several seconds.
+    pub fn wait(&self, wait: Wait) -> Result<(bool, Acquired)> {
+        let lock = self.lock()?;
+        check_owned(&lock)?;
+        let waiter = self.referent.segment().waiter()?;
+        self.referent.lock()?.enqueue(&waiter, ROLE, 0);
+        let depth = if is_semaphore(&lock) {
+            Semaphore::new(&lock).release(1)?;
+            1
+        } else {
+            Lock::new(&lock).release_all()?
+        };
+        let at_end = |guard: &Guard<'_>, signal, failed: bool, wakes: &mut Wakes<'_>| {
+            if failed && signal != 0 {
+                // A notification that came too late for an interrupted wait goes to the next.
+                guard.signal_first(ROLE, signal, wakes);
+            }
+            Ok(())
+        };
+        let ended = for_signal(self.referent, waiter, wait, || Ok(()), at_end);
+        take_again(&lock, depth, ended)
+    }
+
+    /// Wakes up to `count` waiters. [`StoreError::NotOwner`] when the lock is not held.
+    pub fn notify(&self, count: u64) -> Result<()> {
+        check_owned(&self.lock()?)?;
+        let mut wakes = Wakes::new(self.referent.segment());
+        let guard = if count == 1 {
+            self.referent.lock_uninterrupted()?
+        } else {
+            lock_to_wake_all(self.referent, &mut wakes)?
+        };
+        if count == 1 {
+            // COMMIT: the signal.
+            guard.signal_first(ROLE, SIGNAL, &mut wakes);
+        } else if guard.has_line() {
+            // COMMIT: they are notified. CRASH: `mend` signals the rest.
+            guard.commit_word(guard.word_cell(NOTIFIED), guard.ticket_behind(ROLE, count))?;
+            finish(&guard, &mut wakes);
+        }
+        drop(guard);
+        Ok(())
+    }
+
+    /// How many wait and have not been notified.
+    pub fn waiting(&self) -> Result<u64> {
+        Ok(self.referent.lock()?.waiting(ROLE))
+    }
+}
+
+/// Signals those who are notified.
+fn finish(guard: &Guard<'_>, wakes: &mut Wakes<'_>) {
+    let behind = guard.word(NOTIFIED);
+    if behind != 0 {
+        guard.signal_before(ROLE, SIGNAL, behind, wakes);
+        guard.set_word(NOTIFIED, 0);
+    }
+}
+
+/// Goes on with what a dead process has begun.
+pub(crate) fn mend(guard: &Guard<'_>) {
+    without_waking(guard, |wakes| finish(guard, wakes));
+}
+
+/// Takes the lock again after a wait that ended in this way.
+fn take_again(lock: &Referent<'_>, depth: u64, ended: Result<Ended>) -> Result<(bool, Acquired)> {
+    let mut again = Wait::Forever;
+    let mut outcome = ended;
+    loop {
+        if outcome.is_err() && again == Wait::Forever {
+            again = Wait::for_duration(GIVE_UP);
+        }
+        let acquired = if is_semaphore(lock) {
+            Semaphore::new(lock).acquire(again)
+        } else {
+            Lock::new(lock).acquire_again(depth, again)
+        };
+        match acquired {
+            Err(error @ StoreError::Shm(Error::Interrupted)) if !again.is_over() => {
+                outcome = Err(error);
+            }
+            acquired => {
+                let notified = matches!(outcome?, Ended::Signalled(_));
+                let nobody = Acquired { owner_died: None };
+                return Ok((notified, acquired?.unwrap_or(nobody)));
+            }
+        }
+    }
+}
+
+fn is_semaphore(lock: &Referent<'_>) -> bool {
+    matches!(lock.kind(), kind::SEMAPHORE | kind::BOUNDED_SEMAPHORE)
+}
+
+/// What a condition of Python asks of its lock: an RLOCK has to belong to the thread, anything else
+/// has to be taken by anybody.
+fn check_owned(lock: &Referent<'_>) -> Result<()> {
+    let owned = if is_semaphore(lock) {
+        Semaphore::new(lock).value()? == 0
+    } else {
+        Lock::new(lock).is_owned()?
+    };
+    if owned {
+        Ok(())
+    } else {
+        Err(StoreError::NotOwner)
+    }
+}

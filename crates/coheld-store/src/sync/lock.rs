@@ -1,0 +1,268 @@
+//! `Lock` and `RLock`.
+//!
+//! ```text
+//! word 0   owner: member and thread; 0 when the lock is free
+//! word 1   RLOCK: how often the owner has acquired it
+//! word 2   process that died with the lock and was not reported yet, plus one; 0 for none
+//! ```
+
+use coheld_shm::{Guard, Owner, Referent, Waiter, Wakes};
+
+use super::wait::{Place, SIGNAL};
+use super::{Acquired, OWNER_DEATH_IS_AN_ERROR, Wait, wait};
+use crate::error::{Result, StoreError};
+use crate::kinds::referent as kind;
+
+const OWNER: u64 = 0;
+const DEPTH: u64 = 1;
+const DIED: u64 = 2;
+
+/// The one thing that is waited for.
+const PLACE: Place = Place {
+    role: 0,
+    owned: true,
+};
+
+/// A lock of kind LOCK or RLOCK.
+///
+/// It belongs to the thread that acquired it. Any thread may release a LOCK, only its owner an
+/// RLOCK. When the owner's process dies, the next to acquire gets it and is told.
+#[derive(Clone, Copy)]
+pub struct Lock<'a> {
+    referent: &'a Referent<'a>,
+}
+
+/// Who holds a lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LockState {
+    /// Process id of the owner; 0 when nobody has the lock.
+    pub process: u32,
+    /// The owner's thread, as numbered by its process.
+    pub thread: u32,
+    /// How often the owner has acquired it.
+    pub depth: u64,
+}
+
+impl<'a> Lock<'a> {
+    /// Treats `referent`, of kind `LOCK` or `RLOCK`, as a lock.
+    #[inline]
+    pub fn new(referent: &'a Referent<'a>) -> Self {
+        Self { referent }
+    }
+
+    /// Acquires it; `None`: not within the time.
+    ///
+    /// [`StoreError::OwnerDied`] if its owner died and the manager was told to make that an error:
+    /// the lock is free then, and the next call gets it.
+    #[inline]
+    pub fn acquire(&self, wait: Wait) -> Result<Option<Acquired>> {
+        let me = self.referent.segment().owner()?;
+        if let Some(died) = self.try_once(me, None, 1, wait != Wait::No)? {
+            return self.report(died).map(Some);
+        }
+        self.acquire_slowly(me, wait)
+    }
+
+    /// Acquires it as often as it was released by `release_all`. An owner that died is told of,
+    /// never an error: who waits for a condition has the lock again afterwards in any case.
+    pub(super) fn acquire_again(&self, depth: u64, wait: Wait) -> Result<Option<Acquired>> {
+        let me = self.referent.segment().owner()?;
+        let died = self.acquire_in_line(me, wait, depth)?;
+        Ok(died.map(|died| Acquired {
+            owner_died: died.checked_sub(1).map(|process| process as u32),
+        }))
+    }
+
+    #[cold]
+    fn acquire_slowly(&self, me: Owner, wait: Wait) -> Result<Option<Acquired>> {
+        let died = self.acquire_in_line(me, wait, 1)?;
+        died.map(|died| self.report(died)).transpose()
+    }
+
+    fn acquire_in_line(&self, me: Owner, wait: Wait, depth: u64) -> Result<Option<u64>> {
+        let polite = wait != Wait::No;
+        let attempt = |waiter: Option<&Waiter<'_>>| self.try_once(me, waiter, depth, polite);
+        wait::until(self.referent, wait, PLACE, attempt, || {
+            self.free_from_dead()
+        })
+    }
+
+    /// One look: the word of who died with the lock if it was acquired, `None` if somebody has it.
+    /// Who will not wait need not be polite to those who do: a free lock is his.
+    #[inline]
+    fn try_once(
+        &self,
+        me: Owner,
+        waiter: Option<&Waiter<'_>>,
+        depth: u64,
+        polite: bool,
+    ) -> Result<Option<u64>> {
+        let guard = self.referent.lock()?;
+        check(&guard)?;
+        match Owner::from_word(guard.word(OWNER)) {
+            None if !polite || guard.may_take(waiter, PLACE.role) => {
+                guard.set_word(DEPTH, depth);
+                // COMMIT: the owner. CRASH: the lock belongs to the dead; `free_from_dead` by
+                // whoever wants it next.
+                guard.commit_word(guard.word_cell(OWNER), me.word())?;
+                guard.took(waiter, PLACE.role);
+                let died = guard.word(DIED);
+                if died != 0 {
+                    guard.set_word(DIED, 0);
+                }
+                Ok(Some(died))
+            }
+            Some(owner) if owner == me && guard.kind() == kind::RLOCK => {
+                // COMMIT: once more.
+                guard.commit_word(guard.word_cell(DEPTH), guard.word(DEPTH) + depth)?;
+                Ok(Some(0))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What the new owner is to hear of who died with the lock.
+    #[inline]
+    fn report(&self, died: u64) -> Result<Acquired> {
+        let Some(process) = died.checked_sub(1) else {
+            return Ok(Acquired { owner_died: None });
+        };
+        let process = process as u32;
+        if self.referent.segment().flags() & OWNER_DEATH_IS_AN_ERROR == 0 {
+            return Ok(Acquired {
+                owner_died: Some(process),
+            });
+        }
+        self.release()?;
+        Err(StoreError::OwnerDied { process })
+    }
+
+    /// Takes the lock away from an owner that is dead.
+    pub(super) fn free_from_dead(&self) -> Result<()> {
+        let segment = self.referent.segment();
+        let owner = Owner::from_word(self.referent.lock()?.word(OWNER));
+        let Some(owner) = owner.filter(|&owner| segment.is_gone(owner)) else {
+            return Ok(());
+        };
+        let process = segment.process_of(owner);
+        let mut wakes = Wakes::new(segment);
+        let guard = self.referent.lock()?;
+        check(&guard)?;
+        if guard.word(OWNER) == owner.word() {
+            // CRASH: noted and still owned: noted again.
+            guard.set_word(DIED, u64::from(process) + 1);
+            // COMMIT: the lock is free.
+            guard.commit_word(guard.word_cell(OWNER), 0)?;
+            guard.signal_next(PLACE.role, SIGNAL, &mut wakes);
+        }
+        drop(guard);
+        Ok(())
+    }
+
+    /// Releases it once.
+    ///
+    /// [`StoreError::NotLocked`]: nobody has the LOCK. [`StoreError::NotOwner`]: another thread has
+    /// the RLOCK, or nobody.
+    #[inline]
+    pub fn release(&self) -> Result<()> {
+        let mut wakes = Wakes::new(self.referent.segment());
+        let guard = self.referent.lock_uninterrupted()?;
+        let depth = self.may_release(&guard)?;
+        if depth > 1 {
+            // COMMIT: once less.
+            guard.commit_word(guard.word_cell(DEPTH), depth - 1)?;
+        } else {
+            let_go(&guard, &mut wakes)?;
+        }
+        drop(guard);
+        Ok(())
+    }
+
+    /// Releases it altogether; how often it was acquired.
+    pub(super) fn release_all(&self) -> Result<u64> {
+        let mut wakes = Wakes::new(self.referent.segment());
+        let guard = self.referent.lock_uninterrupted()?;
+        let depth = self.may_release(&guard)?;
+        let_go(&guard, &mut wakes)?;
+        drop(guard);
+        Ok(depth)
+    }
+
+    /// How often it is acquired, if the calling thread may release it.
+    #[inline]
+    fn may_release(&self, guard: &Guard<'_>) -> Result<u64> {
+        check(guard)?;
+        let owner = guard.word(OWNER);
+        if guard.kind() == kind::LOCK {
+            return if owner == 0 {
+                Err(StoreError::NotLocked)
+            } else {
+                Ok(1)
+            };
+        }
+        if owner == self.referent.segment().owner()?.word() {
+            Ok(guard.word(DEPTH))
+        } else {
+            Err(StoreError::NotOwner)
+        }
+    }
+
+    /// Whether somebody alive has it.
+    pub fn is_locked(&self) -> Result<bool> {
+        let owner = self.owner()?;
+        Ok(owner.is_some_and(|owner| !self.referent.segment().is_gone(owner)))
+    }
+
+    /// RLOCK: whether the calling thread has it. LOCK: whether anybody has it, which is what a
+    /// condition of Python asks.
+    pub fn is_owned(&self) -> Result<bool> {
+        let owner = self.owner()?;
+        if self.referent.kind() == kind::RLOCK {
+            Ok(owner == Some(self.referent.segment().owner()?))
+        } else {
+            Ok(owner.is_some())
+        }
+    }
+
+    /// Who has it.
+    pub fn state(&self) -> Result<LockState> {
+        let (owner, depth) = {
+            let guard = self.referent.lock()?;
+            check(&guard)?;
+            (Owner::from_word(guard.word(OWNER)), guard.word(DEPTH))
+        };
+        let segment = self.referent.segment();
+        Ok(match owner {
+            Some(owner) if !segment.is_gone(owner) => LockState {
+                process: segment.process_of(owner),
+                thread: owner.thread(),
+                depth,
+            },
+            _ => LockState::default(),
+        })
+    }
+
+    fn owner(&self) -> Result<Option<Owner>> {
+        let guard = self.referent.lock()?;
+        check(&guard)?;
+        Ok(Owner::from_word(guard.word(OWNER)))
+    }
+}
+
+fn let_go(guard: &Guard<'_>, wakes: &mut Wakes<'_>) -> Result<()> {
+    // COMMIT: the lock is free. CRASH: nobody is signalled; the first in line looks up by itself.
+    guard.commit_word(guard.word_cell(OWNER), 0)?;
+    guard.signal_next(PLACE.role, SIGNAL, wakes);
+    Ok(())
+}
+
+#[inline]
+fn check(guard: &Guard<'_>) -> Result<()> {
+    match guard.kind() {
+        kind::LOCK | kind::RLOCK => Ok(()),
+        found => Err(StoreError::WrongKind {
+            expected: kind::LOCK,
+            found,
+        }),
+    }
+}

@@ -1,0 +1,222 @@
+//! Waiting: trying, standing in line, sleeping, trying again.
+
+use std::time::{Duration, Instant};
+
+use coheld_shm::{Guard, Referent, Waiter, Wakes};
+
+use crate::error::{Result, StoreError};
+
+/// How long an operation waits for what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// Until a moment.
+    Until(Instant),
+    /// As long as it takes.
+    Forever,
+}
+
+impl Wait {
+    /// For some time from now on; a time beyond the clock's reach is for ever.
+    #[must_use]
+    pub fn for_duration(duration: Duration) -> Self {
+        if duration.is_zero() {
+            return Self::No;
+        }
+        Instant::now()
+            .checked_add(duration)
+            .map_or(Self::Forever, Self::Until)
+    }
+
+    /// Whether the time is over.
+    pub(crate) fn is_over(self) -> bool {
+        match self {
+            Self::No => true,
+            Self::Until(moment) => moment <= Instant::now(),
+            Self::Forever => false,
+        }
+    }
+
+    /// The shorter of `patience` and the time that is left.
+    pub(crate) fn at_most(self, patience: Duration) -> Duration {
+        match self {
+            Self::No => Duration::ZERO,
+            Self::Until(moment) => moment
+                .saturating_duration_since(Instant::now())
+                .min(patience),
+            Self::Forever => patience,
+        }
+    }
+}
+
+/// How long a waiter sleeps before it looks up by itself for the first time: whether the owner of
+/// what it waits for lives, whether somebody in line has died. The question costs half a
+/// microsecond for each process asked about.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// It looks up less and less often, down to this.
+const MOST_PATIENCE: Duration = Duration::from_millis(160);
+
+/// The signal of a waiter that is to look again, where there is but one.
+pub(crate) const SIGNAL: u32 = 1;
+
+/// What waiting is for: who is served by whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// What the waiter waits for, as numbered by the kind of the referent.
+    pub role: u32,
+    /// Whether a death can be what is waited for, so that it is asked about soon again and again.
+    pub owned: bool,
+}
+
+/// Tries `attempt` until it succeeds or the time is over (`None`).
+///
+/// `attempt` takes the lock of the referent by itself. Whoever makes it possible signals the first
+/// in line of this role with [`SIGNAL`]; a signal that is not used goes to the next. `look_up` is
+/// called, without a lock, after every sleep that nobody ended.
+pub(crate) fn until<T>(
+    referent: &Referent<'_>,
+    wait: Wait,
+    place: Place,
+    mut attempt: impl FnMut(Option<&Waiter<'_>>) -> Result<Option<T>>,
+    mut look_up: impl FnMut() -> Result<()>,
+) -> Result<Option<T>> {
+    if let Some(done) = attempt(None)? {
+        return Ok(Some(done));
+    }
+    look_up()?;
+    if wait.is_over() {
+        return attempt(None);
+    }
+    loop {
+        let waiter = referent.segment().waiter()?;
+        referent.lock()?.enqueue(&waiter, place.role, 0);
+        let ended = sleep_and_try(referent, wait, place, &waiter, &mut attempt, &mut look_up);
+        if waiter.is_foreign() {
+            // Forked by a signal handler while it slept: the child starts again.
+            core::mem::forget(waiter);
+            continue;
+        }
+        return ended;
+    }
+}
+
+fn sleep_and_try<T>(
+    referent: &Referent<'_>,
+    wait: Wait,
+    place: Place,
+    waiter: &Waiter<'_>,
+    attempt: &mut impl FnMut(Option<&Waiter<'_>>) -> Result<Option<T>>,
+    look_up: &mut impl FnMut() -> Result<()>,
+) -> Result<Option<T>> {
+    let mut patience = PATIENCE;
+    loop {
+        waiter.listen();
+        // The first attempt in line sees what happened before the waiter stood there.
+        let done = attempt(Some(waiter))?;
+        if done.is_some() || wait.is_over() {
+            step_out(referent, place, waiter)?;
+            return Ok(done);
+        }
+        waiter.park(wait.at_most(patience))?;
+        if waiter.is_foreign() {
+            return Ok(None);
+        }
+        if waiter.signal() == 0 {
+            look_up()?;
+            referent.sweep_line()?;
+            if !place.owned {
+                patience = (2 * patience).min(MOST_PATIENCE);
+            }
+        }
+    }
+}
+
+/// Leaves the line; a signal that came after the last look is for somebody else.
+fn step_out(referent: &Referent<'_>, place: Place, waiter: &Waiter<'_>) -> Result<()> {
+    let mut wakes = Wakes::new(referent.segment());
+    let guard = referent.lock_uninterrupted()?;
+    if guard.leave(waiter) != 0 {
+        guard.signal_first(place.role, SIGNAL, &mut wakes);
+    }
+    drop(guard);
+    Ok(())
+}
+
+/// How waiting for a signal of one's own ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// With a signal.
+    Signalled(u32),
+    /// Without one.
+    TimedOut,
+    /// In a child that a signal handler forked meanwhile, which stands in no line.
+    Forked,
+}
+
+/// Waits, in line, for a signal that is meant for this waiter alone, and leaves the line.
+///
+/// `look_up` is called, without a lock, after every sleep that nobody ended. `at_end` is called
+/// under the lock in which the line was left, with the signal and whether the wait had failed
+/// before it.
+pub(crate) fn for_signal(
+    referent: &Referent<'_>,
+    waiter: Waiter<'_>,
+    wait: Wait,
+    mut look_up: impl FnMut() -> Result<()>,
+    at_end: impl FnOnce(&Guard<'_>, u32, bool, &mut Wakes<'_>) -> Result<()>,
+) -> Result<Ended> {
+    let mut patience = PATIENCE;
+    let ended = loop {
+        if waiter.signal() != 0 || wait.is_over() {
+            break Ok(());
+        }
+        if let Err(error) = waiter.park(wait.at_most(patience)) {
+            break Err(StoreError::from(error));
+        }
+        if waiter.is_foreign() {
+            core::mem::forget(waiter);
+            return Ok(Ended::Forked);
+        }
+        if waiter.signal() == 0 {
+            let looked = look_up().and_then(|()| Ok(referent.sweep_line().map(drop)?));
+            if looked.is_err() {
+                break looked;
+            }
+            patience = (2 * patience).min(MOST_PATIENCE);
+        }
+    };
+    let mut wakes = Wakes::new(referent.segment());
+    let guard = lock_to_wake_all(referent, &mut wakes)?;
+    let signal = guard.leave(&waiter);
+    at_end(&guard, signal, ended.is_err(), &mut wakes)?;
+    drop(guard);
+    ended?;
+    Ok(match signal {
+        0 => Ended::TimedOut,
+        signal => Ended::Signalled(signal),
+    })
+}
+
+/// The lock of a referent, taken in any case, with room in `wakes` for everybody in line.
+pub(crate) fn lock_to_wake_all<'s>(
+    referent: &Referent<'s>,
+    wakes: &mut Wakes<'_>,
+) -> Result<Guard<'s>> {
+    loop {
+        let guard = referent.lock_uninterrupted()?;
+        let waiting = guard.in_line();
+        if waiting <= wakes.room() {
+            return Ok(guard);
+        }
+        drop(guard);
+        wakes.reserve(waiting)?;
+    }
+}
+
+/// Signals under a lock without waking anybody: who was signalled looks up by himself. For menders.
+pub(crate) fn without_waking(guard: &Guard<'_>, signal: impl FnOnce(&mut Wakes<'_>)) {
+    let mut wakes = Wakes::new(guard.segment());
+    signal(&mut wakes);
+    core::mem::forget(wakes);
+}
