@@ -44,7 +44,7 @@ demo: $(VENV)/installed $(WORDS) ## index a source tree with the stock manager a
 
 bench: $(VENV)/installed ## measure every operation beside the stock manager
 	$(VENV)/bin/python benches/run.py --json docs/bench.json --plot docs/bench.svg $(ARGS)
-	cargo bench -p coheld
+	cargo bench -p coheld-bench
 
 venv: $(VENV)/installed ## put Coheld, built for release, into .venv
 	@echo 'Coheld is in $(VENV); for example: $(VENV)/bin/python'
@@ -98,6 +98,7 @@ fmt: $(TESTS)/checks ## format the sources
 crash: $(VENV)/installed ## kill operations at every instruction, then members at random
 	cargo run --release --package coheld-crash
 	$(VENV)/bin/python tests/kill_storm.py $(ARGS)
+	$(VENV)/bin/python tests/waiting_storm.py $(ARGS)
 
 loom: ## check the locks and claims under every interleaving
 	RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$(TARGET)/loom \

@@ -27,7 +27,7 @@ class Operation:
 
     name: str
     statement: str
-    target: float
+    target: float | None
     setup: str = "pass"
     per_statement: int = 1
     """How many single operations one run of the statement counts as."""
@@ -114,6 +114,41 @@ OPERATIONS = (
         "shared.copy()",
         2,
         setup="shared = manager.dict({n: n for n in range(100_000)})",
+    ),
+    Operation(
+        "Lock acquire and release",
+        "acquire(); release()",
+        250,
+        setup="lock = manager.Lock(); acquire, release = lock.acquire, lock.release",
+        needs="hasattr(manager, 'Lock')",
+    ),
+    Operation(
+        "RLock in a with statement",
+        "with lock: pass",
+        None,
+        setup="lock = manager.RLock()",
+        needs="hasattr(manager, 'RLock')",
+    ),
+    Operation(
+        "Semaphore acquire and release",
+        "acquire(); release()",
+        None,
+        setup="lock = manager.Semaphore(4); acquire, release = lock.acquire, lock.release",
+        needs="hasattr(manager, 'Semaphore')",
+    ),
+    Operation(
+        "Event is_set",
+        "event.is_set()",
+        None,
+        setup="event = manager.Event()",
+        needs="hasattr(manager, 'Event')",
+    ),
+    Operation(
+        "Queue put and get",
+        "put(1); get()",
+        100,
+        setup="queue = manager.Queue(); put, get = queue.put, queue.get",
+        needs="hasattr(manager, 'Queue')",
     ),
     Operation(
         "counter increment, safe",

@@ -74,6 +74,85 @@ def contention(context, managers: dict, clients: tuple, rounds: int, seconds: fl
     return results
 
 
+def fill(queue, items: int, connection) -> None:
+    """The producer: puts its items as fast as it can."""
+    connection.send("ready")
+    connection.recv()
+    for number in range(items):
+        queue.put(number)
+    connection.close()
+
+
+def answer(requests, replies, items: int, connection) -> None:
+    """Sends each item back."""
+    connection.send("ready")
+    connection.recv()
+    for _ in range(items):
+        replies.put(requests.get())
+    connection.close()
+
+
+def with_worker(context, target, arguments: tuple, measured) -> float:
+    """Seconds that `measured` takes beside one worker process that has just started its work."""
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=target, args=(*arguments, theirs))
+    worker.start()
+    theirs.close()
+    try:
+        ours.recv()
+        began = time.perf_counter()
+        ours.send("go")
+        measured()
+        took = time.perf_counter() - began
+    finally:
+        ours.close()
+        worker.join(timeout=30)
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
+    return took
+
+
+def pipelines(context, managers: dict, rounds: int, items: dict) -> list[dict]:
+    """Seconds per item from a producer to a consumer, and per round trip, between two processes.
+
+    `items` says how many a round takes on each side.
+    """
+
+    def stream(manager, count: int) -> float:
+        queue = manager.Queue()
+
+        def consume() -> None:
+            for _ in range(count):
+                queue.get()
+
+        return with_worker(context, fill, (queue, count), consume) / count
+
+    def round_trip(manager, count: int) -> float:
+        requests, replies = manager.Queue(), manager.Queue()
+
+        def ask() -> None:
+            for number in range(count):
+                requests.put(number)
+                replies.get()
+
+        return with_worker(context, answer, (requests, replies, count), ask) / count
+
+    results = []
+    for name, measure, share in (
+        ("Queue between two processes", stream, 1),
+        ("Queue, there and back", round_trip, 4),
+    ):
+        samples: dict[str, list[float]] = {side: [] for side in managers}
+        for _ in range(rounds):
+            for side, manager in managers.items():
+                samples[side].append(measure(manager, items[side] // share))
+        results.append(
+            {"name": name, "sides": {side: summary(taken) for side, taken in samples.items()}}
+        )
+    return results
+
+
 def start_once(start) -> float:
     """Start a manager, do one operation; closing it is not part of the time."""
     began = time.perf_counter()

@@ -26,6 +26,7 @@ CLIENTS = (1, 2, 4, 8)
 CLIENTS_OF_TARGET = 4
 TARGET_CONTENTION = 300
 TARGET_LOCAL = 4
+TARGET_QUEUE = 100
 ENTRIES = 100_000
 # Which rows the picture shows; "create" and "start" have a scale of their own.
 PLOTTED = {
@@ -43,6 +44,9 @@ PLOTTED = {
     "read through 3 nested proxies",
     "create and drop a list",
     "counter increment, safe",
+    "Lock acquire and release",
+    "Queue put and get",
+    "Queue between two processes",
     "4 clients on one list",
 }
 
@@ -127,6 +131,11 @@ def run(options) -> list[dict]:
                     result["sides"],
                     TARGET_CONTENTION if number == CLIENTS_OF_TARGET else None,
                 )
+        if "Queue" in wanted or not wanted:
+            items = {"stock": 500, "coheld": 20_000}
+            for result in processes.pipelines(context, managers, rounds // 2 + 1, items):
+                target = TARGET_QUEUE if "between" in result["name"] else None
+                table.add(result["name"], result["sides"], target)
     finally:
         for manager in managers.values():
             manager.shutdown()

@@ -1,6 +1,6 @@
 """Index source files with several processes that share everything they know.
 
-Workers claim files from one shared list, count the words of each file into shared dictionaries and
+Workers take files from one shared queue, count the words of each file into shared dictionaries and
 report how far they are. The program does all of that twice under each start method: first with
 Python's own ``multiprocessing.Manager``, then with Coheld's. The code is the same for both; only
 the import in ``manager_class`` differs. Both results are compared with a plain count made in one
@@ -10,13 +10,13 @@ process and without sharing, then both times and their ratio are printed.
     python examples/index_sources.py FOLDER --files 0    every file below FOLDER
     python examples/index_sources.py --only coheld       one of the two
 
-No shared structure is written by two workers under the same key, because ``d[k] = d[k] + 1`` is two
-operations and the stock manager has no means to make it one:
+No dict is written by two workers under the same key, because ``d[k] = d[k] + 1`` is two operations;
+the one number that all of them change stands behind a lock:
 
-* ``work``      list of paths; ``pop`` is one operation, so each path is claimed once
+* ``work``      Queue of paths, each of which goes to one worker; ``None`` says that it was the last
 * ``words``     worker number -> a nested dict of word counts, written by that worker alone
 * ``files``     file type -> a nested dict of path -> (lines, words), each path written once
-* ``progress``  one Value per worker
+* ``progress``  Value: files done so far; ``lock`` is held while it is changed
 * ``settings``  a Namespace that all workers read
 """
 
@@ -77,16 +77,15 @@ def count_words(path: str, pattern: str, minimum_length: int) -> tuple[collectio
     return counts, lines
 
 
-def work_through(number: int, settings, work, words, files, progress) -> None:
-    """One worker: claim a file, index it, say so, until no file is left."""
+def work_through(number: int, settings, work, words, files, progress, lock) -> None:
+    """One worker: take a file, index it, say so, until no file is left."""
     # The fork server does not pass on its mask, and a traceback per worker would hide the message.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pattern, minimum_length = settings.pattern, settings.minimum_length
     own_words = words[number]
     while True:
-        try:
-            path = work.pop()
-        except IndexError:
+        path = work.get()
+        if path is None:
             return
         try:
             counts, lines = count_words(path, pattern, minimum_length)
@@ -96,7 +95,8 @@ def work_through(number: int, settings, work, words, files, progress) -> None:
         for word, count in counts.items():
             own_words[word] = own_words.get(word, 0) + count
         files[file_type(path)][path] = (lines, sum(counts.values()))
-        progress[number].value += 1
+        with lock:
+            progress.value += 1
 
 
 def file_type(path: str) -> str:
@@ -127,14 +127,14 @@ def index(manager, paths: list[str], options, label: str):
     """Index the paths with a manager; returns the result and the shared dict of all words."""
     started = time.perf_counter()
     settings = manager.Namespace(pattern=options.pattern, minimum_length=options.minimum_length)
-    work = manager.list(paths)
+    work = manager.Queue()
     words = manager.dict({number: manager.dict() for number in range(options.workers)})
     files = manager.dict({kind: manager.dict() for kind in sorted(set(map(file_type, paths)))})
-    progress = [manager.Value("i", 0) for _ in range(options.workers)]
+    progress, lock = manager.Value("i", 0), manager.Lock()
 
     workers = [
         multiprocessing.Process(
-            target=work_through, args=(number, settings, work, words, files, progress)
+            target=work_through, args=(number, settings, work, words, files, progress, lock)
         )
         for number in range(options.workers)
     ]
@@ -143,9 +143,11 @@ def index(manager, paths: list[str], options, label: str):
         with interrupts_held():
             for worker in workers:
                 worker.start()
+        for path in paths + [None] * options.workers:
+            work.put(path)
         running = {worker.sentinel: worker for worker in workers}
         while running:
-            bar.draw(sum(value.value for value in progress))
+            bar.draw(progress.value)
             for sentinel in multiprocessing.connection.wait(list(running), timeout=0.2):
                 running.pop(sentinel).join()
     finally:

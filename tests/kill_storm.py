@@ -67,7 +67,18 @@ class Storm:
         self.board = Board(folder, records=kills + members + 1)
         self.random = random.Random(seed)
         self.contexts = {name: multiprocessing.get_context(name) for name in ("fork", "spawn")}
-        self.shared = {
+        self.shared = self.make_shared(manager)
+        self.started = 0
+        self.killed: list[int] = []
+        self.audited: set[int] = set()
+        self.places = [self.start() for _ in range(members)]
+
+    #: What each process runs.
+    member = staticmethod(be_a_member)
+
+    def make_shared(self, manager) -> dict:
+        """What the members work on."""
+        return {
             "list": manager.list(),
             "dict": manager.dict(),
             "slots": manager.list([0] * SLOTS),
@@ -77,16 +88,12 @@ class Storm:
             "namespace": manager.Namespace(content=0),
             "set": manager.set() if hasattr(manager, "set") else None,
         }
-        self.started = 0
-        self.killed: list[int] = []
-        self.audited: set[int] = set()
-        self.places = [self.start() for _ in range(members)]
 
     def start(self) -> Place:
         self.started += 1
         spawned = self.random.random() < SHARE_OF_SPAWNED
         process = self.contexts["spawn" if spawned else "fork"].Process(
-            target=be_a_member, args=(self.started, self.folder, self.shared)
+            target=self.member, args=(self.started, self.folder, self.shared)
         )
         process.start()
         return Place(self.started, process, since=time.monotonic())
@@ -275,7 +282,13 @@ def settled(manager, before: dict | None, seconds: float) -> str:
     raise StormFailed(f"in use before: {before}, afterwards: {statistics(manager)}")
 
 
-def storm(kills: int, members: int = MEMBERS, seed: int = 0, births: bool = False) -> str:
+def storm(
+    kills: int,
+    members: int = MEMBERS,
+    seed: int = 0,
+    births: bool = False,
+    kind: type[Storm] = Storm,
+) -> str:
     """One storm from beginning to end; raises StormFailed, or says in a line how it went.
 
     With `births`, members are also killed while they are being forked.
@@ -285,7 +298,7 @@ def storm(kills: int, members: int = MEMBERS, seed: int = 0, births: bool = Fals
     try:
         before = statistics(manager)
         with tempfile.TemporaryDirectory() as folder:
-            raging = Storm(manager, folder, kills, members, seed, births)
+            raging = kind(manager, folder, kills, members, seed, births)
             try:
                 raging.run()
                 raging.stop()
@@ -310,17 +323,17 @@ def storm(kills: int, members: int = MEMBERS, seed: int = 0, births: bool = Fals
     )
 
 
-def main() -> int:
+def main(kind: type[Storm] = Storm, kills: int = 2000) -> int:
     parser = argparse.ArgumentParser(description="Kill members at random while others work.")
     parser.add_argument(
-        "--kills", type=int, default=int(os.environ.get("COHELD_STORM_KILLS", 2000))
+        "--kills", type=int, default=int(os.environ.get("COHELD_STORM_KILLS", kills))
     )
     parser.add_argument("--members", type=int, default=MEMBERS)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     try:
-        print(storm(options.kills, options.members, options.seed, births=True))
+        print(storm(options.kills, options.members, options.seed, births=True, kind=kind))
     except StormFailed as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1

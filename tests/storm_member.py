@@ -21,6 +21,8 @@ SEQUENCE_BITS = 30
 
 # The board: one record per member ever started, of these fields. Record 0 is the parent's.
 FIELDS = ("pid", "ready", "appended", "popping", "inserted", "removed", "latest", "beat", "doing")
+# Those of the storm over queues and locks.
+FIELDS += ("put", "getting", "got", "done", "incremented")
 RECORD = 16 * 8
 STOP = "ready"
 

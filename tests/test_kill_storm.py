@@ -9,6 +9,8 @@ import os
 
 import kill_storm
 import pytest
+import subject
+import waiting_storm
 
 KILLS = int(os.environ.get("COHELD_STORM_KILLS", "150"))
 
@@ -27,3 +29,12 @@ def test_kill_storm(capsys):
 def test_two_members_killed_all_the_time():
     """With few members, most kills leave the survivor alone with what the dead one held."""
     kill_storm.storm(max(KILLS // 3, 20), members=2, seed=2)
+
+
+@pytest.mark.skipif(subject.IS_STOCK, reason="a lock of the dead is never free again there")
+@pytest.mark.timeout(240 + KILLS)
+def test_waiting_storm(capsys):
+    """Producers, consumers and holders of locks; see waiting_storm.py."""
+    told = kill_storm.storm(KILLS, seed=3, births=FULL, kind=waiting_storm.WaitingStorm)
+    with capsys.disabled():
+        print(f"\n{told}")

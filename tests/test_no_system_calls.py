@@ -57,9 +57,19 @@ LOOPS = {
     "list append and pop": ("x = manager.list(range(100))", "x.append(1); x.pop()"),
     "Value get": ("x = manager.Value('i', 7)", "x.value"),
     "Value set": ("x = manager.Value('i', 7)", "x.value = 8"),
+    "Value increment": ("x = manager.Value('i', 7)", "x.increment()"),
+    "Value compare_exchange": ("x = manager.Value('i', 7)", "x.compare_exchange(7, 7)"),
     "dict get": ("x = manager.dict({f'key {n}': n for n in range(100)})", "x['key 50']"),
     "dict set": ("x = manager.dict({f'key {n}': n for n in range(100)})", "x['key 50'] = 7"),
     "dict in": ("x = manager.dict({f'key {n}': n for n in range(100)})", "'key 5' in x"),
+    "dict increment": (
+        "x = manager.dict({f'key {n}': n for n in range(100)})",
+        "x.increment('key 50', 2)",
+    ),
+    "dict compare_exchange": (
+        "x = manager.dict({f'key {n}': n for n in range(100)})",
+        "x.compare_exchange('key 50', 50, 50)",
+    ),
     "Namespace get": ("x = manager.Namespace(name=7)", "x.name"),
     "Array get": ("x = manager.Array('d', [0.5] * 100)", "x[50]"),
 }

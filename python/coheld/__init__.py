@@ -17,6 +17,9 @@ from .errors import (
     CorruptedError,
     ManagerGone,
     OutOfMemory,
+    OwnerDiedError,
+    OwnerDiedWarning,
+    ShutDown,
     StartupError,
 )
 
@@ -26,7 +29,10 @@ __all__ = [
     "Manager",
     "ManagerGone",
     "OutOfMemory",
+    "OwnerDiedError",
+    "OwnerDiedWarning",
     "ReferentGone",
+    "ShutDown",
     "StartupError",
     "managers",
 ]
@@ -34,15 +40,17 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def Manager(*, ctx=None, capacity=None):
+def Manager(*, ctx=None, capacity=None, owner_died="warn"):
     """Return a started ``coheld.managers.SyncManager``.
 
     The manager process is started by the context *ctx*, by default that of multiprocessing.
-    *capacity* is the most bytes that its shared objects may take up.
+    *capacity* is the most bytes that its shared objects may take up. *owner_died* says what comes
+    of acquiring a lock whose owner died: an `OwnerDiedWarning` (``"warn"``) or an
+    `OwnerDiedError` (``"error"``).
     """
     from .managers import SyncManager
 
-    manager = SyncManager(ctx=ctx, capacity=capacity)
+    manager = SyncManager(ctx=ctx, capacity=capacity, owner_died=owner_died)
     manager.start()
     return manager
 

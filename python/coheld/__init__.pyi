@@ -1,5 +1,5 @@
 from multiprocessing.context import BaseContext
-from typing import Any
+from typing import Any, Literal
 
 from . import managers as managers
 from .errors import (
@@ -15,6 +15,15 @@ from .errors import (
     OutOfMemory as OutOfMemory,
 )
 from .errors import (
+    OwnerDiedError as OwnerDiedError,
+)
+from .errors import (
+    OwnerDiedWarning as OwnerDiedWarning,
+)
+from .errors import (
+    ShutDown as ShutDown,
+)
+from .errors import (
     StartupError as StartupError,
 )
 from .managers import ReferentGone as ReferentGone
@@ -26,10 +35,18 @@ __all__ = [
     "Manager",
     "ManagerGone",
     "OutOfMemory",
+    "OwnerDiedError",
+    "OwnerDiedWarning",
     "ReferentGone",
+    "ShutDown",
     "StartupError",
     "managers",
 ]
 __version__: str
 
-def Manager(*, ctx: BaseContext | Any = None, capacity: int | None = None) -> SyncManager: ...
+def Manager(
+    *,
+    ctx: BaseContext | Any = None,
+    capacity: int | None = None,
+    owner_died: Literal["warn", "error"] = "warn",
+) -> SyncManager: ...

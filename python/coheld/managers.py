@@ -8,6 +8,7 @@ import array
 import collections.abc
 import operator
 import os
+import queue
 import shutil
 import signal
 import sys
@@ -18,13 +19,19 @@ from multiprocessing import connection, process, util
 from multiprocessing.context import ProcessError
 from multiprocessing.managers import Namespace, RemoteError, State, Value, listener_client
 
-from . import _coheld
+from . import _coheld, _waited
 from ._coheld import (
+    AcquirerProxy,
     ArrayProxy,
+    BarrierProxy,
     BaseProxy,
+    ConditionProxy,
     DictProxy,
+    EventProxy,
+    JoinableQueueProxy,
     ListProxy,
     NamespaceProxy,
+    QueueProxy,
     RebuildProxy,
     SetProxy,
     Token,
@@ -77,12 +84,12 @@ def _arbitrary_address():
 class Server:
     """A manager's server, to be run by the process that makes it. See `BaseManager.get_server`."""
 
-    def __init__(self, registry, address, authkey, serializer, capacity=None):
+    def __init__(self, registry, address, authkey, serializer, capacity=None, owner_died="warn"):
         self.registry = registry
         self.authkey = process.AuthenticationString(authkey)
         if address is None:
             address = _arbitrary_address()
-        self._server = _coheld.Server(address, self.authkey, capacity)
+        self._server = _coheld.Server(address, self.authkey, capacity, owner_died == "error")
         self.address = self._server.address
 
     def serve_forever(self):
@@ -116,7 +123,9 @@ class BaseManager:
 
     *address*, *authkey*, *serializer*, *ctx* and *shutdown_timeout* are those of
     ``multiprocessing.managers.BaseManager``. *capacity* is the most bytes that the shared objects
-    may take up; memory is taken as it is needed.
+    may take up; memory is taken as it is needed. *owner_died* says what comes of acquiring a lock
+    or a permit that a process held when it died: an `OwnerDiedWarning` (``"warn"``), with the lock
+    acquired, or an `OwnerDiedError` (``"error"``) without.
     """
 
     _registry = {}
@@ -130,7 +139,10 @@ class BaseManager:
         *,
         shutdown_timeout=1.0,
         capacity=None,
+        owner_died="warn",
     ):
+        if owner_died not in ("warn", "error"):
+            raise ValueError(f"owner_died is {owner_died!r}: give 'warn' or 'error'")
         if capacity is not None:
             capacity = operator.index(capacity)
             if not _LEAST_CAPACITY <= capacity <= _MOST_CAPACITY:
@@ -153,6 +165,7 @@ class BaseManager:
         self._ctx = ctx
         self._shutdown_timeout = shutdown_timeout
         self._capacity = capacity
+        self._owner_died = owner_died
         self._attachment = None
 
     def __getstate__(self):
@@ -192,7 +205,12 @@ class BaseManager:
         self._check_initial()
         self._check_route()
         return Server(
-            self._registry, self._address, self._authkey, self._serializer, self._capacity
+            self._registry,
+            self._address,
+            self._authkey,
+            self._serializer,
+            self._capacity,
+            self._owner_died,
         )
 
     def connect(self):
@@ -219,6 +237,7 @@ class BaseManager:
                 initializer,
                 initargs,
                 self._capacity,
+                self._owner_died,
             ),
         )
         identity = ":".join(str(number) for number in self._process._identity)
@@ -271,6 +290,7 @@ class BaseManager:
         initializer=None,
         initargs=(),
         capacity=None,
+        owner_died="warn",
     ):
         """Make a server, report its address and run it. This is the manager process."""
         # Ctrl-C goes to all processes of a terminal, and the others still need this one.
@@ -278,7 +298,7 @@ class BaseManager:
         try:
             if initializer is not None:
                 initializer(*initargs)
-            server = Server(registry, address, authkey, serializer, capacity)
+            server = Server(registry, address, authkey, serializer, capacity, owner_died)
         except BaseException as error:
             cls._report_failure(writer, error)
             raise
@@ -320,16 +340,24 @@ class BaseManager:
     def _create(self, typeid, /, *args, **kwds):
         """Create a shared object; return its token and the methods that it exposes."""
         assert self._state.value == State.STARTED, "server not yet started"
+        form = None
         try:
-            token, exposed = self._create_native(typeid, args, kwds)
+            factory, exposed, _method_to_typeid, _proxytype = self._registry[typeid]
+            if factory in _waited.FORMS:
+                form = _waited.FORMS[factory](*args, **kwds)
+            else:
+                token = self._create_native(typeid, factory, args, kwds)
         except CoheldError:
             raise
         except Exception as error:
             raise RemoteError(traceback.format_exc()) from error
+        if form is not None:
+            # What the manager process of the standard library would not even be sent is refused
+            # here, by exceptions as they are.
+            token = _waited.create(self._attached(), typeid, form)
         return token, exposed
 
-    def _create_native(self, typeid, args, kwds):
-        factory, exposed, _method_to_typeid, _proxytype = self._registry[typeid]
+    def _create_native(self, typeid, factory, args, kwds):
         if factory is None:
             if kwds or len(args) != 1:
                 raise ValueError("Without callable, must have one non-keyword argument")
@@ -346,10 +374,11 @@ class BaseManager:
             referent = factory(*args, **kwds)
         else:
             raise CoheldError(
-                f"{typeid!r} is made by {factory!r}: only list, dict, set, Namespace, Value and "
-                "Array can be shared, and factories that are one of these"
+                f"{typeid!r} is made by {factory!r}: only list, dict, set, Namespace, Value, "
+                "Array, queue.Queue and the classes of threading for locks, semaphores, events, "
+                "conditions and barriers can be shared"
             )
-        return _coheld.create(self._attached(), typeid, referent), exposed
+        return _coheld.create(self._attached(), typeid, referent)
 
     def join(self, timeout=None):
         """Wait for the manager process to end (if this manager has started one)."""
@@ -434,7 +463,7 @@ def _factory_method(typeid, proxytype):
 
 
 class SyncManager(BaseManager):
-    """A manager of lists, dicts, sets, namespaces, values and arrays.
+    """A manager of lists, dicts, sets, namespaces, values and arrays, of locks and queues.
 
     ``coheld.Manager()`` returns a started instance of this class.
     """
@@ -448,6 +477,14 @@ _PROXY_TYPES = {
     Value: ValueProxy,
     Array: ArrayProxy,
     array.array: ArrayProxy,
+    threading.Lock: AcquirerProxy,
+    threading.RLock: AcquirerProxy,
+    threading.Semaphore: AcquirerProxy,
+    threading.BoundedSemaphore: AcquirerProxy,
+    threading.Event: EventProxy,
+    threading.Condition: ConditionProxy,
+    threading.Barrier: BarrierProxy,
+    queue.Queue: QueueProxy,
 }
 
 SyncManager.register("list", list, ListProxy)
@@ -456,6 +493,24 @@ SyncManager.register("set", set, SetProxy)
 SyncManager.register("Namespace", Namespace, NamespaceProxy)
 SyncManager.register("Value", Value, ValueProxy)
 SyncManager.register("Array", Array, ArrayProxy)
+SyncManager.register("Lock", threading.Lock, AcquirerProxy)
+SyncManager.register("RLock", threading.RLock, AcquirerProxy)
+SyncManager.register("Semaphore", threading.Semaphore, AcquirerProxy)
+SyncManager.register("BoundedSemaphore", threading.BoundedSemaphore, AcquirerProxy)
+SyncManager.register("Event", threading.Event, EventProxy)
+SyncManager.register("Condition", threading.Condition, ConditionProxy)
+SyncManager.register("Barrier", threading.Barrier, BarrierProxy)
+SyncManager.register("Queue", queue.Queue, QueueProxy)
+SyncManager.register("JoinableQueue", queue.Queue, JoinableQueueProxy)
+
+SyncManager.Barrier.__doc__ += """
+
+The *action* is called by the party that comes last, in its process; it is pickled on its way there.
+"""
+
+# Pickles name these two classes as the standard library calls its own.
+globals()["AutoProxy[Queue]"] = QueueProxy
+globals()["AutoProxy[JoinableQueue]"] = JoinableQueueProxy
 
 # What programs of the standard library's proxies look at.
 BaseProxy._address_to_local = {}

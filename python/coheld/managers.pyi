@@ -9,24 +9,42 @@ from multiprocessing.managers import (
     RemoteError as RemoteError,
 )
 from types import TracebackType
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 
-from typing_extensions import Self
+from typing_extensions import Never, Self
 
 from ._coheld import (
+    AcquirerProxy as AcquirerProxy,
+)
+from ._coheld import (
     ArrayProxy as ArrayProxy,
+)
+from ._coheld import (
+    BarrierProxy as BarrierProxy,
 )
 from ._coheld import (
     BaseProxy as BaseProxy,
 )
 from ._coheld import (
+    ConditionProxy as ConditionProxy,
+)
+from ._coheld import (
     DictProxy as DictProxy,
+)
+from ._coheld import (
+    EventProxy as EventProxy,
+)
+from ._coheld import (
+    JoinableQueueProxy as JoinableQueueProxy,
 )
 from ._coheld import (
     ListProxy as ListProxy,
 )
 from ._coheld import (
     NamespaceProxy as NamespaceProxy,
+)
+from ._coheld import (
+    QueueProxy as QueueProxy,
 )
 from ._coheld import (
     RebuildProxy as RebuildProxy,
@@ -72,6 +90,7 @@ class Server:
         authkey: bytes,
         serializer: str,
         capacity: int | None = None,
+        owner_died: Literal["warn", "error"] = "warn",
     ) -> None: ...
     def serve_forever(self) -> NoReturn: ...
     def serve_for(self, parent: Any) -> None: ...
@@ -89,6 +108,7 @@ class BaseManager:
         *,
         shutdown_timeout: float = 1.0,
         capacity: int | None = None,
+        owner_died: Literal["warn", "error"] = "warn",
     ) -> None: ...
     def get_server(self) -> Server: ...
     def connect(self) -> None: ...
@@ -126,3 +146,18 @@ class SyncManager(BaseManager):
     def Namespace(self, /, *args: Any, **kwds: Any) -> NamespaceProxy: ...
     def Value(self, typecode: Any, value: Any, lock: bool = True) -> ValueProxy[Any]: ...
     def Array(self, typecode: str, sequence: Iterable[Any], lock: bool = True) -> ArrayProxy: ...
+    # These three take no arguments.
+    def Lock(self, *args: Never, **kwds: Never) -> AcquirerProxy: ...
+    def RLock(self, *args: Never, **kwds: Never) -> AcquirerProxy: ...
+    def Semaphore(self, value: int = 1) -> AcquirerProxy: ...
+    def BoundedSemaphore(self, value: int = 1) -> AcquirerProxy: ...
+    def Event(self, *args: Never, **kwds: Never) -> EventProxy: ...
+    def Condition(self, lock: AcquirerProxy | None = None) -> ConditionProxy: ...
+    def Barrier(
+        self,
+        parties: int,
+        action: Callable[[], object] | None = None,
+        timeout: float | None = None,
+    ) -> BarrierProxy: ...
+    def Queue(self, maxsize: int = 0) -> QueueProxy[Any]: ...
+    def JoinableQueue(self, maxsize: int = 0) -> JoinableQueueProxy[Any]: ...

@@ -49,6 +49,9 @@ pub(crate) fn call<'py>(
     }
     match text {
         "#GETVALUE" => Ok(copy::of(py, state)?.0),
+        "__repr__" | "__str__" if state.kind().is_waited_for() => {
+            Ok(PyString::new(py, &proxy::describe(py, state)?).into_any())
+        }
         "__repr__" => {
             let (copy, _) = copy::of(py, state)?;
             Ok(interpreter::repr(&copy)?.into_any())
@@ -85,8 +88,14 @@ fn exposed<'py>(
     if kind == Kind::Namespace {
         return proxy::namespace_method(py, state, name, arguments);
     }
+    if kind == Kind::Barrier && name == "__getattribute__" {
+        return proxy::attribute_of_barrier(py, state, arguments);
+    }
     if IN_PLACE.contains(&name) {
         return copy::write(py, state, &name_object, arguments, keywords);
+    }
+    if !kind.exposed().contains(&name) && kind.is_waited_for() {
+        return Err(not_exposed(proxy, state, name_object.as_any(), None));
     }
     if !kind.exposed().contains(&name) {
         // A method that changes the referent is always among those of the kind.

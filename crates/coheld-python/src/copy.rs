@@ -69,7 +69,17 @@ pub(crate) fn of<'py>(py: Python<'py>, state: &ProxyState) -> PyResult<(Bound<'p
                 version,
             )
         }
+        _ => return Err(proxy::unserializable(py, state)),
     })
+}
+
+/// The text that `str` makes of the referent.
+pub(crate) fn text(py: Python<'_>, state: &ProxyState) -> PyResult<String> {
+    if state.kind().is_waited_for() {
+        return proxy::describe(py, state);
+    }
+    let (copy, _) = of(py, state)?;
+    Ok(interpreter::str(&copy)?.to_string())
 }
 
 /// The result of a method on a copy; the referent does not change.
@@ -190,7 +200,7 @@ pub(crate) fn commit(
                 Some(version),
             )
         }
-        Kind::Namespace | Kind::Value => {
+        _ => {
             return Err(PyTypeError::new_err(format!(
                 "a shared {} is changed attribute by attribute",
                 state.kind().typeid()

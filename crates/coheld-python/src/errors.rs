@@ -11,7 +11,7 @@ use pyo3::{
     types::PyType,
 };
 
-use crate::host;
+use crate::{host, interpreter};
 
 /// Error numbers of Linux, by which `OSError` chooses its subclass.
 mod errno {
@@ -72,6 +72,12 @@ static REFERENT_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static COHELD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static MANAGER_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static REMOTE_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static FULL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static EMPTY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static SHUT_DOWN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static BROKEN_BARRIER: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static OWNER_DIED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static OWNER_DIED_WARNING: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static AUTHENTICATION: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// `coheld.CoheldError`, for what has no more fitting class.
@@ -109,6 +115,39 @@ pub(crate) fn index_error(sequence: &str, problem: IndexProblem) -> PyErr {
     })
 }
 
+/// `queue.Empty`, for a queue that had no item in time.
+#[cold]
+pub(crate) fn queue_empty(py: Python<'_>) -> PyErr {
+    raise_empty(py, &EMPTY, "queue", "Empty")
+}
+
+/// An exception without arguments.
+fn raise_empty(
+    py: Python<'_>,
+    cell: &'static PyOnceLock<Py<PyType>>,
+    module: &str,
+    name: &str,
+) -> PyErr {
+    match cell.import(py, module, name) {
+        Ok(class) => PyErr::from_type(class.clone(), ()),
+        Err(error) => error,
+    }
+}
+
+/// Warns that a process died with what has just been acquired; the exception, if warnings are.
+#[cold]
+pub(crate) fn warn_of_owner(py: Python<'_>, what: &str, process: u32) -> PyResult<()> {
+    let who = match process {
+        0 => "a process".to_owned(),
+        process => format!("process {process}"),
+    };
+    let text = format!(
+        "{who} died while it held this {what}; what the {what} protects may be half changed"
+    );
+    let category = class(py, &OWNER_DIED_WARNING, "OwnerDiedWarning")?;
+    interpreter::warn(category.as_any(), &text)
+}
+
 /// The exception for an error of a native referent. Index errors are those of list.
 #[cold]
 pub(crate) fn from_store(py: Python<'_>, error: StoreError) -> PyErr {
@@ -119,6 +158,15 @@ pub(crate) fn from_store(py: Python<'_>, error: StoreError) -> PyErr {
         StoreError::SliceSize { given, wanted } => PyValueError::new_err(format!(
             "attempt to assign sequence of size {given} to extended slice of size {wanted}"
         )),
+        StoreError::Full => raise_empty(py, &FULL, "queue", "Full"),
+        StoreError::ShutDown => raise_empty(py, &SHUT_DOWN, "coheld.errors", "ShutDown"),
+        StoreError::TaskDoneTooOften | StoreError::ReleasedTooOften => {
+            PyValueError::new_err(error.to_string())
+        }
+        StoreError::BrokenBarrier => {
+            raise_empty(py, &BROKEN_BARRIER, "threading", "BrokenBarrierError")
+        }
+        StoreError::OwnerDied { .. } => raise(py, &OWNER_DIED, "OwnerDiedError", error.to_string()),
         StoreError::Limit { .. } => PyOverflowError::new_err(error.to_string()),
         StoreError::PrivateMemory { .. } => PyMemoryError::new_err(error.to_string()),
         StoreError::WrongKind { .. } | StoreError::NotHashable | StoreError::WrongType => {

@@ -3,7 +3,7 @@
 use coheld::Handle;
 use pyo3::{prelude::*, types::PyDict};
 
-use crate::{attachment::Attachment, copy, interpreter, proxy::ProxyState, token::Place};
+use crate::{attachment::Attachment, copy, proxy::ProxyState, token::Place};
 
 /// Characters of a referent's text that are shown, as in the standard library.
 const SHOWN: usize = 75;
@@ -47,9 +47,7 @@ pub(crate) fn debug_info(attachment: &Bound<'_, Attachment>) -> PyResult<String>
             continue;
         };
         let state = ProxyState::new(py, handle)?;
-        let (copy, _) = copy::of(py, &state)?;
-        let text = interpreter::str(&copy)?.to_string();
-        let text: String = text.chars().take(SHOWN).collect();
+        let text: String = copy::text(py, &state)?.chars().take(SHOWN).collect();
         lines.push((place.text(), references, text));
     }
     lines.sort();

@@ -8,13 +8,17 @@
 //! Python are declared there as ones that never unwind, which alone is reason for an abort. So
 //! whatever may run instructions of Python goes through this module.
 
-use std::{ffi::c_int, hint, mem, thread, time::Duration};
+use std::{
+    ffi::{CString, c_char, c_int},
+    hint, mem, thread,
+    time::Duration,
+};
 
 use pyo3::{
     BoundObject,
-    ffi::{self, Py_hash_t, PyObject},
+    ffi::{self, Py_hash_t, Py_ssize_t, PyObject},
     prelude::*,
-    types::{PyDict, PyIterator, PyString, PyTuple},
+    types::{PyDict, PyFloat, PyIterator, PyString, PyTuple},
 };
 
 /// Dropped only by unwinding. If no panic is the cause, the interpreter has ended this thread: it
@@ -145,6 +149,43 @@ pub(crate) fn equal(one: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> PyResul
         ffi::Py_EQ
     );
     truth(one.py(), answer)
+}
+
+/// Whether `object` is true.
+pub(crate) fn is_true(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let answer = run!(ffi::PyObject_IsTrue as fn(Object) -> c_int, object.as_ptr());
+    truth(object.py(), answer)
+}
+
+/// `float(object)`.
+pub(crate) fn float(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let answer = run!(ffi::PyNumber_Float as fn(Object) -> Object, object.as_ptr());
+    Ok(owned(object.py(), answer)?.cast_into::<PyFloat>()?.value())
+}
+
+/// `warnings.warn(text, category)` on behalf of the Python code that called us.
+pub(crate) fn warn(category: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
+    let text = CString::new(text)?;
+    let answer = run!(
+        ffi::PyErr_WarnEx as fn(Object, *const c_char, Py_ssize_t) -> c_int,
+        category.as_ptr(),
+        text.as_ptr(),
+        1
+    );
+    truth(category.py(), answer).map(|_| ())
+}
+
+/// `one + other`.
+pub(crate) fn add<'py>(
+    one: &Bound<'py, PyAny>,
+    other: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let answer = run!(
+        ffi::PyNumber_Add as fn(Object, Object) -> Object,
+        one.as_ptr(),
+        other.as_ptr()
+    );
+    owned(one.py(), answer)
 }
 
 /// `hash(object)`, for its exception.

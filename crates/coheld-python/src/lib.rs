@@ -20,6 +20,7 @@ mod callmethod;
 mod codec;
 mod copy;
 mod create;
+mod create_waited;
 mod errors;
 mod host;
 mod inspect;
@@ -39,10 +40,12 @@ mod _coheld {
     use crate::{
         attachment::{Attachment, connect},
         create::create,
+        create_waited::create_waited_for,
         inspect::{debug_info, statistics},
         proxy::{
-            ArrayProxy, BaseProxy, DictIterator, DictProxy, ListIterator, ListProxy,
-            NamespaceProxy, SetProxy, ValueProxy,
+            AcquirerProxy, ArrayProxy, BarrierProxy, BaseProxy, ConditionProxy, DictIterator,
+            DictProxy, EventProxy, JoinableQueueProxy, ListIterator, ListProxy, NamespaceProxy,
+            QueueProxy, SetProxy, ValueProxy,
         },
         rebuild::{rebuild_edge, rebuild_proxy},
         server::{Server, ping, request_shutdown},

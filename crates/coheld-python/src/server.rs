@@ -29,18 +29,23 @@ pub(crate) struct Server {
 
 #[pymethods]
 impl Server {
-    /// Listen at an address. A segment grows up to `capacity` bytes.
+    /// Listen at an address. A segment grows up to `capacity` bytes. To acquire what a dead process
+    /// held is an error or a warning.
     #[new]
-    #[pyo3(signature = (address, authkey, capacity=None))]
+    #[pyo3(signature = (address, authkey, capacity=None, owner_died_is_error=false))]
     fn new(
         address: &Bound<'_, PyAny>,
         authkey: &Bound<'_, PyAny>,
         capacity: Option<u64>,
+        owner_died_is_error: bool,
     ) -> PyResult<Self> {
         let py = address.py();
         let address = address_from_python(address)?;
         let key = key_bytes(authkey)?;
-        let mut options = SegmentOptions::default();
+        let mut options = SegmentOptions {
+            owner_died_is_error,
+            ..SegmentOptions::default()
+        };
         if let Some(capacity) = capacity {
             options.capacity = capacity;
         }

@@ -24,7 +24,6 @@ pub mod lock;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod sync;
-pub mod wait;
 
 #[cfg(not(loom))]
 pub mod backing;
@@ -46,6 +45,11 @@ pub mod layout;
 mod lease;
 #[cfg(not(loom))]
 pub mod line;
+/// The part of it that the models are about.
+#[cfg(all(test, loom))]
+mod line {
+    pub(crate) mod signal;
+}
 mod member;
 #[cfg(not(loom))]
 mod operation;

@@ -12,7 +12,7 @@ use crate::{
     lane::{COMMITTED, Domain, Pending, Step, entry_fates, entry_word},
     layout::{LANE_ENTRIES, field},
     member::slot,
-    sync::{Ordering, program_order},
+    sync::{self, Ordering, program_order},
     word,
 };
 
@@ -54,7 +54,7 @@ impl Segment {
         let index = loop {
             match bitmap::claim(&self.lanes_busy, self.map.lanes_per_member) {
                 Some(index) => break index,
-                None => std::thread::yield_now(),
+                None => sync::yield_now(),
             }
         };
         let lane = self.map.lane(slot, index);

@@ -129,7 +129,11 @@ impl Segment {
             interruptible,
         };
         match lock_word::acquire(self.lock_cell(domain), tag, &surroundings) {
-            None => Err(Error::Interrupted),
+            None => {
+                // A wake-up that ended this sleep was the only one; the next sleeper gets it.
+                self.backing.wake(self.lock_offset(domain), 1);
+                Err(Error::Interrupted)
+            }
             Some(Acquired::Clean) => Ok(()),
             Some(Acquired::TakenOver(_)) => {
                 // CRASH: ours but not mended; the next one takes over from us and starts again.

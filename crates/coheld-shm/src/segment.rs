@@ -4,15 +4,14 @@
 //! lives, and every access goes through one of the checked functions below. Nothing here hands out
 //! a reference to payload bytes.
 
-use core::sync::atomic;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use crate::{
     Error, Guard, Host,
     backing::Backing,
     layout::{self, CLASSES, Class, LAYOUT_HASH, LAYOUT_VERSION, MAGIC, Map, field},
     line::{Lost, Wakes},
-    sync::{AtomicU32, AtomicU64, Ordering},
+    sync::{AtomicU32, AtomicU64, Mutex, Ordering},
 };
 
 /// How a segment is made.
@@ -58,7 +57,7 @@ pub struct Mender {
 pub struct Segment {
     base: *mut u8,
     /// The backing's member cell, kept at hand because every lock looks at it.
-    member_cell: *const atomic::AtomicU32,
+    member_cell: *const AtomicU32,
     pub(crate) map: Map,
     pub(crate) backing: Box<dyn Backing>,
     host: OnceLock<&'static dyn Host>,
@@ -186,7 +185,7 @@ impl Segment {
     fn over(backing: Box<dyn Backing>, map: Map) -> Self {
         Self {
             base: backing.base(),
-            member_cell: std::ptr::from_ref(backing.member_cell()),
+            member_cell: std::ptr::from_ref(backing.member_cell()).cast(),
             map,
             backing,
             host: OnceLock::new(),
@@ -293,7 +292,7 @@ impl Segment {
         // SAFETY: `base` is page aligned and `offset` a multiple of 8; the cell is valid for the
         // life of `self.backing`, and shared memory is only ever accessed atomically or copied
         // under a lock.
-        unsafe { atomic::AtomicU64::from_ptr(pointer.cast()) }
+        unsafe { AtomicU64::from_ptr(pointer.cast()) }
     }
 
     /// The 4-byte cell at an offset that the layout computed.
@@ -309,7 +308,7 @@ impl Segment {
         // SAFETY: `offset` is at most `capacity - 4`, so the pointer stays inside the mapping.
         let pointer = unsafe { self.base.add(offset as usize) };
         // SAFETY: `base` is page aligned and `offset` a multiple of 4; as for `control`.
-        unsafe { atomic::AtomicU32::from_ptr(pointer.cast()) }
+        unsafe { AtomicU32::from_ptr(pointer.cast()) }
     }
 
     /// Reads the word at `offset`.

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Items in the queue and items taken and not done add up to the unfinished ones, so that a put is
-//! one store. Taking is two, the window of the list and word 0; the redo record holds them together.
+//! one store. Taking is two, the window of the list and word 0; the redo record holds them
+//! together.
 
 use coheld_shm::{Guard, Referent, Waiter, Wakes};
 
@@ -336,6 +337,8 @@ fn put_done(guard: &Guard<'_>, waiter: Option<&Waiter<'_>>, wakes: &mut Wakes<'_
     if guard.has_line() {
         guard.took(waiter, PUTTER.role);
         guard.signal_first(GETTER.role, SIGNAL, wakes);
+        let has_room = |window: Window| window.count < guard.auxiliary();
+        hand_on(waiter, || Window::read(guard).is_ok_and(has_room));
     }
 }
 
@@ -354,6 +357,18 @@ fn get_done(guard: &Guard<'_>, waiter: Option<&Waiter<'_>>, wakes: &mut Wakes<'_
     if guard.has_line() {
         guard.took(waiter, GETTER.role);
         guard.signal_first(PUTTER.role, SIGNAL, wakes);
+        let has_items = |window: Window| window.count > 0;
+        hand_on(waiter, || Window::read(guard).is_ok_and(has_items));
+    }
+}
+
+/// Sees to it that the next in line looks, if there is more than this one has taken: it may have
+/// looked before and been refused because this one was first.
+fn hand_on(waiter: Option<&Waiter<'_>>, has_more: impl FnOnce() -> bool) {
+    if let Some(waiter) = waiter
+        && has_more()
+    {
+        waiter.hand_on(SIGNAL);
     }
 }
 

@@ -11,8 +11,9 @@ const LAYERS: &[&[&str]] = &[
     &["coheld-python", "coheld-cli"],
 ];
 
-/// Crates that exist for the tests: they may use every layer, and no layer may use them.
-const HELPERS: &[&str] = &["coheld-crash", "coheld-tidy"];
+/// Crates that exist for tests and measurements: they may use every layer, and no layer may use
+/// them.
+const HELPERS: &[&str] = &["coheld-bench", "coheld-crash", "coheld-tidy"];
 
 /// Outside crates that only some of ours may use, with the reason.
 const RESERVED: &[(&str, &[&str], &str)] = &[
@@ -58,7 +59,7 @@ fn objection(name: &str, dependency: &str) -> Option<String> {
     }
     if HELPERS.contains(&dependency) {
         return Some(format!(
-            "`{name}` must not use `{dependency}`, which exists for the tests"
+            "`{name}` must not use `{dependency}`, which exists for tests and measurements"
         ));
     }
     let below = layer(dependency)?;

@@ -22,6 +22,8 @@ pub struct SegmentOptions {
     pub capacity: u64,
     /// Most processes at once, 1 to 1,024.
     pub member_limit: u32,
+    /// To acquire a lock or a permit whose owner died is an error, once, instead of a remark.
+    pub owner_died_is_error: bool,
 }
 
 impl Default for SegmentOptions {
@@ -29,6 +31,7 @@ impl Default for SegmentOptions {
         Self {
             capacity: 64 << 30,
             member_limit: Options::default().member_limit,
+            owner_died_is_error: false,
         }
     }
 }
@@ -61,10 +64,16 @@ impl Attachment {
         let [first, second] = [key::random()?, key::random()?].map(u64::from_le_bytes);
         let backing = MemfdBacking::create(options.capacity)?;
         let backing = backing.with_companion(Box::new(ticket.companion()));
+        let flags = if options.owner_died_is_error {
+            coheld_store::sync::OWNER_DEATH_IS_AN_ERROR
+        } else {
+            0
+        };
         let options = Options {
             member_limit: options.member_limit,
             secret: [first, second],
             id,
+            flags,
             ..Options::default()
         };
         let segment = Segment::create(Box::new(backing), &options)?;
@@ -98,7 +107,7 @@ impl Attachment {
     ) -> Result<Arc<Self>, Error> {
         fork::register();
         segment.set_host(&host::HOST);
-        segment.set_mender(coheld_store::mend);
+        segment.set_mender(coheld_store::MENDER);
         segment.join()?;
         // After an `exec` the slot that this process had before looks alive to all others: same
         // process, same segment. Only this process knows better.

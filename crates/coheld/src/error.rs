@@ -70,6 +70,11 @@ pub enum Error {
     Value(crate::ValueError),
     /// A method called by its name raised an exception.
     Raised(crate::Raised),
+    /// Something takes a Python interpreter, and there is none in this program.
+    NeedsPython {
+        /// What, as a noun.
+        what: &'static str,
+    },
     /// The operating system refused.
     Io {
         /// What was being done.
@@ -130,6 +135,9 @@ impl fmt::Display for Error {
             Self::Store(error) => error.fmt(formatter),
             Self::Value(error) => error.fmt(formatter),
             Self::Raised(raised) => raised.fmt(formatter),
+            Self::NeedsPython { what } => {
+                write!(formatter, "{what} can be run by a Python process only")
+            }
             Self::Io { doing, source } => write!(formatter, "{doing}: {source}"),
         }
     }

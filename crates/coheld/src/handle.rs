@@ -46,6 +46,14 @@ impl Handle {
         Self::over(attachment, added.place())
     }
 
+    /// Refers to the lock that belongs to this referent; the first who asks makes it.
+    pub fn companion(&self) -> Result<Self, Error> {
+        let referent = self.referent()?;
+        let lock = coheld_store::sync::companion(&referent)?;
+        // This handle keeps the referent, and the referent its lock.
+        Self::acquire(&self.attachment, lock.offset(), lock.generation())
+    }
+
     /// Turns a lease into a handle. Whether that works or not, the lease is used up.
     pub fn redeem(attachment: &Arc<Attachment>, lease: Lease) -> Result<Self, Error> {
         let segment = attachment.joined()?;

@@ -8,7 +8,8 @@
 //! * [`Attachment`]: this process's access to one segment;
 //! * [`Handle`]: one proxy's reference to a referent;
 //! * [`Token`]: the name of a referent, for handing it to another process as text;
-//! * [`proxy`]: lists, dicts, sets, values, arrays and namespaces, typed or not;
+//! * [`proxy`]: lists, dicts, sets, values, arrays and namespaces, locks, semaphores, events,
+//!   conditions, barriers and queues, typed or not;
 //! * [`value`]: what can be in them;
 //! * [`control`]: the server and client between which segments are handed over.
 
@@ -33,7 +34,7 @@ pub mod value;
 pub use address::Address;
 pub use attachment::{Attachment, SegmentOptions};
 pub use call::{Exception, Raised};
-pub use coheld_store::Slice;
+pub use coheld_store::{Acquired, Slice, StoreError, Wait};
 pub use error::Error;
 pub use fork::leave_all;
 pub use handle::Handle;
@@ -41,7 +42,9 @@ pub use host::set_host;
 pub use key::{AUTHKEY_VARIABLE, authkey_from_environment, new_authkey};
 pub use manager::Manager;
 pub use proxy::{
-    ArrayProxy, DictProxy, Kind, ListProxy, NamespaceProxy, Proxy, SetProxy, ValueProxy,
+    ArrayProxy, BarrierProxy, ConditionGuard, ConditionProxy, DictProxy, EventProxy, HoldsLock,
+    Kind, ListProxy, LockGuard, LockProxy, NamespaceProxy, Permit, Proxy, QueueProxy, RLockGuard,
+    RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
 };
 pub use token::Token;
 pub use value::{BigInt, Bytes, Pickle, Value, ValueError};

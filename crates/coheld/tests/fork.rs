@@ -160,6 +160,7 @@ fn a_full_member_table_is_an_error_in_the_child_and_nothing_worse() {
     let options = SegmentOptions {
         capacity: 1 << 30,
         member_limit: 1,
+        ..SegmentOptions::default()
     };
     let manager = Manager::start_with(&options).unwrap();
     let handle = Handle::create(manager.attachment(), LIST, 7).unwrap();

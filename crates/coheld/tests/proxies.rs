@@ -263,7 +263,7 @@ fn keys_are_equal_when_python_says_so() {
 
     let typed = manager.dict::<(u8, String), Bytes>().unwrap();
     typed
-        .update([((1, "a".into()), Bytes(vec![1; 50]))])
+        .extend([((1, "a".into()), Bytes(vec![1; 50]))])
         .unwrap();
     assert_eq!(
         typed.get(&(1, "a".to_owned())).unwrap(),

@@ -8,7 +8,7 @@ use pyo3::{
 };
 
 use super::{context::Encoding, pickle};
-use crate::proxy::{BaseProxy, Kind, ProxyState};
+use crate::proxy::{BaseProxy, ProxyState};
 
 /// A pickle and the proxies in it.
 pub(crate) struct Pickled<'py> {
@@ -211,8 +211,8 @@ pub(crate) fn int_bytes(value: &Bound<'_, PyAny>) -> PyResult<Box<[u8]>> {
 fn direct_edge(value: &Bound<'_, PyAny>, segment: [u8; 16]) -> Option<u64> {
     let proxy = value.cast::<BaseProxy>().ok()?;
     let state = proxy.get().state_opt()?;
-    let kind = Kind::of_exact_class(value)?;
-    (state.kind() == kind
+    let kind = state.kind();
+    (value.get_type().is(kind.class(value.py()))
         && state.has_typeid(value.py(), kind.typeid())
         && state.segment_id() == segment)
         .then(|| state.handle().edge_word())

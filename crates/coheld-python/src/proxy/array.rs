@@ -222,4 +222,11 @@ impl ArrayProxy {
         // The standard library's proxy has no such method.
         Err(PyAttributeError::new_err("__delitem__"))
     }
+
+    /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.
+    ///
+    /// Hold it for what takes several steps. It keeps nobody from working on the object without it.
+    fn get_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        state_of(slf)?.get_lock(slf.py())
+    }
 }

@@ -4,12 +4,13 @@ use coheld_store::{Dict, Input, Key};
 use pyo3::{
     exceptions::PyKeyError,
     prelude::*,
-    types::{PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType},
+    types::{PyBool, PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType},
 };
 
 use super::{
     BaseProxy, DictIterator, Kind, ProxyState,
     argument::{Argument, Keywords, Rest, is_simple, positional},
+    atomic::{self, Place},
     base::operand,
     sequence::tuple,
     state::state_of,
@@ -431,6 +432,41 @@ impl DictProxy {
         write(py, state, pyo3::intern!(py, "setdefault"), &arguments, kwds)
     }
 
+    /// Add to the value of key, as `value + by` does, and return the sum.
+    ///
+    /// If key is not in the dict, its value is initial before. Safe against other processes and
+    /// threads: no increment is lost.
+    #[pyo3(signature = (key, /, by=Argument::Missing, initial=Argument::Missing),
+           text_signature = "($self, key, /, by=1, initial=0)")]
+    fn increment<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        by: Argument<'py>,
+        initial: Argument<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let state = state_of(slf)?;
+        let encoded = key::encode(key)?;
+        let place = Place::of_key(state, key, encoded.as_ref())?;
+        atomic::increment(slf.py(), state, &place, &by, &initial)
+    }
+
+    /// Replace the value of key by new if it is equal to old. Return whether it was.
+    ///
+    /// A key that is not in the dict has no value that could be equal. Safe against other processes
+    /// and threads: of several that expect the same old value, one succeeds.
+    #[pyo3(signature = (key, /, old, new))]
+    fn compare_exchange<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        old: &Bound<'py, PyAny>,
+        new: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyBool>> {
+        let state = state_of(slf)?;
+        let encoded = key::encode(key)?;
+        let place = Place::of_key(state, key, encoded.as_ref())?;
+        atomic::compare_exchange(slf.py(), state, &place, old, new)
+    }
+
     /// Update the dict from a mapping or an iterable of pairs, and from keyword arguments.
     ///
     /// All pairs arrive as one change.
@@ -450,5 +486,12 @@ impl DictProxy {
             _ => from_empty(py, pyo3::intern!(py, "update"), args, kwds)?,
         };
         update(py, state, &content)
+    }
+
+    /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.
+    ///
+    /// Hold it for what takes several steps. It keeps nobody from working on the object without it.
+    fn get_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        state_of(slf)?.get_lock(slf.py())
     }
 }

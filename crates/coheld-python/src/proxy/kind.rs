@@ -8,8 +8,18 @@ use pyo3::{
 };
 
 use super::{
-    BaseProxy, array::ArrayProxy, dict::DictProxy, list::ListProxy, namespace::NamespaceProxy,
-    set::SetProxy, value::ValueProxy,
+    BaseProxy,
+    acquirer::AcquirerProxy,
+    array::ArrayProxy,
+    barrier::BarrierProxy,
+    condition::ConditionProxy,
+    dict::DictProxy,
+    event::EventProxy,
+    list::ListProxy,
+    namespace::NamespaceProxy,
+    queue::{JoinableQueueProxy, QueueProxy},
+    set::SetProxy,
+    value::ValueProxy,
 };
 
 /// A kind of native referent.
@@ -21,16 +31,34 @@ pub(crate) enum Kind {
     Namespace,
     Value,
     Array,
+    Lock,
+    RLock,
+    Semaphore,
+    BoundedSemaphore,
+    Event,
+    Condition,
+    Barrier,
+    Queue,
+    JoinableQueue,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 15] = [
         Self::List,
         Self::Dict,
         Self::Set,
         Self::Namespace,
         Self::Value,
         Self::Array,
+        Self::Lock,
+        Self::RLock,
+        Self::Semaphore,
+        Self::BoundedSemaphore,
+        Self::Event,
+        Self::Condition,
+        Self::Barrier,
+        Self::Queue,
+        Self::JoinableQueue,
     ];
 
     /// The kind with this number in the segment.
@@ -42,6 +70,15 @@ impl Kind {
             referent::NAMESPACE => Some(Self::Namespace),
             referent::VALUE => Some(Self::Value),
             referent::ARRAY => Some(Self::Array),
+            referent::LOCK => Some(Self::Lock),
+            referent::RLOCK => Some(Self::RLock),
+            referent::SEMAPHORE => Some(Self::Semaphore),
+            referent::BOUNDED_SEMAPHORE => Some(Self::BoundedSemaphore),
+            referent::EVENT => Some(Self::Event),
+            referent::CONDITION => Some(Self::Condition),
+            referent::BARRIER => Some(Self::Barrier),
+            referent::QUEUE => Some(Self::Queue),
+            referent::JOINABLE_QUEUE => Some(Self::JoinableQueue),
             _ => None,
         }
     }
@@ -55,7 +92,29 @@ impl Kind {
             Self::Namespace => "Namespace",
             Self::Value => "Value",
             Self::Array => "Array",
+            Self::Lock => "Lock",
+            Self::RLock => "RLock",
+            Self::Semaphore => "Semaphore",
+            Self::BoundedSemaphore => "BoundedSemaphore",
+            Self::Event => "Event",
+            Self::Condition => "Condition",
+            Self::Barrier => "Barrier",
+            Self::Queue => "Queue",
+            Self::JoinableQueue => "JoinableQueue",
         }
+    }
+
+    /// The kind that is registered under a typeid.
+    pub(crate) fn from_typeid(typeid: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.typeid() == typeid)
+    }
+
+    /// Whether such referents are waited for and have no content that could be copied.
+    pub(crate) const fn is_waited_for(self) -> bool {
+        !matches!(
+            self,
+            Self::List | Self::Dict | Self::Set | Self::Namespace | Self::Value | Self::Array
+        )
     }
 
     /// How Python writes the class of such a referent.
@@ -67,6 +126,14 @@ impl Kind {
             Self::Namespace => "<class 'multiprocessing.managers.Namespace'>",
             Self::Value => "<class 'multiprocessing.managers.Value'>",
             Self::Array => "<class 'array.array'>",
+            Self::Lock => "<class '_thread.lock'>",
+            Self::RLock => "<class '_thread.RLock'>",
+            Self::Semaphore => "<class 'threading.Semaphore'>",
+            Self::BoundedSemaphore => "<class 'threading.BoundedSemaphore'>",
+            Self::Event => "<class 'threading.Event'>",
+            Self::Condition => "<class 'threading.Condition'>",
+            Self::Barrier => "<class 'threading.Barrier'>",
+            Self::Queue | Self::JoinableQueue => "<class 'queue.Queue'>",
         }
     }
 
@@ -79,22 +146,29 @@ impl Kind {
             Self::Namespace => py.get_type::<NamespaceProxy>(),
             Self::Value => py.get_type::<ValueProxy>(),
             Self::Array => py.get_type::<ArrayProxy>(),
+            Self::Lock | Self::RLock | Self::Semaphore | Self::BoundedSemaphore => {
+                py.get_type::<AcquirerProxy>()
+            }
+            Self::Event => py.get_type::<EventProxy>(),
+            Self::Condition => py.get_type::<ConditionProxy>(),
+            Self::Barrier => py.get_type::<BarrierProxy>(),
+            Self::Queue => py.get_type::<QueueProxy>(),
+            Self::JoinableQueue => py.get_type::<JoinableQueueProxy>(),
         }
-    }
-
-    /// The kind whose built-in proxy class is exactly the class of `proxy`.
-    pub(crate) fn of_exact_class(proxy: &Bound<'_, PyAny>) -> Option<Self> {
-        let class = proxy.get_type();
-        Self::ALL
-            .into_iter()
-            .find(|kind| class.is(kind.class(proxy.py())))
     }
 
     /// Makes sure that the class of a proxy does not stand for another kind than the referent's.
     pub(crate) fn check_class(proxy: &Bound<'_, BaseProxy>, kind: Option<Self>) -> PyResult<()> {
         let py = proxy.py();
+        let own = kind.map(|kind| kind.class(py));
         for other in Self::ALL {
-            if Some(other) != kind && proxy.is_instance(&other.class(py))? {
+            let other = other.class(py);
+            let fits = match &own {
+                // Some classes stand for several kinds, or are derived from one another.
+                Some(own) => own.is_subclass(&other)?,
+                None => false,
+            };
+            if !fits && proxy.is_instance(&other)? {
                 return Err(PyTypeError::new_err(format!(
                     "the token names a shared {}, of which a {} cannot be a proxy",
                     kind.map_or("object of an unknown kind", Self::typeid),
@@ -158,6 +232,9 @@ impl Kind {
                 "setdefault",
                 "update",
                 "values",
+                // Stock has none of these.
+                "increment",
+                "compare_exchange",
             ],
             Self::Set => &[
                 "__and__",
@@ -199,8 +276,34 @@ impl Kind {
                 "update",
             ],
             Self::Namespace => &["__delattr__", "__getattribute__", "__setattr__"],
-            Self::Value => &["get", "set"],
+            // The last two are not stock's.
+            Self::Value => &["get", "set", "increment", "compare_exchange"],
             Self::Array => &["__getitem__", "__len__", "__setitem__"],
+            Self::Lock | Self::RLock | Self::Semaphore | Self::BoundedSemaphore => {
+                &["acquire", "locked", "release"]
+            }
+            Self::Event => &["clear", "is_set", "set", "wait"],
+            Self::Condition => &[
+                "acquire",
+                "locked",
+                "notify",
+                "notify_all",
+                "release",
+                "wait",
+            ],
+            Self::Barrier => &["__getattribute__", "abort", "reset", "wait"],
+            Self::Queue | Self::JoinableQueue => &[
+                "empty",
+                "full",
+                "get",
+                "get_nowait",
+                "join",
+                "put",
+                "put_nowait",
+                "qsize",
+                "shutdown",
+                "task_done",
+            ],
         }
     }
 }

@@ -1,39 +1,54 @@
 //! The proxy classes, one file each.
 
+mod acquirer;
 mod argument;
 mod array;
+mod atomic;
+mod barrier;
 mod base;
+mod condition;
+mod describe;
 mod dict;
 mod dict_iterator;
+mod event;
 mod kind;
 mod list;
 mod list_iterator;
 mod list_operations;
 mod namespace;
+mod queue;
 mod sequence;
 mod set;
 mod set_operations;
 mod state;
+mod timeout;
 mod value;
 
 use coheld::Handle;
 use pyo3::prelude::*;
 
 pub(crate) use self::{
+    acquirer::AcquirerProxy,
     array::ArrayProxy,
+    barrier::BarrierProxy,
     base::BaseProxy,
+    condition::ConditionProxy,
     dict::DictProxy,
     dict_iterator::DictIterator,
+    event::EventProxy,
     kind::Kind,
     list::ListProxy,
     list_iterator::ListIterator,
     namespace::NamespaceProxy,
+    queue::{JoinableQueueProxy, QueueProxy},
     set::SetProxy,
     state::{ProxyState, state_of_base},
     value::{ValueProxy, auxiliary as auxiliary_of_value, copy as copy_of_value},
 };
 pub(crate) use self::{
     array::copy as copy_of_array,
+    barrier::attribute as attribute_of_barrier,
+    describe::{describe, unserializable},
     namespace::{copy as copy_of_namespace, method as namespace_method},
 };
 
@@ -54,6 +69,20 @@ pub(crate) fn from_state(py: Python<'_>, state: ProxyState) -> PyResult<Bound<'_
         Kind::Namespace => Bound::new(py, base.add_subclass(NamespaceProxy))?.into_any(),
         Kind::Value => Bound::new(py, base.add_subclass(ValueProxy))?.into_any(),
         Kind::Array => Bound::new(py, base.add_subclass(ArrayProxy))?.into_any(),
+        Kind::Lock | Kind::RLock | Kind::Semaphore | Kind::BoundedSemaphore => {
+            Bound::new(py, base.add_subclass(AcquirerProxy))?.into_any()
+        }
+        Kind::Event => Bound::new(py, base.add_subclass(EventProxy))?.into_any(),
+        Kind::Condition => {
+            let base = base.add_subclass(AcquirerProxy);
+            Bound::new(py, base.add_subclass(ConditionProxy))?.into_any()
+        }
+        Kind::Barrier => Bound::new(py, base.add_subclass(BarrierProxy::default()))?.into_any(),
+        Kind::Queue => Bound::new(py, base.add_subclass(QueueProxy))?.into_any(),
+        Kind::JoinableQueue => {
+            let base = base.add_subclass(QueueProxy);
+            Bound::new(py, base.add_subclass(JoinableQueueProxy))?.into_any()
+        }
     })
 }
 
@@ -69,6 +98,10 @@ pub(crate) fn name_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "NamespaceProxy",
         "ValueProxy",
         "ArrayProxy",
+        "AcquirerProxy",
+        "ConditionProxy",
+        "EventProxy",
+        "BarrierProxy",
         "list_iterator",
         "dict_keyiterator",
     ] {
@@ -80,6 +113,16 @@ pub(crate) fn name_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let class = module.getattr(name)?;
         class.setattr("__module__", home)?;
         class.setattr("__name__", name)?;
+    }
+    // As the standard library calls the classes that it makes for these types.
+    for (name, shown) in [
+        ("QueueProxy", "AutoProxy[Queue]"),
+        ("JoinableQueueProxy", "AutoProxy[JoinableQueue]"),
+    ] {
+        let class = module.getattr(name)?;
+        class.setattr("__module__", "coheld.managers")?;
+        class.setattr("__name__", shown)?;
+        class.setattr("__qualname__", shown)?;
     }
     namespace::show_getattr(&module.getattr("NamespaceProxy")?.cast_into()?)
 }

@@ -210,6 +210,8 @@ impl NamespaceProxy {
         }
         match find(py, state_of(slf)?, name)? {
             Some(value) => Ok(value),
+            // The one method that is ours; a shared attribute of that name comes first.
+            None if name == "get_lock" => generic_get(slf, name),
             // Python asks `__getattr__` next.
             None => Err(PyAttributeError::new_err(())),
         }
@@ -250,5 +252,12 @@ impl NamespaceProxy {
             return generic_set(slf, name, None);
         }
         delete(slf.py(), state_of(slf)?, name)
+    }
+
+    /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.
+    ///
+    /// Hold it for what takes several steps. It keeps nobody from working on the object without it.
+    fn get_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        state_of(slf)?.get_lock(slf.py())
     }
 }

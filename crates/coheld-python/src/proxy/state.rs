@@ -113,6 +113,11 @@ impl ProxyState {
         Ok(self.referent)
     }
 
+    /// A proxy of the lock that belongs to the referent.
+    pub(super) fn get_lock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        super::from_handle(py, self.handle.companion().or_raise(py)?)
+    }
+
     /// Another reference to the same referent.
     pub(crate) fn another_handle(&self) -> Handle {
         self.handle.clone()

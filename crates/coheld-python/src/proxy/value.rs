@@ -4,12 +4,13 @@ use coheld_store::{Value, word};
 use pyo3::{
     prelude::*,
     sync::PyOnceLock,
-    types::{PyGenericAlias, PyString, PyTuple, PyType},
+    types::{PyBool, PyGenericAlias, PyString, PyTuple, PyType},
 };
 
 use super::{
     BaseProxy, Kind, ProxyState,
     argument::{Argument, Keywords, Rest, is_simple, positional},
+    atomic::{self, Place},
     state::state_of,
 };
 use crate::{codec, errors::OrRaise, interpreter};
@@ -170,6 +171,28 @@ impl ValueProxy {
         }
     }
 
+    /// Add to the value, as `value + by` does, and return the sum.
+    ///
+    /// Safe against other processes and threads: no increment is lost.
+    #[pyo3(signature = (by=Argument::Missing), text_signature = "($self, by=1)")]
+    fn increment<'py>(slf: &Bound<'py, Self>, by: Argument<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let state = state_of(slf)?;
+        atomic::increment(slf.py(), state, &Place::Value, &by, &Argument::Missing)
+    }
+
+    /// Replace the value by new if it is equal to old. Return whether it was.
+    ///
+    /// Safe against other processes and threads: of several that expect the same old value, one
+    /// succeeds.
+    #[pyo3(signature = (old, new))]
+    fn compare_exchange<'py>(
+        slf: &Bound<'py, Self>,
+        old: &Bound<'py, PyAny>,
+        new: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyBool>> {
+        atomic::compare_exchange(slf.py(), state_of(slf)?, &Place::Value, old, new)
+    }
+
     /// The value.
     #[getter]
     fn get_value<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -179,5 +202,12 @@ impl ValueProxy {
     #[setter]
     fn set_value<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<()> {
         set(slf.py(), state_of(slf)?, value)
+    }
+
+    /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.
+    ///
+    /// Hold it for what takes several steps. It keeps nobody from working on the object without it.
+    fn get_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        state_of(slf)?.get_lock(slf.py())
     }
 }

@@ -2,14 +2,20 @@
 //!
 //! Clones are views of one buffer, and every clone plays a process of its own: it has its own
 //! member cell and identity, and dropping it ends that "process".
+//!
+//! In a model of threads (`--cfg shuttle`) no time passes: who waits sleeps until somebody wakes
+//! him.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 use std::alloc::{self, Layout};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(not(shuttle))]
 use std::time::Instant;
 
+#[cfg(shuttle)]
+use super::sleepers::Sleepers;
 use super::{Backing, ProcessIdentity};
 use crate::Error;
 
@@ -35,6 +41,8 @@ struct Buffer {
     clock: AtomicU64,
     views: AtomicU32,
     state: Mutex<State>,
+    #[cfg(shuttle)]
+    sleepers: Sleepers,
 }
 
 #[derive(Default)]
@@ -88,6 +96,8 @@ impl HeapBacking {
                 committed,
                 ..State::default()
             }),
+            #[cfg(shuttle)]
+            sleepers: Sleepers::default(),
         };
         Self {
             buffer: Arc::new(buffer),
@@ -279,6 +289,18 @@ impl Backing for HeapBacking {
         }
     }
 
+    #[cfg(shuttle)]
+    fn wait(&self, offset: u64, expected: u32, _timeout: Duration) {
+        let is_expected = || self.half_word(offset).load(Ordering::SeqCst) == expected;
+        self.buffer.sleepers.wait(offset, is_expected);
+    }
+
+    #[cfg(shuttle)]
+    fn wake(&self, offset: u64, count: u32) {
+        self.buffer.sleepers.wake(offset, count);
+    }
+
+    #[cfg(not(shuttle))]
     fn wait(&self, offset: u64, expected: u32, timeout: Duration) {
         let word = self.half_word(offset);
         let start = Instant::now();
@@ -288,6 +310,7 @@ impl Backing for HeapBacking {
         }
     }
 
+    #[cfg(not(shuttle))]
     fn wake(&self, _offset: u64, _count: u32) {
         // Waiters look at the word by themselves.
     }

@@ -13,6 +13,8 @@ use crate::Error;
 
 mod heap;
 mod memfd;
+#[cfg(shuttle)]
+mod sleepers;
 mod snapshot;
 
 pub use heap::HeapBacking;

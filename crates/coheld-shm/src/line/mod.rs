@@ -12,30 +12,29 @@
 //! reaper. Its signal is then passed on by [`crate::Mender::pass_on`].
 
 mod owner;
+mod signal;
 mod spin;
 mod sweep;
 mod waiter;
 mod wakes;
 
-pub use self::{owner::Owner, sweep::Lost, waiter::Waiter, wakes::Wakes};
+pub use self::{owner::Owner, signal::UNSIGNALLED, sweep::Lost, waiter::Waiter, wakes::Wakes};
 
+use self::signal::Signal;
 use crate::{
     Guard, Segment,
     layout::{WaiterCell, field},
-    sync::{Ordering, program_order},
+    sync::{MODEL, Ordering, program_order},
 };
 
 /// Newcomers that may take what somebody in line waits for, before the line comes first.
 ///
 /// Barging is what makes a contended lock fast (the owner's next acquisition needs no wake-up), so
 /// the number is large against one; a waiter loses at most as many turns as it says.
-pub const BARGES: u64 = 16;
+pub const BARGES: u64 = if MODEL { 1 } else { 16 };
 
 /// Tickets use the low bits, the number of barges the rest.
 const TICKET_BITS: u32 = 48;
-
-/// Not signalled.
-pub const UNSIGNALLED: u32 = 0;
 
 /// Number of a cell, plus one; 0: none.
 type Link = u32;
@@ -58,6 +57,16 @@ impl Segment {
     fn linked(&self, link: Link) -> Option<u64> {
         let number = link.checked_sub(1)?;
         (number < self.map.waiter_limit).then(|| self.waiter_cell(number))
+    }
+
+    /// The signal of the waiter in a cell.
+    fn signal_of(&self, cell: u64) -> Signal<'_> {
+        Signal::new(self.control32(field!(cell, WaiterCell.signal)))
+    }
+
+    /// Whether it has none, seen under the lock of the line.
+    fn is_unsignalled(&self, cell: u64) -> bool {
+        self.signal_of(cell).get_locked() == UNSIGNALLED
     }
 
     fn link_of(&self, cell: u64) -> Link {
@@ -126,9 +135,9 @@ impl<'s> Guard<'s> {
     /// How many wait for `role` and have not been signalled.
     pub fn waiting(&self, role: u32) -> u64 {
         let segment = self.segment();
-        let unsignalled =
-            |cell: &u64| segment.get32(field!(cell, WaiterCell.signal)) == UNSIGNALLED;
-        self.line_of(role).filter(unsignalled).count() as u64
+        self.line_of(role)
+            .filter(|&cell| segment.is_unsignalled(cell))
+            .count() as u64
     }
 
     /// Whether a thread may take what is there: nobody in line waits for it, or the thread is the
@@ -181,7 +190,7 @@ impl<'s> Guard<'s> {
         segment.put(field!(cell, WaiterCell.ticket), ticket);
         segment.put(field!(cell, WaiterCell.payload), payload);
         segment.put32(field!(cell, WaiterCell.role), role);
-        segment.put32(field!(cell, WaiterCell.signal), UNSIGNALLED);
+        segment.signal_of(cell).listen();
         program_order();
         // COMMIT: the cell stands in this line. CRASH: not linked; the next owner of the lock
         // makes the links anew.
@@ -198,7 +207,7 @@ impl<'s> Guard<'s> {
         if waiter.is_foreign() {
             return UNSIGNALLED;
         }
-        let signal = self.segment().get32(field!(cell, WaiterCell.signal));
+        let signal = self.segment().signal_of(cell).get_locked();
         self.unlink(cell);
         waiter.stands(None);
         signal
@@ -290,7 +299,7 @@ impl<'s> Guard<'s> {
         let segment = self.segment();
         let first = self.line_of(role).next();
         if let Some(first) = first
-            && segment.get32(field!(first, WaiterCell.signal)) == UNSIGNALLED
+            && segment.is_unsignalled(first)
         {
             self.signal(first, signal, wakes);
         }
@@ -308,21 +317,19 @@ impl<'s> Guard<'s> {
     #[cold]
     fn signal_line(&self, role: u32, signal: u32, count: u64, wakes: &mut Wakes<'_>) {
         let segment = self.segment();
-        let unsignalled =
-            |cell: &u64| segment.get32(field!(cell, WaiterCell.signal)) == UNSIGNALLED;
         let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let unsignalled = |&cell: &u64| segment.is_unsignalled(cell);
         for cell in self.line_of(role).filter(unsignalled).take(count) {
             self.signal(cell, signal, wakes);
         }
     }
 
-    /// The ticket after that of the `count`th waiter of `role` that has no signal yet; 0 when nobody
-    /// waits.
+    /// The ticket after that of the `count`th waiter of `role` that has no signal yet; 0 when
+    /// nobody waits.
     pub fn ticket_behind(&self, role: u32, count: u64) -> u64 {
         let segment = self.segment();
-        let unsignalled =
-            |cell: &u64| segment.get32(field!(cell, WaiterCell.signal)) == UNSIGNALLED;
         let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let unsignalled = |&cell: &u64| segment.is_unsignalled(cell);
         let last = self.line_of(role).filter(unsignalled).take(count).last();
         last.map_or(0, |cell| segment.get(field!(cell, WaiterCell.ticket)) + 1)
     }
@@ -331,7 +338,7 @@ impl<'s> Guard<'s> {
     pub fn signal_before(&self, role: u32, signal: u32, ticket: u64, wakes: &mut Wakes<'_>) {
         let segment = self.segment();
         for cell in self.line_of(role) {
-            let waits = segment.get32(field!(cell, WaiterCell.signal)) == UNSIGNALLED
+            let waits = segment.is_unsignalled(cell)
                 && segment.get(field!(cell, WaiterCell.ticket)) < ticket;
             if waits {
                 self.signal(cell, signal, wakes);
@@ -349,13 +356,9 @@ impl<'s> Guard<'s> {
     }
 
     fn signal(&self, cell: u64, signal: u32, wakes: &mut Wakes<'_>) {
-        let at = field!(cell, WaiterCell.signal);
         // COMMIT: the waiter is signalled. CRASH: not woken; it looks up by itself.
-        // Release: pairs with the Acquire in `Waiter::signal`.
-        self.segment()
-            .control32(at)
-            .store(signal, Ordering::Release);
+        self.segment().signal_of(cell).give(signal);
         program_order();
-        wakes.add(at);
+        wakes.add(field!(cell, WaiterCell.signal));
     }
 }

@@ -5,7 +5,7 @@ use std::{cell::Cell, num::NonZeroU64};
 use crate::{
     Error, Segment,
     member::slot,
-    sync::{AtomicU32, Ordering},
+    sync::{AtomicU32, Ordering, thread_local},
 };
 
 static NEXT_THREAD: AtomicU32 = AtomicU32::new(1);
@@ -17,7 +17,7 @@ thread_local! {
 /// The number of the calling thread in this process; from 1.
 #[inline]
 fn thread_number() -> u32 {
-    let number = THREAD.get();
+    let number = THREAD.with(Cell::get);
     if number == 0 { number_thread() } else { number }
 }
 
@@ -26,7 +26,7 @@ fn number_thread() -> u32 {
     // Relaxed: only has to be unique. A process that starts four thousand million threads meets
     // a number again.
     let number = NEXT_THREAD.fetch_add(1, Ordering::Relaxed).max(1);
-    THREAD.set(number);
+    THREAD.with(|thread| thread.set(number));
     number
 }
 

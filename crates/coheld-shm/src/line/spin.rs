@@ -1,20 +1,32 @@
 //! Spinning before a sleep: short, and only as long as it pays.
 
-use std::{sync::OnceLock, thread};
+use std::{num::NonZero, sync::OnceLock, thread};
 
-use crate::sync::{AtomicU32, Ordering, spin};
+use crate::sync::{AtomicU32, MODEL, Ordering, spin};
 
-/// Rounds of one spin at most: about two microseconds, a tenth of a sleep and its wake-up.
-const ROUNDS: u32 = 100;
+/// Rounds of one spin at most, unless the environment says otherwise: about two microseconds, a
+/// tenth of a sleep and its wake-up. docs/locking.md has the measurement.
+const ROUNDS: u32 = if MODEL { 1 } else { 100 };
+/// Name of the environment variable with another number; 0: never spin.
+const ROUNDS_VARIABLE: &str = "COHELD_SPIN_ROUNDS";
 /// Successes that are remembered.
 const CREDIT_LIMIT: u32 = 16;
 /// One in so many waits spins without credit, to find out whether it pays by now.
 const PROBE: u32 = 32;
 
-/// Whether another processor could do meanwhile what is waited for.
-fn has_another_processor() -> bool {
-    static ANOTHER: OnceLock<bool> = OnceLock::new();
-    *ANOTHER.get_or_init(|| thread::available_parallelism().is_ok_and(|count| count.get() > 1))
+/// Rounds of one spin in this process: none if no other processor could do meanwhile what is
+/// waited for.
+fn rounds() -> u32 {
+    static CHOSEN: OnceLock<u32> = OnceLock::new();
+    *CHOSEN.get_or_init(|| {
+        if thread::available_parallelism().map_or(1, NonZero::get) < 2 {
+            return 0;
+        }
+        let wanted = std::env::var(ROUNDS_VARIABLE).ok();
+        wanted
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(ROUNDS)
+    })
 }
 
 /// Spins until `done`, or gives up. `credit` remembers, for this process, how spinning went: the
@@ -23,7 +35,8 @@ pub(super) fn until(credit: &AtomicU32, done: impl Fn() -> bool) -> bool {
     if done() {
         return true;
     }
-    if !has_another_processor() {
+    let rounds = rounds();
+    if rounds == 0 {
         return false;
     }
     // Relaxed throughout: a lost update of a guess costs nothing.
@@ -34,7 +47,7 @@ pub(super) fn until(credit: &AtomicU32, done: impl Fn() -> bool) -> bool {
         credit.store(next, Ordering::Relaxed);
         return false;
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         spin();
         if done() {
             credit.store(next | (worth + 2).min(CREDIT_LIMIT), Ordering::Relaxed);

@@ -81,7 +81,7 @@ fn remove(guard: &Guard<'_>, cell: u64, wakes: &mut Wakes<'_>) {
     let segment = guard.segment();
     let lost = Lost {
         role: segment.get32(field!(cell, WaiterCell.role)),
-        signal: segment.get32(field!(cell, WaiterCell.signal)),
+        signal: segment.signal_of(cell).get_locked(),
         payload: segment.get(field!(cell, WaiterCell.payload)),
     };
     // CRASH: passed on and still in line: passed on once more by the next sweep, which costs a

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, time::Duration};
 
-use super::{Wakes, spin};
+use super::{UNSIGNALLED, Wakes, spin};
 use crate::{
     Error, Segment,
     layout::{WaiterCell, field},
@@ -81,10 +81,13 @@ impl Waiter<'_> {
 
     /// Forgets a signal, before the thread looks at what it waits for once more.
     pub fn listen(&self) {
-        let at = field!(self.cell, WaiterCell.signal);
-        // Relaxed: the lock that the caller takes next orders it before its look; whoever signals
-        // does so under the same lock.
-        self.segment.control32(at).store(0, Ordering::Relaxed);
+        self.segment.signal_of(self.cell).listen();
+    }
+
+    /// Leaves a signal for the next in line, who gets it when this waiter leaves: for a thread that
+    /// has listened and then could not look, or that has left over what the next may have.
+    pub fn hand_on(&self, signal: u32) {
+        self.segment.signal_of(self.cell).give(signal);
     }
 
     /// What it was put in line with.
@@ -97,10 +100,7 @@ impl Waiter<'_> {
 
     /// The signal; 0 without one.
     pub fn signal(&self) -> u32 {
-        // Acquire: pairs with the Release in `Guard::signal`.
-        self.segment
-            .control32(field!(self.cell, WaiterCell.signal))
-            .load(Ordering::Acquire)
+        self.segment.signal_of(self.cell).get()
     }
 
     /// Sleeps until signalled, for `patience` at most; may return early.
@@ -109,9 +109,10 @@ impl Waiter<'_> {
     pub fn park(&self, patience: Duration) -> Result<(), Error> {
         let segment = self.segment;
         let at = field!(self.cell, WaiterCell.signal);
+        let signal = segment.signal_of(self.cell);
         let mut sleep = || {
-            if !spin::until(&segment.spins, || self.signal() != 0) {
-                segment.backing.wait(at, 0, patience);
+            if !spin::until(&segment.spins, || signal.get() != UNSIGNALLED) {
+                signal.sleep(|expected| segment.backing.wait(at, expected, patience));
             }
         };
         match segment.host() {

@@ -5,7 +5,7 @@
 //! the owner lives; if not, it swaps its own tag in and tells its caller to mend what the dead one
 //! left. The bounded sleep also heals wake-ups that died with the process that owed them.
 
-use crate::sync::{AtomicU32, Ordering, spin};
+use crate::sync::{AtomicU32, MODEL, Ordering, spin};
 
 /// Somebody may be asleep on the word; the releaser has to wake one.
 pub const WAITERS: u32 = 1 << 31;
@@ -13,7 +13,7 @@ pub const WAITERS: u32 = 1 << 31;
 /// Spins before sleeping. Beyond about 40 a benchmark on two cores shows no gain (a critical
 /// section lasts some 100 ns), and a waiter that spins while the owner is off the processor only
 /// keeps it off longer.
-const SPINS: u32 = 40;
+const SPINS: u32 = if MODEL { 1 } else { 40 };
 
 /// How a contended acquisition ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

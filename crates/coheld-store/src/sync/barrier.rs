@@ -10,7 +10,7 @@
 
 use coheld_shm::{Guard, Lost, Owner, Referent, Wakes};
 
-use super::wait::{Ended, SIGNAL, for_signal, without_waking};
+use super::wait::{Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
 use super::{Wait, root};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
@@ -147,17 +147,13 @@ impl<'a> Barrier<'a> {
                 }
             }
             let arrived = guard.waiting(PARTY);
-            if arrived + 1 < guard.auxiliary() {
-                if wait == Wait::No {
-                    // No time to wait: as a time-out, at once.
-                    break_it(&guard, &mut wakes)?;
-                    return Err(StoreError::BrokenBarrier);
-                }
+            let is_last = arrived + 1 >= guard.auxiliary();
+            if !is_last && wait != Wait::No {
                 guard.enqueue(&waiter, PARTY, arrived);
                 drop(guard);
                 return Ok(Arrival::Waits(waiter, PARTY));
             }
-            if acts {
+            if is_last && acts {
                 let me = segment.owner()?;
                 // COMMIT: the action runs. CRASH: `look_after_actor` by those who wait.
                 guard.commit_word(guard.word_cell(STATE), me.word())?;
@@ -168,6 +164,11 @@ impl<'a> Barrier<'a> {
                 drop(guard);
                 wakes.reserve(waiting)?;
                 continue;
+            }
+            if !is_last {
+                // No time to wait: as a time-out, at once.
+                break_it(&guard, &mut wakes)?;
+                return Err(StoreError::BrokenBarrier);
             }
             release(&guard, &mut wakes)?;
             return Ok(Arrival::Released(arrived));
@@ -194,8 +195,7 @@ impl<'a> Barrier<'a> {
     /// Does something under the lock that may wake everybody.
     fn change<T>(&self, act: impl FnOnce(&Guard<'_>, &mut Wakes<'_>) -> Result<T>) -> Result<T> {
         let mut wakes = Wakes::new(self.referent.segment());
-        wakes.reserve(self.referent.lock_uninterrupted()?.in_line())?;
-        let guard = self.referent.lock_uninterrupted()?;
+        let guard = lock_to_wake_all(self.referent, &mut wakes)?;
         check_kind(&guard, kind::BARRIER)?;
         let done = act(&guard, &mut wakes);
         drop(guard);

@@ -149,7 +149,7 @@ impl<'a> Lock<'a> {
         let guard = self.referent.lock()?;
         check(&guard)?;
         if guard.word(OWNER) == owner.word() {
-            // CRASH: noted and still owned: noted again.
+            // CRASH: noted and still owned: noted again by the next who calls this.
             guard.set_word(DIED, u64::from(process) + 1);
             // COMMIT: the lock is free.
             guard.commit_word(guard.word_cell(OWNER), 0)?;

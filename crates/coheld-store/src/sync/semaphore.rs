@@ -16,7 +16,7 @@
 
 use coheld_shm::{Fate, Guard, Owner, Referent, Segment, Waiter, Wakes};
 
-use super::wait::{Place, SIGNAL};
+use super::wait::{Place, SIGNAL, lock_to_wake_all};
 use super::{Acquired, OWNER_DEATH_IS_AN_ERROR, Wait, wait};
 use crate::block::{self, HEADER};
 use crate::error::{Result, StoreError};
@@ -229,6 +229,12 @@ impl<'a> Semaphore<'a> {
             accounts.change(&guard, value - 1, me.slot(), account)?;
         }
         guard.took(waiter, PLACE.role);
+        if let Some(waiter) = waiter
+            && value > 1
+        {
+            // Somebody behind may have been refused a permit because this one was first.
+            waiter.hand_on(SIGNAL);
+        }
         let died = guard.word(DIED);
         if died != 0 {
             guard.set_word(DIED, 0);
@@ -318,10 +324,11 @@ impl<'a> Semaphore<'a> {
         let segment = self.referent.segment();
         let me = segment.owner()?;
         let mut wakes = Wakes::new(segment);
-        if permits > 1 {
-            wakes.reserve(permits.min(self.referent.lock_uninterrupted()?.in_line()))?;
-        }
-        let guard = self.referent.lock_uninterrupted()?;
+        let guard = if permits == 1 {
+            self.referent.lock_uninterrupted()?
+        } else {
+            lock_to_wake_all(self.referent, &mut wakes)?
+        };
         check(&guard)?;
         let initial = guard.word(INITIAL) & !SIGNALS;
         let value = guard

@@ -113,7 +113,8 @@ fn sleep_and_try<T>(
     loop {
         waiter.listen();
         // The first attempt in line sees what happened before the waiter stood there.
-        let done = attempt(Some(waiter))?;
+        // A signal that came before an attempt that failed was for whoever can make one.
+        let done = attempt(Some(waiter)).inspect_err(|_| waiter.hand_on(SIGNAL))?;
         if done.is_some() || wait.is_over() {
             step_out(referent, place, waiter)?;
             return Ok(done);

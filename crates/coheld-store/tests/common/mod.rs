@@ -1,6 +1,8 @@
 //! What the tests of the store share: a segment in ordinary memory, and values to put into it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::time::Duration;
+
 use coheld_shm::backing::HeapBacking;
 use coheld_shm::{Lease, Options, Referent, Segment, word as ownership};
 use coheld_store::{Input, Output, OutputRef, Report, Snapshot, kinds, verify, word};
@@ -178,5 +180,48 @@ pub fn bind(item: &Item, edges: &[u64]) -> Item {
                 .collect(),
         },
         Item::Word(_) => item.clone(),
+    }
+}
+
+/// Members of one segment, and the memory that can declare them dead.
+pub fn members(count: usize, options: &Options) -> (HeapBacking, Vec<Segment>) {
+    let backing = HeapBacking::new(64 << 20);
+    let mut members = vec![Segment::create(Box::new(backing.clone()), options).unwrap()];
+    while members.len() < count {
+        members.push(Segment::attach(Box::new(backing.clone())).unwrap());
+    }
+    for member in &members {
+        member.set_mender(coheld_store::MENDER);
+        member.join().unwrap();
+    }
+    (backing, members)
+}
+
+/// Another member's view of a referent.
+pub fn seen<'s>(segment: &'s Segment, held: &Held<'_>) -> Referent<'s> {
+    let (offset, generation) = (held.referent.offset(), held.referent.generation());
+    segment.acquire(offset, generation).unwrap();
+    segment.referent(offset, generation).unwrap()
+}
+
+/// The process that a member says it is.
+pub fn process_of(member: &Segment) -> u32 {
+    member.identity_of(member.own_slot().unwrap()).pid
+}
+
+/// Long enough to be sure that something hangs.
+pub fn long() -> coheld_store::Wait {
+    coheld_store::Wait::for_duration(Duration::from_secs(60))
+}
+
+/// Too short for anything to come.
+pub fn short() -> coheld_store::Wait {
+    coheld_store::Wait::for_duration(Duration::from_millis(15))
+}
+
+/// Waits for something that another thread does.
+pub fn wait_until(what: impl Fn() -> bool) {
+    while !what() {
+        std::thread::yield_now();
     }
 }

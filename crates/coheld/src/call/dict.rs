@@ -1,5 +1,6 @@
 //! The methods of `dict`.
 
+use super::sum::add;
 use super::{Exception, Method, entries, key_error, raise};
 use crate::{DictProxy, Error, Value};
 
@@ -15,8 +16,10 @@ const METHODS: &[&str] = &[
     "__ror__",
     "__setitem__",
     "clear",
+    "compare_exchange",
     "copy",
     "get",
+    "increment",
     "items",
     "keys",
     "pop",
@@ -65,13 +68,34 @@ pub(super) fn call(dict: &DictProxy<Value, Value>, method: &Method<'_>) -> Resul
         },
         ("setdefault", [key]) => dict.set_default(key, Value::None),
         ("setdefault", [key, default]) => dict.set_default(key, default.clone()),
-        ("update" | "__ior__", [other]) => dict.update(entries(other)?).map(done),
+        ("update" | "__ior__", [other]) => dict.extend(entries(other)?).map(done),
         ("update", []) => Ok(Value::None),
         ("__or__", [other]) => Ok(merge(dict.items()?, entries(other)?)),
         ("__ror__", [other]) => Ok(merge(entries(other)?, dict.items()?)),
         ("clear", []) => dict.clear().map(done),
+        ("increment", [key]) => increment(dict, key, &ONE, &ZERO),
+        ("increment", [key, by]) => increment(dict, key, by, &ZERO),
+        ("increment", [key, by, initial]) => increment(dict, key, by, initial),
+        ("compare_exchange", [key, old, new]) => {
+            dict.compare_exchange(key, old, new).map(Value::Bool)
+        }
         _ => Err(method.refuse(METHODS)),
     }
+}
+
+const ZERO: Value = Value::Int(0);
+const ONE: Value = Value::Int(1);
+
+fn increment(
+    dict: &DictProxy<Value, Value>,
+    key: &Value,
+    by: &Value,
+    initial: &Value,
+) -> Result<Value, Error> {
+    let sum = dict.try_update(key, |old| {
+        add(old.as_ref().unwrap_or(initial), by).map(Some)
+    })?;
+    Ok(sum.unwrap_or(Value::None))
 }
 
 /// The entries of one dict and then those of another, whose values count.

@@ -7,10 +7,16 @@
 mod dict;
 mod list;
 mod plain;
+mod queue;
 mod raised;
 mod set;
+mod sum;
+mod sync;
+
+use coheld_store::Wait;
 
 pub use self::raised::{Exception, Raised};
+use crate::proxy::within_seconds;
 use crate::value::ValueError;
 use crate::{DictProxy, Error, Kind, ListProxy, NamespaceProxy, Proxy, SetProxy, Value};
 
@@ -28,6 +34,15 @@ pub(crate) fn call_method(proxy: &Proxy, name: &str, arguments: &[Value]) -> Res
         Kind::Namespace => plain::namespace(&NamespaceProxy::try_from(proxy.clone())?, &method),
         Kind::Value => plain::value(proxy, &method),
         Kind::Array => plain::array(proxy, &method),
+        Kind::Lock => sync::lock(&proxy.clone().try_into()?, &method),
+        Kind::RLock => sync::rlock(&proxy.clone().try_into()?, &method),
+        Kind::Semaphore | Kind::BoundedSemaphore => {
+            sync::semaphore(&proxy.clone().try_into()?, &method)
+        }
+        Kind::Event => sync::event(&proxy.clone().try_into()?, &method),
+        Kind::Condition => sync::condition(&proxy.clone().try_into()?, &method),
+        Kind::Barrier => sync::barrier(&proxy.clone().try_into()?, &method),
+        Kind::Queue | Kind::JoinableQueue => queue::call(&proxy.clone().try_into()?, &method),
     };
     answer.map_err(|error| raised::in_words(error, proxy.kind()))
 }
@@ -47,6 +62,18 @@ pub(crate) fn copy(proxy: &Proxy) -> Result<Value, Error> {
         }
         Kind::Value => crate::ValueProxy::try_from(proxy.clone())?.get(),
         Kind::Array => plain::array_copy(proxy),
+        kind @ (Kind::Lock
+        | Kind::RLock
+        | Kind::Semaphore
+        | Kind::BoundedSemaphore
+        | Kind::Event
+        | Kind::Condition
+        | Kind::Barrier
+        | Kind::Queue
+        | Kind::JoinableQueue) => {
+            let message = format!("a {kind} is nothing that could be copied");
+            Err(raise(Exception::TypeError, message))
+        }
     }
 }
 
@@ -96,6 +123,42 @@ fn index(value: &Value, what: &str) -> Result<i64, Error> {
             )
         }),
     }
+}
+
+/// Whether Python takes the value for true.
+fn truth(value: &Value) -> bool {
+    match value {
+        Value::None => false,
+        Value::Str(text) => !text.is_empty(),
+        Value::Bytes(bytes) => !bytes.is_empty(),
+        Value::List(items) | Value::Tuple(items) | Value::Set(items) => !items.is_empty(),
+        Value::Dict(pairs) => !pairs.is_empty(),
+        other => other.as_float() != Some(0.0),
+    }
+}
+
+/// A time-out in seconds, or `None` for none.
+fn seconds(value: &Value) -> Result<Option<f64>, Error> {
+    if value.is_none() {
+        return Ok(None);
+    }
+    let message = || {
+        let found = value.type_name();
+        format!("a timeout is a number of seconds or None, not {found}")
+    };
+    match value.as_float() {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(raise(Exception::TypeError, message())),
+    }
+}
+
+/// Waiting for a number of seconds at most. More than any clock counts are as good as for ever.
+fn within(seconds: f64) -> Result<Wait, Error> {
+    if seconds.is_nan() {
+        let message = "Invalid value NaN (not a number)";
+        return Err(raise(Exception::ValueError, message));
+    }
+    Ok(within_seconds(seconds))
 }
 
 /// The elements of what Python would iterate over.

@@ -2,6 +2,7 @@
 
 use coheld_store::{Array, Slice};
 
+use super::sum::add;
 use super::{Exception, Method, index, raise};
 use crate::proxy::{bits_of_value, value_of_bits};
 use crate::{Error, NamespaceProxy, Proxy, Value, ValueProxy};
@@ -34,7 +35,10 @@ pub(super) fn value(proxy: &Proxy, method: &Method<'_>) -> Result<Value, Error> 
     match (method.name, method.arguments) {
         ("get", []) => value.get(),
         ("set", [new]) => value.set(new).map(|()| Value::None),
-        _ => Err(method.refuse(&["get", "set"])),
+        ("increment", []) => value.try_update(|old| add(&old, &Value::Int(1))),
+        ("increment", [by]) => value.try_update(|old| add(&old, by)),
+        ("compare_exchange", [old, new]) => value.compare_exchange(old, new).map(Value::Bool),
+        _ => Err(method.refuse(&["get", "set", "increment", "compare_exchange"])),
     }
 }
 

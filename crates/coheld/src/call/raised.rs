@@ -13,8 +13,14 @@ use crate::{Error, Kind};
 pub enum Exception {
     /// `AttributeError`: no such method or name.
     AttributeError,
+    /// `threading.BrokenBarrierError`: a barrier was broken.
+    BrokenBarrierError,
     /// `ConnectionError`: the manager is not there.
     ConnectionError,
+    /// `queue.Empty`: no item in time.
+    Empty,
+    /// `queue.Full`: no room in time.
+    Full,
     /// `IndexError`: an index beyond the end.
     IndexError,
     /// `KeyError`: no such key.
@@ -25,8 +31,12 @@ pub enum Exception {
     MemoryError,
     /// `OverflowError`: a number is too large.
     OverflowError,
+    /// `coheld.OwnerDiedError`: a process died with the lock.
+    OwnerDiedError,
     /// `RuntimeError`: anything else.
     RuntimeError,
+    /// `queue.ShutDown`: a queue was shut down.
+    ShutDown,
     /// `TypeError`: an argument of a wrong type, or a wrong number of them.
     TypeError,
     /// `ValueError`: an argument of a wrong value.
@@ -59,6 +69,10 @@ impl Raised {
 
 impl fmt::Display for Raised {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As Python ends a traceback.
+        if self.message.is_empty() {
+            return self.exception.fmt(formatter);
+        }
         write!(formatter, "{}: {}", self.exception, self.message)
     }
 }
@@ -85,8 +99,15 @@ fn of_store(error: &StoreError) -> Exception {
     match error {
         StoreError::Shm(error) => of_shm(error),
         StoreError::Index(_) => Exception::IndexError,
-        StoreError::SliceSize { .. } | StoreError::ZeroStep => Exception::ValueError,
+        StoreError::SliceSize { .. }
+        | StoreError::ZeroStep
+        | StoreError::ReleasedTooOften
+        | StoreError::TaskDoneTooOften => Exception::ValueError,
         StoreError::KeyMissing | StoreError::Empty => Exception::KeyError,
+        StoreError::Full => Exception::Full,
+        StoreError::ShutDown => Exception::ShutDown,
+        StoreError::BrokenBarrier => Exception::BrokenBarrierError,
+        StoreError::OwnerDied { .. } => Exception::OwnerDiedError,
         StoreError::Limit { .. } => Exception::OverflowError,
         StoreError::PrivateMemory { .. } => Exception::MemoryError,
         StoreError::WrongKind { .. } | StoreError::NotHashable | StoreError::WrongType => {
@@ -118,11 +139,26 @@ pub(super) fn in_words(error: Error, kind: Kind) -> Error {
             format!("{noun} assignment index out of range")
         }
         Error::Store(StoreError::Index(IndexProblem::Pop)) => "pop index out of range".to_owned(),
+        Error::Store(StoreError::Empty) if matches!(kind, Kind::Queue | Kind::JoinableQueue) => {
+            return Raised::new(Exception::Empty, "").into();
+        }
         Error::Store(StoreError::Empty) => {
             return Raised::new(Exception::IndexError, "pop from empty list").into();
         }
         Error::Value(ValueError::NotHashable { .. })
-        | Error::Store(StoreError::SliceSize { .. } | StoreError::ZeroStep) => error.to_string(),
+        | Error::Store(
+            StoreError::SliceSize { .. }
+            | StoreError::ZeroStep
+            | StoreError::NotLocked
+            | StoreError::NotOwner
+            | StoreError::OwnerDied { .. }
+            | StoreError::ReleasedTooOften
+            | StoreError::TaskDoneTooOften,
+        ) => error.to_string(),
+        // Python raises the bare classes.
+        Error::Store(StoreError::Full | StoreError::ShutDown | StoreError::BrokenBarrier) => {
+            String::new()
+        }
         // Not the method's doing.
         _ => return error,
     };

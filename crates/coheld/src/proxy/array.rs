@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use coheld_store::{Array, Slice};
 
-use super::common::{deserialize_proxy, typed_proxy};
+use super::common::{deserialize_proxy, lockable, typed_proxy};
 use super::{Kind, Proxy};
 use crate::value::ValueError;
 use crate::{Attachment, Error, Value};
@@ -70,13 +70,14 @@ pub struct ArrayProxy<T> {
 }
 
 typed_proxy!(ArrayProxy<T>);
+lockable!(ArrayProxy<T>);
 deserialize_proxy!([T: Item] ArrayProxy<T>);
 
 impl<T: Item> TryFrom<Proxy> for ArrayProxy<T> {
     type Error = Error;
 
     fn try_from(proxy: Proxy) -> Result<Self, Error> {
-        let proxy = proxy.expect(Kind::Array)?;
+        let proxy = proxy.expect(&[Kind::Array])?;
         let found = Array::new(&proxy.referent()?).typecode()?;
         if T::TYPECODES.contains(&found) {
             return Ok(Self::over(proxy));

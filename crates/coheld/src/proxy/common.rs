@@ -76,14 +76,42 @@ macro_rules! typed_proxy {
     };
 }
 
-/// Implements the ways back from an untyped proxy, for proxies that only have to be of their kind.
+/// Implements `get_lock` for a typed proxy of something that can be worked on in several steps.
+macro_rules! lockable {
+    ($name:ident $(<$($parameter:ident),+>)?) => {
+        impl$(<$($parameter),+>)? $name$(<$($parameter),+>)? {
+            /// The lock that belongs to the object, the same for everybody, for what takes several
+            /// steps. It keeps nobody from working on the object without it.
+            ///
+            /// ```
+            /// use coheld::Manager;
+            ///
+            /// let manager = Manager::start()?;
+            /// let list = manager.list::<i64>()?;
+            /// let lock = list.get_lock()?;
+            /// let guard = lock.lock()?;
+            /// if list.is_empty()? {
+            ///     list.append(&1)?;
+            /// }
+            /// drop(guard);
+            /// # Ok::<(), coheld::Error>(())
+            /// ```
+            pub fn get_lock(&self) -> Result<$crate::RLockProxy, $crate::Error> {
+                self.proxy.get_lock()
+            }
+        }
+    };
+}
+
+/// Implements the ways back from an untyped proxy, for proxies that only have to be of their kind,
+/// or of one of their kinds.
 macro_rules! typed_by_kind {
-    ($name:ident $(<$($parameter:ident),+>)?, $kind:expr) => {
+    ($name:ident $(<$($parameter:ident),+>)?, $($kind:expr),+) => {
         impl$(<$($parameter),+>)? TryFrom<$crate::Proxy> for $name$(<$($parameter),+>)? {
             type Error = $crate::Error;
 
             fn try_from(proxy: $crate::Proxy) -> Result<Self, $crate::Error> {
-                proxy.expect($kind).map(Self::over)
+                proxy.expect(&[$($kind),+]).map(Self::over)
             }
         }
 
@@ -123,4 +151,4 @@ macro_rules! deserialize_proxy {
     };
 }
 
-pub(super) use {deserialize_proxy, typed_by_kind, typed_proxy};
+pub(super) use {deserialize_proxy, lockable, typed_by_kind, typed_proxy};

@@ -4,14 +4,16 @@ use std::borrow::Borrow;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use coheld_store::{Dict, Input, Key, Updated, word};
+use coheld_store::{Dict, Input, Key, Updated, arithmetic, word};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::common::{typed_by_kind, typed_proxy};
+use super::attempts::until_done;
+use super::common::{lockable, typed_by_kind, typed_proxy};
+use super::value::sum;
 use super::{Kind, Proxy};
 use crate::value::{Encoded, EncodedKey, ValueError, read_output, to_value, with_input, with_key};
-use crate::{Attachment, Error};
+use crate::{Attachment, Error, Value};
 
 /// A shared dict whose keys and values are read and written as `K` and `V`.
 ///
@@ -23,7 +25,7 @@ use crate::{Attachment, Error};
 /// let manager = Manager::start()?;
 /// let ages = manager.dict::<String, u32>()?;
 /// ages.insert("Ada", &36)?;
-/// ages.update([("Grace".to_owned(), 85), ("Alan".to_owned(), 41)])?;
+/// ages.extend([("Grace".to_owned(), 85), ("Alan".to_owned(), 41)])?;
 /// assert_eq!(ages.get("Ada")?, Some(36));
 /// assert_eq!(ages.remove("Alan")?, Some(41));
 /// assert_eq!(ages.keys()?, ["Ada", "Grace"]);
@@ -35,6 +37,7 @@ pub struct DictProxy<K, V> {
 }
 
 typed_proxy!(DictProxy<K, V>);
+lockable!(DictProxy<K, V>);
 typed_by_kind!(DictProxy<K, V>, Kind::Dict);
 
 impl<K, V> DictProxy<K, V> {
@@ -144,8 +147,8 @@ where
         }
     }
 
-    /// Stores all entries, or none of them.
-    pub fn update(&self, entries: impl IntoIterator<Item = (K, V)>) -> Result<(), Error> {
+    /// Stores all entries, or none of them: `update` of Python.
+    pub fn extend(&self, entries: impl IntoIterator<Item = (K, V)>) -> Result<(), Error> {
         #[allow(
             clippy::redundant_closure_for_method_calls,
             reason = "the method itself is good for one lifetime only"
@@ -156,6 +159,119 @@ where
     /// Makes the entries the whole content.
     pub fn replace(&self, entries: impl IntoIterator<Item = (K, V)>) -> Result<(), Error> {
         self.with_entries(entries, |dict, pairs| dict.replace(pairs, None))
+    }
+
+    /// Gives the key the value that `change` makes of the one it has, and returns that. `None`
+    /// stands for no value: `change` gets it when the key is not there, and takes the key out by
+    /// it. Safe against everybody else who does the same.
+    ///
+    /// `change` runs without any lock, and once more whenever somebody else has changed the dict
+    /// meanwhile. It must not change the dict itself.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let words = manager.dict::<String, Vec<u32>>()?;
+    /// for line in [3, 14] {
+    ///     words.update("pi", |lines| {
+    ///         let mut lines = lines.unwrap_or_default();
+    ///         lines.push(line);
+    ///         Some(lines)
+    ///     })?;
+    /// }
+    /// assert_eq!(words.get("pi")?, Some(vec![3, 14]));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    pub fn update<Q: Serialize + ?Sized>(
+        &self,
+        key: &Q,
+        mut change: impl FnMut(Option<V>) -> Option<V>,
+    ) -> Result<Option<V>, Error>
+    where
+        K: Borrow<Q>,
+    {
+        self.try_update(key, |old| Ok(change(old)))
+    }
+
+    /// The same with a function that can fail; then nothing has changed.
+    pub(crate) fn try_update<Q: Serialize + ?Sized>(
+        &self,
+        key: &Q,
+        mut change: impl FnMut(Option<V>) -> Result<Option<V>, Error>,
+    ) -> Result<Option<V>, Error>
+    where
+        K: Borrow<Q>,
+    {
+        let referent = self.proxy.referent()?;
+        let (attachment, dict) = (self.proxy.attachment(), Dict::new(&referent));
+        self.with_key(key, |key| {
+            until_done(&referent, || {
+                let version = dict.version()?;
+                let old = dict.get(key)?;
+                let was_there = old.is_some();
+                let old = old.map(|old| read_output(old, attachment)).transpose()?;
+                let new = change(old)?;
+                match &new {
+                    Some(new) => with_input(new, attachment, |input| {
+                        Ok(dict.insert_if(key, input, version)?)
+                    })?,
+                    None if was_there => drop(dict.delete_if(key, version)?),
+                    None => {}
+                }
+                Ok(new)
+            })
+        })
+    }
+
+    /// Gives the key the value `new` if its value is equal to `old`, as Python has it; whether it
+    /// was. A key that is not there has no value that could be.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let owners = manager.dict::<String, u32>()?;
+    /// owners.insert("door", &0)?;
+    /// assert!(owners.compare_exchange("door", &0, &7)?);
+    /// assert!(!owners.compare_exchange("door", &0, &8)?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    pub fn compare_exchange<Q, O, W>(&self, key: &Q, old: &O, new: &W) -> Result<bool, Error>
+    where
+        K: Borrow<Q>,
+        V: Borrow<O> + Borrow<W>,
+        Q: Serialize + ?Sized,
+        O: Serialize + ?Sized,
+        W: Serialize + ?Sized,
+    {
+        let referent = self.proxy.referent()?;
+        let (attachment, dict) = (self.proxy.attachment(), Dict::new(&referent));
+        let exchange = |key: &Key<'_>, new: &Input<'_>| {
+            let in_words = with_input(old, attachment, |old| {
+                let (Some(old), Some(new)) = (old.inline_word(), new.inline_word()) else {
+                    return Ok(Updated::NotInline);
+                };
+                let change = |found: Option<u64>| arithmetic::equal(found?, old).then_some(new);
+                Ok(dict.update_word(key, change)?)
+            })?;
+            match in_words {
+                Updated::Stored { .. } => return Ok(true),
+                Updated::Unchanged { .. } => return Ok(false),
+                Updated::NotInline => {}
+            }
+            let old = to_value(old)?;
+            until_done(&referent, || {
+                let version = dict.version()?;
+                let Some(found) = dict.get(key)? else {
+                    return Ok(false);
+                };
+                let is_equal = read_output::<Value>(found, attachment)? == old;
+                if is_equal {
+                    dict.insert_if(key, new, version)?;
+                }
+                Ok(is_equal)
+            })
+        };
+        with_input(new, attachment, |new| {
+            self.with_key(key, |key| exchange(key, new))
+        })
     }
 
     /// All keys at one moment, in their order.
@@ -227,15 +343,15 @@ impl<K: Serialize + DeserializeOwned> DictProxy<K, i64> {
         let referent = self.proxy.referent()?;
         let add = |old: Option<u64>| {
             let old = old.map_or(Some(0), word::to_int)?;
-            old.checked_add(by).and_then(word::from_int)
+            word::from_int(old.checked_add(by)?)
         };
         let done = self.with_key(key, |key| Ok(Dict::new(&referent).update_word(key, add)?))?;
-        match done {
-            Updated::Stored { new, .. } => Ok(word::to_int(new).unwrap_or(by)),
-            Updated::Unchanged { .. } | Updated::NotInline => Err(ValueError::Mismatch(
-                "a number to be added to is an integer between -2**59 and 2**59".to_owned(),
-            )
-            .into()),
+        if let Updated::Stored { new, .. } = done
+            && let Some(sum) = word::to_int(new)
+        {
+            return Ok(sum);
         }
+        let new = self.try_update(key, |old| sum(old.unwrap_or(0), by).map(Some))?;
+        Ok(new.unwrap_or(by))
     }
 }

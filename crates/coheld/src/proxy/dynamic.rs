@@ -7,7 +7,7 @@ use coheld_shm::Referent;
 use coheld_store::{KeyHasher, Snapshot, StoreError};
 use serde::de::DeserializeOwned;
 
-use super::Kind;
+use super::{Kind, RLockProxy};
 use crate::value::{read_ref, redeem};
 use crate::{Attachment, Error, Handle, Manager, Token, Value, call};
 
@@ -45,6 +45,11 @@ impl Proxy {
         auxiliary: u64,
     ) -> Result<Self, Error> {
         Self::from_handle(Handle::create(attachment, kind.number(), auxiliary)?)
+    }
+
+    /// The lock that belongs to the object.
+    pub(super) fn get_lock(&self) -> Result<RLockProxy, Error> {
+        Self::from_handle(self.shared.handle.companion()?)?.try_into()
     }
 
     /// The proxy of the object that a handle refers to.
@@ -128,12 +133,14 @@ impl Proxy {
         self.shared.handle.referent()
     }
 
-    /// This proxy if it is one of an object of this kind.
-    pub(super) fn expect(self, expected: Kind) -> Result<Self, Error> {
-        if self.kind() == expected {
+    /// This proxy if it is one of an object of one of these kinds.
+    pub(super) fn expect(self, expected: &[Kind]) -> Result<Self, Error> {
+        if expected.contains(&self.kind()) {
             return Ok(self);
         }
-        let (expected, found) = (expected.number(), self.kind().number());
+        // The first one is what the others are variants of.
+        let expected = expected.first().map_or(0, |kind| kind.number());
+        let found = self.kind().number();
         Err(StoreError::WrongKind { expected, found }.into())
     }
 

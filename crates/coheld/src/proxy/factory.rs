@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{ArrayProxy, DictProxy, Item, ListProxy, NamespaceProxy, SetProxy, ValueProxy};
+use super::{
+    ArrayProxy, BarrierProxy, ConditionProxy, DictProxy, EventProxy, Item, ListProxy, LockProxy,
+    NamespaceProxy, Proxy, QueueProxy, RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
+};
 use crate::{Error, Manager, key};
 
 /// The objects that a manager makes. They lie in its segment, and go when their last proxy goes.
@@ -51,6 +54,67 @@ impl Manager {
     /// A new array with these items.
     pub fn array<T: Item>(&self, items: &[T]) -> Result<ArrayProxy<T>, Error> {
         ArrayProxy::create(self.attachment(), items)
+    }
+
+    /// A new lock.
+    pub fn lock(&self) -> Result<LockProxy, Error> {
+        LockProxy::create(self.attachment())
+    }
+
+    /// A new lock that its owner can take again.
+    pub fn rlock(&self) -> Result<RLockProxy, Error> {
+        RLockProxy::create(self.attachment())
+    }
+
+    /// A new semaphore with so many permits. More can be added.
+    pub fn semaphore(&self, permits: u64) -> Result<SemaphoreProxy, Error> {
+        SemaphoreProxy::create(self.attachment(), permits)
+    }
+
+    /// A new semaphore with so many permits and never more.
+    pub fn bounded_semaphore(&self, permits: u64) -> Result<SemaphoreProxy, Error> {
+        SemaphoreProxy::create_bounded(self.attachment(), permits)
+    }
+
+    /// A new event, not set.
+    pub fn event(&self) -> Result<EventProxy, Error> {
+        EventProxy::create(self.attachment())
+    }
+
+    /// A new condition with a re-entrant lock of its own.
+    pub fn condition(&self) -> Result<ConditionProxy, Error> {
+        ConditionProxy::create(self.attachment())
+    }
+
+    /// A new condition whose lock is this one.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let lock = manager.lock()?;
+    /// let (room, items) = (manager.condition_with(&lock)?, manager.condition_with(&lock)?);
+    /// let guard = lock.lock()?;
+    /// room.notify_one()?;
+    /// items.notify_all()?;
+    /// assert!(items.try_lock()?.is_none());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    pub fn condition_with(&self, lock: impl Into<Proxy>) -> Result<ConditionProxy, Error> {
+        ConditionProxy::create_with(self.attachment(), lock)
+    }
+
+    /// A new barrier for so many parties.
+    pub fn barrier(&self, parties: u64) -> Result<BarrierProxy, Error> {
+        BarrierProxy::create(self.attachment(), parties)
+    }
+
+    /// A new, empty queue for `maxsize` items; 0: for any number.
+    pub fn queue<T>(&self, maxsize: usize) -> Result<QueueProxy<T>, Error> {
+        QueueProxy::create(self.attachment(), maxsize)
+    }
+
+    /// The same, as Python's `JoinableQueue`.
+    pub fn joinable_queue<T>(&self, maxsize: usize) -> Result<QueueProxy<T>, Error> {
+        QueueProxy::create_joinable(self.attachment(), maxsize)
     }
 
     /// The key as the text that other programs take from the environment variable

@@ -20,17 +20,44 @@ pub enum Kind {
     Value,
     /// `Array`.
     Array,
+    /// `Lock`.
+    Lock,
+    /// `RLock`.
+    RLock,
+    /// `Semaphore`.
+    Semaphore,
+    /// `BoundedSemaphore`.
+    BoundedSemaphore,
+    /// `Event`.
+    Event,
+    /// `Condition`.
+    Condition,
+    /// `Barrier`.
+    Barrier,
+    /// `Queue`.
+    Queue,
+    /// `JoinableQueue`.
+    JoinableQueue,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 15] = [
         Self::List,
         Self::Dict,
         Self::Set,
         Self::Namespace,
         Self::Value,
         Self::Array,
+        Self::Lock,
+        Self::RLock,
+        Self::Semaphore,
+        Self::BoundedSemaphore,
+        Self::Event,
+        Self::Condition,
+        Self::Barrier,
+        Self::Queue,
+        Self::JoinableQueue,
     ];
 
     /// The kind with this number in the segment.
@@ -42,6 +69,15 @@ impl Kind {
             referent::NAMESPACE => Some(Self::Namespace),
             referent::VALUE => Some(Self::Value),
             referent::ARRAY => Some(Self::Array),
+            referent::LOCK => Some(Self::Lock),
+            referent::RLOCK => Some(Self::RLock),
+            referent::SEMAPHORE => Some(Self::Semaphore),
+            referent::BOUNDED_SEMAPHORE => Some(Self::BoundedSemaphore),
+            referent::EVENT => Some(Self::Event),
+            referent::CONDITION => Some(Self::Condition),
+            referent::BARRIER => Some(Self::Barrier),
+            referent::QUEUE => Some(Self::Queue),
+            referent::JOINABLE_QUEUE => Some(Self::JoinableQueue),
             _ => None,
         }
     }
@@ -55,6 +91,15 @@ impl Kind {
             Self::Namespace => referent::NAMESPACE,
             Self::Value => referent::VALUE,
             Self::Array => referent::ARRAY,
+            Self::Lock => referent::LOCK,
+            Self::RLock => referent::RLOCK,
+            Self::Semaphore => referent::SEMAPHORE,
+            Self::BoundedSemaphore => referent::BOUNDED_SEMAPHORE,
+            Self::Event => referent::EVENT,
+            Self::Condition => referent::CONDITION,
+            Self::Barrier => referent::BARRIER,
+            Self::Queue => referent::QUEUE,
+            Self::JoinableQueue => referent::JOINABLE_QUEUE,
         }
     }
 
@@ -67,10 +112,19 @@ impl Kind {
             Self::Namespace => "Namespace",
             Self::Value => "Value",
             Self::Array => "Array",
+            Self::Lock => "Lock",
+            Self::RLock => "RLock",
+            Self::Semaphore => "Semaphore",
+            Self::BoundedSemaphore => "BoundedSemaphore",
+            Self::Event => "Event",
+            Self::Condition => "Condition",
+            Self::Barrier => "Barrier",
+            Self::Queue => "Queue",
+            Self::JoinableQueue => "JoinableQueue",
         }
     }
 
-    /// The name of the class of its proxies, in Python and in Rust.
+    /// The name of the class of its proxies in Python.
     pub const fn proxy_name(self) -> &'static str {
         match self {
             Self::List => "ListProxy",
@@ -79,6 +133,12 @@ impl Kind {
             Self::Namespace => "NamespaceProxy",
             Self::Value => "ValueProxy",
             Self::Array => "ArrayProxy",
+            Self::Lock | Self::RLock | Self::Semaphore | Self::BoundedSemaphore => "AcquirerProxy",
+            Self::Event => "EventProxy",
+            Self::Condition => "ConditionProxy",
+            Self::Barrier => "BarrierProxy",
+            Self::Queue => "AutoProxy[Queue]",
+            Self::JoinableQueue => "AutoProxy[JoinableQueue]",
         }
     }
 }

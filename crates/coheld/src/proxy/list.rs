@@ -9,7 +9,7 @@ use coheld_store::{Input, List, Search, Slice, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::common::{typed_by_kind, typed_proxy};
+use super::common::{lockable, typed_by_kind, typed_proxy};
 use super::{Kind, Proxy};
 use crate::value::{Encoded, read_output, to_value, with_input};
 use crate::{Attachment, Error, Value};
@@ -42,6 +42,7 @@ pub struct ListProxy<T> {
 }
 
 typed_proxy!(ListProxy<T>);
+lockable!(ListProxy<T>);
 typed_by_kind!(ListProxy<T>, Kind::List);
 
 impl<T> ListProxy<T> {

@@ -6,7 +6,7 @@ use coheld_store::{Key, Namespace};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::common::{typed_by_kind, typed_proxy};
+use super::common::{lockable, typed_by_kind, typed_proxy};
 use super::{Kind, Proxy};
 use crate::value::{read_output, with_input};
 use crate::{Attachment, Error, Value};
@@ -30,6 +30,7 @@ pub struct NamespaceProxy {
 }
 
 typed_proxy!(NamespaceProxy);
+lockable!(NamespaceProxy);
 typed_by_kind!(NamespaceProxy, Kind::Namespace);
 
 impl NamespaceProxy {

@@ -8,7 +8,7 @@ use coheld_store::{Key, Set};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::common::{typed_by_kind, typed_proxy};
+use super::common::{lockable, typed_by_kind, typed_proxy};
 use super::{Kind, Proxy};
 use crate::value::{EncodedKey, read_output, to_value, with_key};
 use crate::{Attachment, Error};
@@ -32,6 +32,7 @@ pub struct SetProxy<T> {
 }
 
 typed_proxy!(SetProxy<T>);
+lockable!(SetProxy<T>);
 typed_by_kind!(SetProxy<T>, Kind::Set);
 
 impl<T> SetProxy<T> {

@@ -1,4 +1,4 @@
-//! What the operations of Rust programs cost: `cargo bench -p coheld`.
+//! What the operations of Rust programs cost: `cargo bench -p coheld-bench`.
 //!
 //! With the environment variable `COHELD_BENCH_TOKEN` this program is the second process of the
 //! contended benchmark.
@@ -23,6 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     lists(&mut criterion, &manager)?;
     dicts(&mut criterion, &manager)?;
     values(&mut criterion, &manager)?;
+    locks(&mut criterion, &manager)?;
+    queues(&mut criterion, &manager)?;
     contended(&mut criterion, &manager)?;
     criterion.final_summary();
     Ok(())
@@ -67,7 +69,7 @@ fn lists(criterion: &mut Criterion, manager: &Manager) -> Result<(), coheld::Err
 fn dicts(criterion: &mut Criterion, manager: &Manager) -> Result<(), coheld::Error> {
     let dict = manager.dict::<String, i64>()?;
     let keys: Vec<String> = (0..SIZE).map(|number| format!("k{number}")).collect();
-    dict.update(keys.iter().cloned().zip(0..))?;
+    dict.extend(keys.iter().cloned().zip(0..))?;
     let mut at = 0;
     criterion.bench_function("dict get, short str key", |bencher| {
         bencher.iter(|| {
@@ -100,6 +102,9 @@ fn values(criterion: &mut Criterion, manager: &Manager) -> Result<(), coheld::Er
     criterion.bench_function("value set", |bencher| {
         bencher.iter(|| value.set(&black_box(5)).unwrap());
     });
+    criterion.bench_function("counter increment", |bencher| {
+        bencher.iter(|| value.increment(black_box(1)).unwrap());
+    });
     let large = manager.value(&Bytes(vec![7; 1 << 20]))?;
     criterion.bench_function("value get, 1 MiB of bytes", |bencher| {
         bencher.iter(|| large.get().unwrap());
@@ -111,6 +116,54 @@ fn values(criterion: &mut Criterion, manager: &Manager) -> Result<(), coheld::Er
     let array = manager.array(&[0.5; 1_000])?;
     criterion.bench_function("array get double", |bencher| {
         bencher.iter(|| array.get(black_box(500)).unwrap());
+    });
+    Ok(())
+}
+
+fn locks(criterion: &mut Criterion, manager: &Manager) -> Result<(), coheld::Error> {
+    let lock = manager.lock()?;
+    criterion.bench_function("lock acquire and release", |bencher| {
+        bencher.iter(|| drop(black_box(&lock).lock().unwrap()));
+    });
+    let lock = manager.rlock()?;
+    criterion.bench_function("rlock acquire and release", |bencher| {
+        bencher.iter(|| drop(black_box(&lock).lock().unwrap()));
+    });
+    let semaphore = manager.semaphore(4)?;
+    criterion.bench_function("semaphore acquire and release", |bencher| {
+        bencher.iter(|| drop(black_box(&semaphore).acquire().unwrap()));
+    });
+    let event = manager.event()?;
+    event.set()?;
+    criterion.bench_function("event wait, set already", |bencher| {
+        bencher.iter(|| black_box(&event).wait().unwrap());
+    });
+    let counter = manager.value(&0_i64)?;
+    criterion.bench_function("counter increment under a lock", |bencher| {
+        let lock = manager.lock().unwrap();
+        bencher.iter(|| {
+            let _guard = lock.lock().unwrap();
+            counter.set(&(counter.get().unwrap() + 1)).unwrap();
+        });
+    });
+    Ok(())
+}
+
+fn queues(criterion: &mut Criterion, manager: &Manager) -> Result<(), coheld::Error> {
+    let queue = manager.queue::<i64>(0)?;
+    criterion.bench_function("queue put and get, int", |bencher| {
+        bencher.iter(|| {
+            queue.put(&black_box(7)).unwrap();
+            queue.get().unwrap()
+        });
+    });
+    let bounded = manager.queue::<String>(16)?;
+    criterion.bench_function("bounded queue put and get, str of 31 bytes", |bencher| {
+        bencher.iter(|| {
+            let text = black_box("a text of more than seven bytes");
+            bounded.put(text).unwrap();
+            bounded.get().unwrap()
+        });
     });
     Ok(())
 }

@@ -1,0 +1,162 @@
+//! `SemaphoreProxy`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coheld_store::{Acquired, Semaphore, Wait};
+
+use super::common::{typed_by_kind, typed_proxy};
+use super::held::{Held, HoldsLock, in_the_end, sealed};
+use super::{Kind, Proxy};
+use crate::{Attachment, Error};
+
+/// A shared semaphore, bounded or not: so many permits, and whoever wants one more waits.
+///
+/// The permits of a process that dies are free again, and whoever gets the next one is told
+/// ([`Permit::owner_died`]).
+///
+/// ```
+/// use coheld::Manager;
+///
+/// let manager = Manager::start()?;
+/// let seats = manager.semaphore(2)?;
+/// let first = seats.acquire()?;
+/// let second = seats.acquire()?;
+/// assert!(seats.try_acquire()?.is_none());
+/// drop(first);
+/// assert_eq!(seats.value()?, 1);
+/// # Ok::<(), coheld::Error>(())
+/// ```
+pub struct SemaphoreProxy {
+    proxy: Proxy,
+}
+
+typed_proxy!(SemaphoreProxy);
+typed_by_kind!(SemaphoreProxy, Kind::Semaphore, Kind::BoundedSemaphore);
+
+impl SemaphoreProxy {
+    fn over(proxy: Proxy) -> Self {
+        Self { proxy }
+    }
+
+    /// A new semaphore that any number of permits can be added to.
+    pub fn create(attachment: &Arc<Attachment>, permits: u64) -> Result<Self, Error> {
+        Self::create_as(attachment, Kind::Semaphore, permits)
+    }
+
+    /// A new semaphore that never has more permits than it begins with.
+    pub fn create_bounded(attachment: &Arc<Attachment>, permits: u64) -> Result<Self, Error> {
+        Self::create_as(attachment, Kind::BoundedSemaphore, permits)
+    }
+
+    fn create_as(attachment: &Arc<Attachment>, kind: Kind, permits: u64) -> Result<Self, Error> {
+        let proxy = Proxy::create(attachment, kind, 0)?;
+        Semaphore::new(&proxy.referent()?).initialize(permits)?;
+        Ok(Self::over(proxy))
+    }
+
+    /// Waits for a permit and takes it.
+    #[inline]
+    pub fn acquire(&self) -> Result<Permit<'_>, Error> {
+        Ok(self.permit(in_the_end(|wait| self.acquire_unguarded(wait))?))
+    }
+
+    /// Takes a permit if there is one.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Option<Permit<'_>>, Error> {
+        self.acquire_or_not(Wait::No)
+    }
+
+    /// As `acquire`, but waits no longer than this; `None`: there was no permit in time.
+    pub fn acquire_for(&self, time: Duration) -> Result<Option<Permit<'_>>, Error> {
+        self.acquire_or_not(Wait::for_duration(time))
+    }
+
+    /// As `acquire_for`, up to a moment.
+    pub fn acquire_until(&self, deadline: Instant) -> Result<Option<Permit<'_>>, Error> {
+        self.acquire_or_not(Wait::Until(deadline))
+    }
+
+    fn acquire_or_not(&self, wait: Wait) -> Result<Option<Permit<'_>>, Error> {
+        let acquired = self.acquire_unguarded(wait)?;
+        Ok(acquired.map(|acquired| self.permit(acquired)))
+    }
+
+    /// Takes a permit that somebody gives back by `release`.
+    #[inline]
+    pub(crate) fn acquire_unguarded(&self, wait: Wait) -> Result<Option<Acquired>, Error> {
+        Ok(Semaphore::new(&self.proxy.referent()?).acquire(wait)?)
+    }
+
+    #[inline]
+    fn permit(&self, acquired: Acquired) -> Permit<'_> {
+        Permit {
+            held: Held::new(&self.proxy, acquired),
+        }
+    }
+
+    /// Adds permits: new ones, or those that somebody has kept (see [`Permit::keep`]).
+    ///
+    /// More than a bounded semaphore may have are
+    /// [`StoreError::ReleasedTooOften`](crate::StoreError::ReleasedTooOften), and nothing is added.
+    pub fn release(&self, permits: u64) -> Result<(), Error> {
+        Ok(Semaphore::new(&self.proxy.referent()?).release(permits)?)
+    }
+
+    /// How many permits are free.
+    pub fn value(&self) -> Result<u64, Error> {
+        Ok(Semaphore::new(&self.proxy.referent()?).value()?)
+    }
+
+    /// How many permits it began with.
+    pub fn initial(&self) -> Result<u64, Error> {
+        Ok(Semaphore::new(&self.proxy.referent()?).initial()?)
+    }
+}
+
+/// A permit of a semaphore, given back when this is dropped.
+#[derive(Debug)]
+#[must_use = "a permit that is not kept is given back at once"]
+pub struct Permit<'p> {
+    held: Held<'p>,
+}
+
+impl Permit<'_> {
+    /// The process that died while it had this permit, if it comes from such; 0 when its number is
+    /// not known.
+    pub fn owner_died(&self) -> Option<u32> {
+        self.held.owner_died()
+    }
+
+    /// Keeps the permit without a guard. Whoever is done with it calls
+    /// [`SemaphoreProxy::release`], in this process or in another one.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let items = manager.semaphore(1)?;
+    /// items.acquire()?.keep();
+    /// assert_eq!(items.value()?, 0);
+    /// items.release(1)?;
+    /// assert_eq!(items.value()?, 1);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    pub fn keep(mut self) {
+        self.held.forget();
+    }
+}
+
+impl Drop for Permit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.held
+            .release(|semaphore| Semaphore::new(semaphore).release(1));
+    }
+}
+
+impl HoldsLock for Permit<'_> {}
+
+impl sealed::Sealed for Permit<'_> {
+    fn after_wait(&mut self, waited: Result<(bool, Acquired), Error>) -> Result<bool, Error> {
+        self.held.after_wait(waited)
+    }
+}
