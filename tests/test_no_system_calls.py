@@ -71,6 +71,16 @@ LOOPS = {
         "x.compare_exchange('key 50', 50, 50)",
     ),
     "Namespace get": ("x = manager.Namespace(name=7)", "x.name"),
+    "Lock": ("x = manager.Lock()", "x.acquire(); x.release()"),
+    "RLock twice": (
+        "x = manager.RLock()",
+        "x.acquire(); x.acquire(); x.release(); x.release()",
+    ),
+    "Semaphore": ("x = manager.Semaphore(2)", "x.acquire(); x.release()"),
+    "Condition": ("x = manager.Condition()", "x.acquire(); x.notify(); x.release()"),
+    "Event": ("x = manager.Event()", "x.set(); x.is_set(); x.wait(); x.clear()"),
+    "Queue": ("x = manager.Queue()", "x.put(1); x.get()"),
+    "JoinableQueue": ("x = manager.JoinableQueue()", "x.put(1); x.get(); x.task_done(); x.join()"),
     "Array get": ("x = manager.Array('d', [0.5] * 100)", "x[50]"),
 }
 

@@ -1,8 +1,8 @@
 """Locks, semaphores, events, conditions, barriers and queues: every method, every exception.
 
-The programs in sync_programs.py run on the stock manager of the running Python and on Coheld, and every step has
-to have the same outcome. A step that stock cannot do, or that it does not do on every version, says
-what is expected instead.
+The programs in sync_programs.py run on the stock manager of the running Python and on Coheld, and
+every step has to have the same outcome. What stock has not, or not on every version, has tests of
+its own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import subject
 from sync_programs import CONSTRUCTORS, PROGRAMS
 
 NAN, INF = float("nan"), float("inf")
+
 
 def steps_of(program: str) -> list[str]:
     return [line.strip() for line in program.strip().splitlines()]

@@ -19,7 +19,8 @@ use crate::{codec, errors::OrRaise, interpreter};
 
 /// A proxy of a shared barrier: parties wait until all of them have come.
 ///
-/// The action of the barrier, if it has one, is called by the party that comes last, in its process.
+/// The action of the barrier, if it has one, is called by the party that comes last, in its
+/// process.
 #[pyclass(extends = BaseProxy, frozen, subclass)]
 #[derive(Default)]
 pub(crate) struct BarrierProxy {

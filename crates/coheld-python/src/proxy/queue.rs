@@ -29,7 +29,8 @@ pub(crate) struct JoinableQueueProxy;
 
 static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// Calls a method of an ordinary queue: it refuses the arguments in the words of the running Python.
+/// Calls a method of an ordinary queue: it refuses the arguments in the words of the running
+/// Python.
 #[cold]
 fn refuse<'py>(
     py: Python<'py>,
