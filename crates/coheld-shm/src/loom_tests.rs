@@ -1,14 +1,17 @@
 //! Models of the lock-free parts, every interleaving of a few threads (run by `make loom`).
 
-use loom::{sync::Arc, thread};
+use loom::{
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
 
 use crate::{
     bitmap,
     glance::glance,
+    line::signal::{Signal, UNSIGNALLED},
     lock::word::{self, Acquired, Environment, WAITERS},
     member::slot,
     sync::{AtomicU32, AtomicU64, Ordering},
-    wait::WaitWord,
 };
 
 /// Members named here are dead; waiting is a step of the scheduler.
@@ -102,28 +105,146 @@ fn exactly_one_takes_over_from_the_dead() {
     });
 }
 
-#[test]
-fn an_announcement_is_seen_or_the_sleeper_is() {
-    loom::model(|| {
-        let cells = Arc::new((AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0)));
-        let announcer = {
-            let cells = cells.clone();
-            thread::spawn(move || {
-                cells.2.store(1, Ordering::Release);
-                WaitWord::new(&cells.0, &cells.1).announce()
-            })
-        };
-        let wait = WaitWord::new(&cells.0, &cells.1);
-        let seen = wait.prepare();
-        let ready = cells.2.load(Ordering::Acquire) == 1;
-        let mut slept = false;
-        if !ready {
-            wait.sleep(seen, |_, _| slept = true);
+/// Things to be had and those who wait for them, as a referent and its line: all of it under a lock.
+struct Waited {
+    lock: AtomicU32,
+    things: AtomicU64,
+    /// 1 for each waiter that stands in line.
+    line: [AtomicU32; 2],
+    signals: [AtomicU32; 2],
+    /// What a futex does: nobody wakes between a sleeper's last look at the word and its sleep.
+    asleep: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Waited {
+    fn new(line: [u32; 2]) -> Arc<Self> {
+        Arc::new(Self {
+            lock: AtomicU32::new(0),
+            things: AtomicU64::new(0),
+            line: line.map(AtomicU32::new),
+            signals: [AtomicU32::new(0), AtomicU32::new(0)],
+            asleep: Mutex::new(()),
+            woken: Condvar::new(),
+        })
+    }
+
+    fn locked<T>(&self, tag: u32, act: impl FnOnce() -> T) -> T {
+        if !word::try_acquire(&self.lock, tag) {
+            word::acquire(&self.lock, tag, self).expect("never interrupted");
         }
-        let woken = announcer.join().unwrap();
-        // Whoever went to sleep without having seen the flag is woken.
-        assert!(!slept || woken);
-        wait.finish();
+        let done = act();
+        if word::release(&self.lock) {
+            self.wake();
+        }
+        done
+    }
+
+    /// Under the lock, as `Guard::signal_first`.
+    fn signal_first(&self) {
+        for (stands, signal) in self.line.iter().zip(&self.signals) {
+            let signal = Signal::new(signal);
+            if stands.load(Ordering::Relaxed) == 1 && signal.get_locked() == UNSIGNALLED {
+                return signal.give(1);
+            }
+        }
+    }
+
+    fn bring(&self, tag: u32) {
+        self.locked(tag, || {
+            let things = self.things.load(Ordering::Relaxed);
+            self.things.store(things + 1, Ordering::Relaxed);
+            self.signal_first();
+        });
+        self.wake();
+    }
+
+    fn sleep(&self, word: &AtomicU32, expected: u32) {
+        let mut asleep = self.asleep.lock().unwrap();
+        while word.load(Ordering::Relaxed) == expected {
+            asleep = self.woken.wait(asleep).unwrap();
+        }
+    }
+
+    fn wake(&self) {
+        drop(self.asleep.lock().unwrap());
+        self.woken.notify_all();
+    }
+
+    /// Waits in line until it has one. Who sleeps for ever is found by loom.
+    fn fetch(&self, waiter: usize, tag: u32) {
+        let signal = Signal::new(&self.signals[waiter]);
+        loop {
+            signal.listen();
+            let taken = self.locked(tag, || {
+                let things = self.things.load(Ordering::Relaxed);
+                if things == 0 {
+                    return false;
+                }
+                self.things.store(things - 1, Ordering::Relaxed);
+                self.line[waiter].store(0, Ordering::Relaxed);
+                if signal.get_locked() != UNSIGNALLED {
+                    self.signal_first();
+                }
+                true
+            });
+            if taken {
+                return self.wake();
+            }
+            signal.sleep(|expected| self.sleep(&self.signals[waiter], expected));
+        }
+    }
+}
+
+impl Environment for Waited {
+    fn wait(&self, word: &AtomicU32, expected: u32) {
+        self.sleep(word, expected);
+    }
+
+    fn is_dead(&self, _tag: u32) -> bool {
+        false
+    }
+
+    fn interrupted(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_change_is_seen_or_the_signal_is() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let waited = Waited::new([1, 0]);
+        let bringer = {
+            let waited = Arc::clone(&waited);
+            thread::spawn(move || waited.bring(1))
+        };
+        waited.fetch(0, 2);
+        bringer.join().unwrap();
+        assert_eq!(waited.things.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn a_signal_too_many_goes_to_the_next() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let waited = Waited::new([1, 1]);
+        let first = {
+            let waited = Arc::clone(&waited);
+            thread::spawn(move || waited.fetch(0, 1))
+        };
+        let second = {
+            let waited = Arc::clone(&waited);
+            thread::spawn(move || waited.fetch(1, 2))
+        };
+        waited.bring(3);
+        waited.bring(3);
+        first.join().unwrap();
+        second.join().unwrap();
+        assert_eq!(waited.things.load(Ordering::Relaxed), 0);
     });
 }
 

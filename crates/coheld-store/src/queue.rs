@@ -12,7 +12,7 @@
 //! one store. Taking is two, the window of the list and word 0; the redo record holds them
 //! together.
 
-use coheld_shm::{Guard, Referent, Waiter, Wakes};
+use coheld_shm::{Guard, Referent, Wakes};
 
 use crate::error::{Result, StoreError};
 use crate::input::Input;
@@ -20,7 +20,7 @@ use crate::kinds::referent as kind;
 use crate::list::{Around, List, Window, window_state};
 use crate::output::{Output, Room};
 use crate::sync::Wait;
-use crate::sync::wait::{Place, SIGNAL, lock_to_wake_all, until};
+use crate::sync::wait::{Place, SIGNAL, Turn, lock_to_wake_all, until};
 use crate::{snapshot, word};
 
 const TAKEN: u64 = 0;
@@ -78,27 +78,21 @@ impl<'a> Queue<'a> {
     /// [`StoreError::Full`]: there was no room within the time. [`StoreError::ShutDown`].
     #[inline]
     pub fn put(&self, value: &Input<'_>, wait: Wait) -> Result<()> {
-        let polite = wait != Wait::No;
-        if self.try_put(value, None, polite)?.is_some() {
+        if self.try_put(value, Turn::first(wait))?.is_some() {
             return Ok(());
         }
-        let attempt = |waiter: Option<&Waiter<'_>>| self.try_put(value, waiter, polite);
+        let attempt = |turn: Turn<'_, '_>| self.try_put(value, turn);
         until(self.referent, wait, PUTTER, attempt, || Ok(()))?.ok_or(StoreError::Full)
     }
 
     #[inline]
-    fn try_put(
-        &self,
-        value: &Input<'_>,
-        waiter: Option<&Waiter<'_>>,
-        polite: bool,
-    ) -> Result<Option<()>> {
+    fn try_put(&self, value: &Input<'_>, turn: Turn<'_, '_>) -> Result<Option<()>> {
         let mut wakes = Wakes::new(self.referent.segment());
         {
             let guard = self.referent.lock()?;
             check(&guard)?;
             let window = Window::read(&guard)?;
-            match admit(&guard, &window, waiter, polite) {
+            match admit(&guard, &window, turn) {
                 Err(StoreError::Full) => return Ok(None),
                 admitted => admitted?,
             }
@@ -110,15 +104,15 @@ impl<'a> Queue<'a> {
                 // signalled; who waits looks up by himself.
                 let state = window_state(window.start, window.count + 1);
                 guard.commit_word(window.state_cell(), state)?;
-                put_done(&guard, waiter, &mut wakes);
+                put_done(&guard, &window, turn, &mut wakes);
                 return Ok(Some(()));
             }
         }
         let around = Around {
-            check: &|guard, window| admit(guard, window, waiter, polite),
+            check: &|guard, window| admit(guard, window, turn),
             before: &|_, _| Ok(()),
-            after: &mut |guard, _| {
-                put_done(guard, waiter, &mut wakes);
+            after: &mut |guard, window| {
+                put_done(guard, window, turn, &mut wakes);
                 Ok(())
             },
         };
@@ -134,22 +128,21 @@ impl<'a> Queue<'a> {
     /// none, and there will be none.
     #[inline]
     pub fn get(&self, wait: Wait) -> Result<Output> {
-        let polite = wait != Wait::No;
-        if let Some(taken) = self.try_get(None, polite)? {
+        if let Some(taken) = self.try_get(Turn::first(wait))? {
             return Ok(taken);
         }
-        let attempt = |waiter: Option<&Waiter<'_>>| self.try_get(waiter, polite);
+        let attempt = |turn: Turn<'_, '_>| self.try_get(turn);
         until(self.referent, wait, GETTER, attempt, || Ok(()))?.ok_or(StoreError::Empty)
     }
 
     #[inline]
-    fn try_get(&self, waiter: Option<&Waiter<'_>>, polite: bool) -> Result<Option<Output>> {
+    fn try_get(&self, turn: Turn<'_, '_>) -> Result<Option<Output>> {
         let mut wakes = Wakes::new(self.referent.segment());
         let room = {
             let guard = self.referent.lock()?;
             check(&guard)?;
             let window = Window::read(&guard)?;
-            match offer(&guard, &window, waiter, polite) {
+            match offer(&guard, &window, turn) {
                 Err(StoreError::Empty) => return Ok(None),
                 offered => offered?,
             }
@@ -160,30 +153,29 @@ impl<'a> Queue<'a> {
                 // it as taken.
                 let state = window_state(window.start + 1, window.count - 1);
                 guard.commit_word(window.state_cell(), state)?;
-                get_done(&guard, waiter, &mut wakes);
+                get_done(&guard, &window, turn, &mut wakes);
                 return Ok(Some(Output::Word(found)));
             }
             snapshot::room_of(guard.segment(), found)?
         };
-        self.get_slowly(room, waiter, polite, &mut wakes)
+        self.get_slowly(room, turn, &mut wakes)
     }
 
     #[cold]
     fn get_slowly(
         &self,
         room: Room,
-        waiter: Option<&Waiter<'_>>,
-        polite: bool,
+        turn: Turn<'_, '_>,
         wakes: &mut Wakes<'_>,
     ) -> Result<Option<Output>> {
         let around = Around {
-            check: &|guard, window| offer(guard, window, waiter, polite),
+            check: &|guard, window| offer(guard, window, turn),
             before: &|guard, window| {
                 arm(guard, window);
                 Ok(())
             },
-            after: &mut |guard, _| {
-                get_done(guard, waiter, wakes);
+            after: &mut |guard, window| {
+                get_done(guard, window, turn, wakes);
                 Ok(())
             },
         };
@@ -242,7 +234,7 @@ impl<'a> Queue<'a> {
 
     /// Waits until every item was taken and done with; whether that was so in time.
     pub fn join(&self, wait: Wait) -> Result<bool> {
-        let attempt = |_: Option<&Waiter<'_>>| Ok((self.unfinished()? == 0).then_some(()));
+        let attempt = |_: Turn<'_, '_>| Ok((self.unfinished()? == 0).then_some(()));
         Ok(until(self.referent, wait, JOINER, attempt, || Ok(()))?.is_some())
     }
 
@@ -294,18 +286,13 @@ impl<'a> Queue<'a> {
 
 /// Whether an item may be put; [`StoreError::Full`] if there is no room, or not for this one yet.
 #[inline]
-fn admit(
-    guard: &Guard<'_>,
-    window: &Window,
-    waiter: Option<&Waiter<'_>>,
-    polite: bool,
-) -> Result<()> {
+fn admit(guard: &Guard<'_>, window: &Window, turn: Turn<'_, '_>) -> Result<()> {
     if guard.word(TAKEN) & SHUT_DOWN != 0 {
         return Err(StoreError::ShutDown);
     }
     let most = guard.auxiliary();
     let full = most != 0 && window.count >= most;
-    if full || polite && !guard.may_take(waiter, PUTTER.role) {
+    if full || !turn.has_come(guard, PUTTER.role) {
         return Err(StoreError::Full);
     }
     Ok(())
@@ -313,12 +300,7 @@ fn admit(
 
 /// Whether an item may be taken; [`StoreError::Empty`] if there is none, or not for this one yet.
 #[inline]
-fn offer(
-    guard: &Guard<'_>,
-    window: &Window,
-    waiter: Option<&Waiter<'_>>,
-    polite: bool,
-) -> Result<()> {
+fn offer(guard: &Guard<'_>, window: &Window, turn: Turn<'_, '_>) -> Result<()> {
     if window.count == 0 {
         return Err(if guard.word(TAKEN) & SHUT_DOWN != 0 {
             StoreError::ShutDown
@@ -326,19 +308,21 @@ fn offer(
             StoreError::Empty
         });
     }
-    if polite && !guard.may_take(waiter, GETTER.role) {
+    if !turn.has_come(guard, GETTER.role) {
         return Err(StoreError::Empty);
     }
     Ok(())
 }
 
+/// Right after an item was put; `before` is the window of the list before it.
 #[inline]
-fn put_done(guard: &Guard<'_>, waiter: Option<&Waiter<'_>>, wakes: &mut Wakes<'_>) {
+fn put_done(guard: &Guard<'_>, before: &Window, turn: Turn<'_, '_>, wakes: &mut Wakes<'_>) {
     if guard.has_line() {
-        guard.took(waiter, PUTTER.role);
+        guard.took(turn.waiter, PUTTER.role);
         guard.signal_first(GETTER.role, SIGNAL, wakes);
-        let has_room = |window: Window| window.count < guard.auxiliary();
-        hand_on(waiter, || Window::read(guard).is_ok_and(has_room));
+        if before.count + 1 < guard.auxiliary() {
+            turn.hand_on();
+        }
     }
 }
 
@@ -349,26 +333,17 @@ fn arm(guard: &Guard<'_>, window: &Window) {
     guard.set_word(REDO, ARMED | window.count << 32);
 }
 
-/// Right after an item was taken.
+/// Right after an item was taken; `before` is the window of the list before it.
 #[inline]
-fn get_done(guard: &Guard<'_>, waiter: Option<&Waiter<'_>>, wakes: &mut Wakes<'_>) {
+fn get_done(guard: &Guard<'_>, before: &Window, turn: Turn<'_, '_>, wakes: &mut Wakes<'_>) {
     guard.set_word(TAKEN, guard.word(TAKEN).wrapping_add(ONE));
     guard.set_word(REDO, 0);
     if guard.has_line() {
-        guard.took(waiter, GETTER.role);
+        guard.took(turn.waiter, GETTER.role);
         guard.signal_first(PUTTER.role, SIGNAL, wakes);
-        let has_items = |window: Window| window.count > 0;
-        hand_on(waiter, || Window::read(guard).is_ok_and(has_items));
-    }
-}
-
-/// Sees to it that the next in line looks, if there is more than this one has taken: it may have
-/// looked before and been refused because this one was first.
-fn hand_on(waiter: Option<&Waiter<'_>>, has_more: impl FnOnce() -> bool) {
-    if let Some(waiter) = waiter
-        && has_more()
-    {
-        waiter.hand_on(SIGNAL);
+        if before.count > 1 {
+            turn.hand_on();
+        }
     }
 }
 

@@ -539,7 +539,7 @@ fn room_that_comes_bit_by_bit_finds_all_who_wait() {
                     put.unwrap();
                 });
             }
-            for _ in 0..5 {
+            for _ in 0..3 {
                 queue.get(Wait::Forever).unwrap();
             }
         });

@@ -6,9 +6,9 @@
 //! word 2   process that died with the lock and was not reported yet, plus one; 0 for none
 //! ```
 
-use coheld_shm::{Guard, Owner, Referent, Waiter, Wakes};
+use coheld_shm::{Guard, Owner, Referent, Wakes};
 
-use super::wait::{Place, SIGNAL};
+use super::wait::{Place, SIGNAL, Turn};
 use super::{Acquired, OWNER_DEATH_IS_AN_ERROR, Wait, wait};
 use crate::error::{Result, StoreError};
 use crate::kinds::referent as kind;
@@ -57,7 +57,7 @@ impl<'a> Lock<'a> {
     #[inline]
     pub fn acquire(&self, wait: Wait) -> Result<Option<Acquired>> {
         let me = self.referent.segment().owner()?;
-        if let Some(died) = self.try_once(me, None, 1, wait != Wait::No)? {
+        if let Some(died) = self.try_once(me, Turn::first(wait), 1)? {
             return self.report(died).map(Some);
         }
         self.acquire_slowly(me, wait)
@@ -80,32 +80,24 @@ impl<'a> Lock<'a> {
     }
 
     fn acquire_in_line(&self, me: Owner, wait: Wait, depth: u64) -> Result<Option<u64>> {
-        let polite = wait != Wait::No;
-        let attempt = |waiter: Option<&Waiter<'_>>| self.try_once(me, waiter, depth, polite);
+        let attempt = |turn: Turn<'_, '_>| self.try_once(me, turn, depth);
         wait::until(self.referent, wait, PLACE, attempt, || {
             self.free_from_dead()
         })
     }
 
     /// One look: the word of who died with the lock if it was acquired, `None` if somebody has it.
-    /// Who will not wait need not be polite to those who do: a free lock is his.
     #[inline]
-    fn try_once(
-        &self,
-        me: Owner,
-        waiter: Option<&Waiter<'_>>,
-        depth: u64,
-        polite: bool,
-    ) -> Result<Option<u64>> {
+    fn try_once(&self, me: Owner, turn: Turn<'_, '_>, depth: u64) -> Result<Option<u64>> {
         let guard = self.referent.lock()?;
         check(&guard)?;
         match Owner::from_word(guard.word(OWNER)) {
-            None if !polite || guard.may_take(waiter, PLACE.role) => {
+            None if turn.has_come(&guard, PLACE.role) => {
                 guard.set_word(DEPTH, depth);
                 // COMMIT: the owner. CRASH: the lock belongs to the dead; `free_from_dead` by
                 // whoever wants it next.
                 guard.commit_word(guard.word_cell(OWNER), me.word())?;
-                guard.took(waiter, PLACE.role);
+                guard.took(turn.waiter, PLACE.role);
                 let died = guard.word(DIED);
                 if died != 0 {
                     guard.set_word(DIED, 0);

@@ -14,9 +14,9 @@
 //! member that has not as many permits shows what the semaphore is for: from then on (SIGNALS)
 //! nobody keeps account of who has what, and a death gives nothing back.
 
-use coheld_shm::{Fate, Guard, Owner, Referent, Segment, Waiter, Wakes};
+use coheld_shm::{Fate, Guard, Owner, Referent, Segment, Wakes};
 
-use super::wait::{Place, SIGNAL, lock_to_wake_all};
+use super::wait::{Place, SIGNAL, Turn, lock_to_wake_all};
 use super::{Acquired, OWNER_DEATH_IS_AN_ERROR, Wait, wait};
 use crate::block::{self, HEADER};
 use crate::error::{Result, StoreError};
@@ -163,7 +163,7 @@ impl<'a> Semaphore<'a> {
     #[inline]
     pub fn acquire(&self, wait: Wait) -> Result<Option<Acquired>> {
         let me = self.referent.segment().owner()?;
-        let died = match self.try_once(me, None, wait != Wait::No)? {
+        let died = match self.try_once(me, Turn::first(wait))? {
             Some(died) => Some(died),
             None => self.acquire_slowly(me, wait)?,
         };
@@ -172,8 +172,7 @@ impl<'a> Semaphore<'a> {
 
     #[cold]
     fn acquire_slowly(&self, me: Owner, wait: Wait) -> Result<Option<u64>> {
-        let polite = wait != Wait::No;
-        let attempt = |waiter: Option<&Waiter<'_>>| self.try_once(me, waiter, polite);
+        let attempt = |turn: Turn<'_, '_>| self.try_once(me, turn);
         wait::until(self.referent, wait, PLACE, attempt, || {
             self.free_from_dead(me)
         })
@@ -194,14 +193,9 @@ impl<'a> Semaphore<'a> {
     }
 
     #[inline]
-    fn try_once(
-        &self,
-        me: Owner,
-        waiter: Option<&Waiter<'_>>,
-        polite: bool,
-    ) -> Result<Option<u64>> {
+    fn try_once(&self, me: Owner, turn: Turn<'_, '_>) -> Result<Option<u64>> {
         loop {
-            match self.look(me, waiter, polite)? {
+            match self.look(me, turn)? {
                 Look::Permit(died) => return Ok(Some(died)),
                 Look::Nothing => return Ok(None),
                 Look::NoAccount => self.open_accounts(me)?,
@@ -210,11 +204,11 @@ impl<'a> Semaphore<'a> {
     }
 
     #[inline]
-    fn look(&self, me: Owner, waiter: Option<&Waiter<'_>>, polite: bool) -> Result<Look> {
+    fn look(&self, me: Owner, turn: Turn<'_, '_>) -> Result<Look> {
         let guard = self.referent.lock()?;
         check(&guard)?;
         let value = guard.word(VALUE);
-        if value == 0 || polite && !guard.may_take(waiter, PLACE.role) {
+        if value == 0 || !turn.has_come(&guard, PLACE.role) {
             return Ok(Look::Nothing);
         }
         if guard.word(INITIAL) & SIGNALS != 0 {
@@ -228,12 +222,9 @@ impl<'a> Semaphore<'a> {
             let account = u64::from(me.generation()) << 40 | (held + 1);
             accounts.change(&guard, value - 1, me.slot(), account)?;
         }
-        guard.took(waiter, PLACE.role);
-        if let Some(waiter) = waiter
-            && value > 1
-        {
-            // Somebody behind may have been refused a permit because this one was first.
-            waiter.hand_on(SIGNAL);
+        guard.took(turn.waiter, PLACE.role);
+        if value > 1 {
+            turn.hand_on();
         }
         let died = guard.word(DIED);
         if died != 0 {

@@ -69,6 +69,42 @@ pub(crate) struct Place {
     pub owned: bool,
 }
 
+/// Who looks, and whether he lets those in line go first.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn<'w, 's> {
+    /// The waiter, if he stands in line.
+    pub waiter: Option<&'w Waiter<'s>>,
+    /// Whether he takes what is there only if it is his turn. Who will not wait need not be
+    /// polite, nor who has waited for long without a signal: the first in line may be stopped.
+    pub polite: bool,
+}
+
+impl Turn<'_, '_> {
+    /// Whether he may take something that is there and that `role` waits for.
+    #[inline]
+    pub fn has_come(&self, guard: &Guard<'_>, role: u32) -> bool {
+        !self.polite || guard.may_take(self.waiter, role)
+    }
+
+    /// Sees to it that the next in line looks, because there is more than this one has taken: it
+    /// may have looked before and been refused because this one was first.
+    #[inline]
+    pub fn hand_on(&self) {
+        if let Some(waiter) = self.waiter {
+            waiter.hand_on(SIGNAL);
+        }
+    }
+
+    /// The first look of somebody who is ready to wait so long.
+    #[inline]
+    pub fn first(wait: Wait) -> Self {
+        Self {
+            waiter: None,
+            polite: wait != Wait::No,
+        }
+    }
+}
+
 /// Tries `attempt` until it succeeds or the time is over (`None`).
 ///
 /// `attempt` takes the lock of the referent by itself. Whoever makes it possible signals the first
@@ -78,15 +114,15 @@ pub(crate) fn until<T>(
     referent: &Referent<'_>,
     wait: Wait,
     place: Place,
-    mut attempt: impl FnMut(Option<&Waiter<'_>>) -> Result<Option<T>>,
+    mut attempt: impl FnMut(Turn<'_, '_>) -> Result<Option<T>>,
     mut look_up: impl FnMut() -> Result<()>,
 ) -> Result<Option<T>> {
-    if let Some(done) = attempt(None)? {
+    if let Some(done) = attempt(Turn::first(wait))? {
         return Ok(Some(done));
     }
     look_up()?;
     if wait.is_over() {
-        return attempt(None);
+        return attempt(Turn::first(wait));
     }
     loop {
         let waiter = referent.segment().waiter()?;
@@ -106,15 +142,20 @@ fn sleep_and_try<T>(
     wait: Wait,
     place: Place,
     waiter: &Waiter<'_>,
-    attempt: &mut impl FnMut(Option<&Waiter<'_>>) -> Result<Option<T>>,
+    attempt: &mut impl FnMut(Turn<'_, '_>) -> Result<Option<T>>,
     look_up: &mut impl FnMut() -> Result<()>,
 ) -> Result<Option<T>> {
     let mut patience = PATIENCE;
+    let mut polite = true;
     loop {
         waiter.listen();
         // The first attempt in line sees what happened before the waiter stood there.
         // A signal that came before an attempt that failed was for whoever can make one.
-        let done = attempt(Some(waiter)).inspect_err(|_| waiter.hand_on(SIGNAL))?;
+        let turn = Turn {
+            waiter: Some(waiter),
+            polite,
+        };
+        let done = attempt(turn).inspect_err(|_| waiter.hand_on(SIGNAL))?;
         if done.is_some() || wait.is_over() {
             step_out(referent, place, waiter)?;
             return Ok(done);
@@ -123,9 +164,11 @@ fn sleep_and_try<T>(
         if waiter.is_foreign() {
             return Ok(None);
         }
+        polite = true;
         if waiter.signal() == 0 {
             look_up()?;
             referent.sweep_line()?;
+            polite = false;
             if !place.owned {
                 patience = (2 * patience).min(MOST_PATIENCE);
             }
