@@ -13,7 +13,11 @@ const SHOWN: usize = 75;
 pub(crate) fn statistics<'py>(attachment: &Bound<'py, Attachment>) -> PyResult<Bound<'py, PyDict>> {
     let py = attachment.py();
     let segment = attachment.get().shared().segment();
-    let statistics = py.detach(|| segment.statistics());
+    let statistics = py.detach(|| {
+        // What the dead have held does not count, though the manager may not have noticed yet.
+        segment.reap_dead();
+        segment.statistics()
+    });
     let dict = PyDict::new(py);
     dict.set_item("referents", statistics.referents)?;
     dict.set_item("blocks", statistics.blocks)?;

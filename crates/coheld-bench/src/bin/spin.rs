@@ -69,10 +69,9 @@ fn hogs(count: usize) -> Outcome<Hogs> {
 
 fn table() -> Outcome<()> {
     let processors = std::thread::available_parallelism()?.get();
-    println!("{processors} processors; medians of {REPETITIONS} runs, microseconds\n");
-    println!(
-        "| rounds | round trip | beside {processors} busy processes | contended lock | beside {processors} busy processes |"
-    );
+    println!("{processors} processors; medians of {REPETITIONS} runs, microseconds;");
+    println!("busy: beside {processors} processes that do nothing but use a processor\n");
+    println!("| rounds | round trip | the same, busy | contended lock | the same, busy |");
     println!("|---|---|---|---|---|");
     for limit in LIMITS {
         let idle = median(limit)?;

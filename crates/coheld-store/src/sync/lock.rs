@@ -141,7 +141,7 @@ impl<'a> Lock<'a> {
         let guard = self.referent.lock()?;
         check(&guard)?;
         if guard.word(OWNER) == owner.word() {
-            // CRASH: noted and still owned: noted again by the next who calls this.
+            // CRASH: noted, and still owned by the dead: the next in line mends it by calling this.
             guard.set_word(DIED, u64::from(process) + 1);
             // COMMIT: the lock is free.
             guard.commit_word(guard.word_cell(OWNER), 0)?;
