@@ -30,7 +30,7 @@ PYTHON_SOURCES := python tests examples benches
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench crash loom fmt clean venv build wheel test-rust \
+.PHONY: help demo test test-all check bench crash loom shuttle fmt clean venv build wheel test-rust \
 	check-format check-lints check-documents check-tidy check-python check-stubs
 
 help:
@@ -103,6 +103,10 @@ crash: $(VENV)/installed ## kill operations at every instruction, then members a
 loom: ## check the locks and claims under every interleaving
 	RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$(TARGET)/loom \
 		cargo test --package coheld-shm --lib loom
+
+shuttle: ## check whatever waits under many schedules, for wake-ups that are lost
+	RUSTFLAGS='--cfg shuttle' CARGO_TARGET_DIR=$(TARGET)/shuttle \
+		cargo test --package coheld-store --test shuttle_models
 
 clean: ## remove whatever was built
 	cargo clean

@@ -113,7 +113,9 @@ pub(crate) struct WaiterCell {
     pub ticket: u64,
     /// What the kind of the referent keeps with it.
     pub payload: u64,
-    spare: [u64; 2],
+    /// The next ticket of the line when it was signalled.
+    pub signalled_at: u64,
+    spare: u64,
 }
 
 /// One heap page.

@@ -25,7 +25,7 @@ use shuttle::thread::{scope, yield_now};
 use shuttle::{Config, Runner};
 
 /// Schedules of each kind for a model.
-const ITERATIONS: usize = 400;
+const ITERATIONS: usize = 2000;
 const SEED: u64 = 0x0c0_4e1d;
 /// Points at which a schedule of the second kind lets another thread go first.
 const DEPTH: usize = 4;
@@ -532,17 +532,20 @@ fn room_that_comes_bit_by_bit_finds_all_who_wait() {
             queue.put(&number(item), Wait::Forever).unwrap();
         }
         scope(|scope| {
-            for thread in 0..3 {
+            for thread in 0..2 {
                 let world = &world;
                 scope.spawn(move || {
                     let put = Queue::new(&world.of(thread)).put(&number(2), Wait::Forever);
                     put.unwrap();
                 });
             }
-            for _ in 0..3 {
-                queue.get(Wait::Forever).unwrap();
-            }
+            queue.get(Wait::Forever).unwrap();
+            // Past those in line, if it is quick.
+            let _ = queue.put(&number(3), Wait::No);
+            queue.get(Wait::Forever).unwrap();
+            queue.get(Wait::Forever).unwrap();
         });
+        assert!(!referent.lock().unwrap().has_line());
     });
 }
 

@@ -346,6 +346,18 @@ impl<'s> Guard<'s> {
         }
     }
 
+    /// Signals the first of those whom `signal_before` would signal.
+    pub fn signal_first_before(&self, role: u32, signal: u32, ticket: u64, wakes: &mut Wakes<'_>) {
+        let segment = self.segment();
+        let waits = |&cell: &u64| {
+            segment.is_unsignalled(cell) && segment.get(field!(cell, WaiterCell.ticket)) < ticket
+        };
+        let first = self.line_of(role).find(waits);
+        if let Some(cell) = first {
+            self.signal(cell, signal, wakes);
+        }
+    }
+
     /// How many stand in line, for whatever.
     pub fn in_line(&self) -> u64 {
         if self.has_line() {
@@ -356,6 +368,11 @@ impl<'s> Guard<'s> {
     }
 
     fn signal(&self, cell: u64, signal: u32, wakes: &mut Wakes<'_>) {
+        let tickets = field!(self.offset(), ReferentHeader.tickets);
+        let next = self.segment().get(tickets) & ((1 << TICKET_BITS) - 1);
+        self.segment()
+            .put(field!(cell, WaiterCell.signalled_at), next);
+        program_order();
         // COMMIT: the waiter is signalled. CRASH: not woken; it looks up by itself.
         self.segment().signal_of(cell).give(signal);
         program_order();

@@ -17,6 +17,8 @@ pub struct Lost {
     pub signal: u32,
     /// What it put into its cell.
     pub payload: u64,
+    /// Whoever stood in line when it was signalled has a ticket below this.
+    pub signalled_at: u64,
 }
 
 impl Referent<'_> {
@@ -83,6 +85,7 @@ fn remove(guard: &Guard<'_>, cell: u64, wakes: &mut Wakes<'_>) {
         role: segment.get32(field!(cell, WaiterCell.role)),
         signal: segment.signal_of(cell).get_locked(),
         payload: segment.get(field!(cell, WaiterCell.payload)),
+        signalled_at: segment.get(field!(cell, WaiterCell.signalled_at)),
     };
     // CRASH: passed on and still in line: passed on once more by the next sweep, which costs a
     // needless wake-up and no lost one.

@@ -98,6 +98,14 @@ impl Waiter<'_> {
             .load(Ordering::Relaxed)
     }
 
+    /// Whoever stood in line when this waiter was signalled has a ticket below this.
+    pub fn signalled_at(&self) -> u64 {
+        // Relaxed: written before the signal, which whoever asks has seen.
+        self.segment
+            .control(field!(self.cell, WaiterCell.signalled_at))
+            .load(Ordering::Relaxed)
+    }
+
     /// The signal; 0 without one.
     pub fn signal(&self) -> u32 {
         self.segment.signal_of(self.cell).get()

@@ -10,7 +10,7 @@
 
 use coheld_shm::{Guard, Lost, Owner, Referent, Wakes};
 
-use super::wait::{Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
+use super::wait::{Departure, Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
 use super::{Wait, root};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
@@ -104,8 +104,8 @@ impl<'a> Barrier<'a> {
                 Arrival::Waits(waiter, PARTY) => {
                     let number = waiter.payload();
                     let look = || self.look_after_actor();
-                    let late = |guard: &Guard<'_>, signal, failed: bool, wakes: &mut Wakes<'_>| {
-                        if signal == 0 && !failed {
+                    let late = |guard: &Guard<'_>, left: Departure, wakes: &mut Wakes<'_>| {
+                        if left.signal == 0 && !left.failed {
                             break_it(guard, wakes)?;
                         }
                         Ok(())
@@ -122,7 +122,7 @@ impl<'a> Barrier<'a> {
                     // The action of those before it ends in any case, as the lock does that Python
                     // holds meanwhile.
                     let look = || self.look_after_actor();
-                    let leave = |_: &Guard<'_>, _, _, _: &mut Wakes<'_>| Ok(());
+                    let leave = |_: &Guard<'_>, _, _: &mut Wakes<'_>| Ok(());
                     for_signal(self.referent, waiter, Wait::Forever, look, leave)?;
                 }
             }

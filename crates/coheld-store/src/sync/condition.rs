@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use coheld_shm::{Error, Guard, Referent, Wakes};
+use coheld_shm::{Error, Guard, Lost, Referent, Wakes};
 
-use super::wait::{Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
+use super::wait::{Departure, Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
 use super::{Acquired, Lock, Semaphore, Wait, root};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
@@ -102,10 +102,10 @@ impl<'a> Condition<'a> {
         } else {
             Lock::new(&lock).release_all()?
         };
-        let at_end = |guard: &Guard<'_>, signal, failed: bool, wakes: &mut Wakes<'_>| {
-            if failed && signal != 0 {
-                // A notification that came too late for an interrupted wait goes to the next.
-                guard.signal_first(ROLE, signal, wakes);
+        let at_end = |guard: &Guard<'_>, left: Departure, wakes: &mut Wakes<'_>| {
+            if left.failed && left.signal != 0 {
+                // It came too late for an interrupted wait.
+                hand_over(guard, left.signalled_at, wakes);
             }
             Ok(())
         };
@@ -137,6 +137,18 @@ impl<'a> Condition<'a> {
     /// How many wait and have not been notified.
     pub fn waiting(&self) -> Result<u64> {
         Ok(self.referent.lock()?.waiting(ROLE))
+    }
+}
+
+/// Gives a notification that somebody did not come for to the next who waited at that time.
+fn hand_over(guard: &Guard<'_>, signalled_at: u64, wakes: &mut Wakes<'_>) {
+    guard.signal_first_before(ROLE, SIGNAL, signalled_at, wakes);
+}
+
+/// The same for a waiter that died.
+pub(crate) fn pass_on(guard: &Guard<'_>, lost: Lost, wakes: &mut Wakes<'_>) {
+    if lost.signal != 0 {
+        hand_over(guard, lost.signalled_at, wakes);
     }
 }
 

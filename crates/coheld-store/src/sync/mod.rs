@@ -55,6 +55,7 @@ pub(crate) fn pass_on(guard: &Guard<'_>, lost: Lost, wakes: &mut Wakes<'_>) {
         kind::BARRIER => barrier::pass_on(guard, lost, wakes),
         // Everybody has been signalled.
         kind::EVENT => {}
+        kind::CONDITION => condition::pass_on(guard, lost, wakes),
         _ if lost.signal != 0 => guard.signal_first(lost.role, lost.signal, wakes),
         _ => {}
     }

@@ -198,17 +198,27 @@ pub(crate) enum Ended {
     Forked,
 }
 
+/// How a waiter left the line.
+#[derive(Clone, Copy)]
+pub(crate) struct Departure {
+    /// The signal that it had; 0 for none.
+    pub signal: u32,
+    /// Whoever stood in line when it was signalled has a ticket below this.
+    pub signalled_at: u64,
+    /// Whether its wait has failed (it was interrupted), so that the signal is of no use to it.
+    pub failed: bool,
+}
+
 /// Waits, in line, for a signal that is meant for this waiter alone, and leaves the line.
 ///
 /// `look_up` is called, without a lock, after every sleep that nobody ended. `at_end` is called
-/// under the lock in which the line was left, with the signal and whether the wait had failed
-/// before it.
+/// under the lock in which the line was left.
 pub(crate) fn for_signal(
     referent: &Referent<'_>,
     waiter: Waiter<'_>,
     wait: Wait,
     mut look_up: impl FnMut() -> Result<()>,
-    at_end: impl FnOnce(&Guard<'_>, u32, bool, &mut Wakes<'_>) -> Result<()>,
+    at_end: impl FnOnce(&Guard<'_>, Departure, &mut Wakes<'_>) -> Result<()>,
 ) -> Result<Ended> {
     let mut patience = PATIENCE;
     let ended = loop {
@@ -233,7 +243,12 @@ pub(crate) fn for_signal(
     let mut wakes = Wakes::new(referent.segment());
     let guard = lock_to_wake_all(referent, &mut wakes)?;
     let signal = guard.leave(&waiter);
-    at_end(&guard, signal, ended.is_err(), &mut wakes)?;
+    let departure = Departure {
+        signal,
+        signalled_at: waiter.signalled_at(),
+        failed: ended.is_err(),
+    };
+    at_end(&guard, departure, &mut wakes)?;
     drop(guard);
     ended?;
     Ok(match signal {
