@@ -115,9 +115,7 @@ class WaitingStorm(Storm):
             yield f"{self.shared['barrier'].n_waiting} parties wait at the barrier, all are gone"
 
     def check_counter(self):
-        noted = sum(
-            self.board.get(number, "incremented") for number in range(1, self.started + 1)
-        )
+        noted = sum(self.board.get(number, "incremented") for number in range(1, self.started + 1))
         found = self.shared["counter"].value
         if not noted <= found <= noted + len(self.killed):
             yield f"the counter is {found} after {noted} increments and {len(self.killed)} kills"
