@@ -105,7 +105,7 @@ fn exactly_one_takes_over_from_the_dead() {
     });
 }
 
-/// Things to be had and those who wait for them, as a referent and its line: all of it under a lock.
+/// Things to be had and those who wait for them: a referent and its line, all of it under a lock.
 struct Waited {
     lock: AtomicU32,
     things: AtomicU64,

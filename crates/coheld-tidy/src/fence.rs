@@ -37,7 +37,7 @@ const OWNED: &[(&str, &str, &[&str])] = &[
     (
         "sync::atomic",
         "crates/coheld-shm/src/",
-        &["sync.rs", "segment.rs", "backing/", "os/"],
+        &["sync.rs", "backing/", "os/"],
     ),
     ("std::cell", "crates/coheld-shm/src/", &[]),
     (

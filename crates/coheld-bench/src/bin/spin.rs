@@ -15,7 +15,9 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Read by Coheld: rounds of one spin at most.
 const ROUNDS_VARIABLE: &str = "COHELD_SPIN_ROUNDS";
-const LIMITS: [u32; 6] = [0, 25, 100, 400, 1600, 6400];
+const LIMITS: [u32; 8] = [0, 50, 200, 400, 800, 1200, 1600, 6400];
+/// Pairs of processes that talk at the same time.
+const CROWD: usize = 4;
 const ROUND_TRIPS: u32 = 20_000;
 const ACQUISITIONS: u32 = 200_000;
 /// Measurements of which the median counts.
@@ -71,20 +73,47 @@ fn table() -> Outcome<()> {
     let processors = std::thread::available_parallelism()?.get();
     println!("{processors} processors; medians of {REPETITIONS} runs, microseconds;");
     println!("busy: beside {processors} processes that do nothing but use a processor\n");
-    println!("| rounds | round trip | the same, busy | contended lock | the same, busy |");
-    println!("|---|---|---|---|---|");
+    println!("| rounds | round trip | busy | {CROWD} pairs at once | contended lock | busy |");
+    println!("|---|---|---|---|---|---|");
     for limit in LIMITS {
         let idle = median(limit)?;
         let busy = {
             let _hogs = hogs(processors)?;
             median(limit)?
         };
+        let crowd = crowd(limit)?;
         println!(
-            "| {limit} | {:.2} | {:.2} | {:.3} | {:.3} |",
+            "| {limit} | {:.2} | {:.2} | {crowd:.2} | {:.3} | {:.3} |",
             idle.0, busy.0, idle.1, busy.1
         );
     }
     Ok(())
+}
+
+/// Microseconds of a round trip while several pairs of processes make them.
+fn crowd(limit: u32) -> Outcome<f64> {
+    let mut figures = Vec::new();
+    for _ in 0..REPETITIONS {
+        let pairs: Vec<Child> = (0..CROWD)
+            .map(|_| {
+                let mut pair = again(&["measure"])?;
+                pair.env(ROUNDS_VARIABLE, limit.to_string());
+                Ok(pair.stdout(Stdio::piped()).spawn()?)
+            })
+            .collect::<Outcome<_>>()?;
+        let mut sum = 0.0;
+        for pair in pairs {
+            let text = String::from_utf8(pair.wait_with_output()?.stdout)?;
+            sum += text
+                .split_whitespace()
+                .next()
+                .ok_or("no figure")?
+                .parse::<f64>()?;
+        }
+        figures.push(sum / CROWD as f64);
+    }
+    figures.sort_by(f64::total_cmp);
+    Ok(figures[REPETITIONS / 2])
 }
 
 /// Microseconds of a round trip and of an acquisition.

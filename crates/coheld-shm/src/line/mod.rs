@@ -30,7 +30,8 @@ use crate::{
 /// Newcomers that may take what somebody in line waits for, before the line comes first.
 ///
 /// Barging is what makes a contended lock fast (the owner's next acquisition needs no wake-up), so
-/// the number is large against one; a waiter loses at most as many turns as it says.
+/// the number is large against one; a waiter loses at most as many turns as it says. One in a
+/// model of threads, so that the line comes first within the few steps of the model.
 pub const BARGES: u64 = if MODEL { 1 } else { 16 };
 
 /// Tickets use the low bits, the number of barges the rest.
@@ -163,8 +164,12 @@ impl<'s> Guard<'s> {
     #[inline]
     pub fn took(&self, waiter: Option<&Waiter<'_>>, role: u32) {
         if self.has_line() {
-            let past = waiter.is_none() && self.line_of(role).next().is_some();
-            self.set_barges(if past { self.barges() + 1 } else { 0 });
+            match waiter {
+                Some(_) => self.set_barges(0),
+                None if self.line_of(role).next().is_some() => self.set_barges(self.barges() + 1),
+                // Those in line wait for something else.
+                None => {}
+            }
         }
     }
 
