@@ -115,6 +115,20 @@ def test_value_of_a_gibibyte(manager):
     assert shared.copy() == {"small": 1}
 
 
+@pytest.mark.timeout(180)
+def test_item_of_a_gibibyte(manager):
+    if available_memory() < 6 * GIBIBYTE:
+        pytest.skip("needs 6 GiB of free memory")
+    huge = b"\x5a" * GIBIBYTE
+    line = manager.Queue(2)
+    line.put("before")
+    line.put(huge)
+    assert line.full()
+    assert line.get() == "before"
+    assert line.get() == huge
+    assert line.empty()
+
+
 @pytest.mark.parametrize("digits", [20, 4000, 10_000, 100_000])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_ints_of_many_digits(manager, digits, sign):
