@@ -17,7 +17,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const ROUNDS_VARIABLE: &str = "COHELD_SPIN_ROUNDS";
 const LIMITS: [u32; 8] = [0, 50, 200, 400, 800, 1200, 1600, 6400];
 /// Pairs of processes that talk at the same time.
-const CROWD: usize = 4;
+const CROWD: u32 = 4;
 const ROUND_TRIPS: u32 = 20_000;
 const ACQUISITIONS: u32 = 200_000;
 /// Measurements of which the median counts.
@@ -110,7 +110,7 @@ fn crowd(limit: u32) -> Outcome<f64> {
                 .ok_or("no figure")?
                 .parse::<f64>()?;
         }
-        figures.push(sum / CROWD as f64);
+        figures.push(sum / f64::from(CROWD));
     }
     figures.sort_by(f64::total_cmp);
     Ok(figures[REPETITIONS / 2])
