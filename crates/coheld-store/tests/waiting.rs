@@ -209,6 +209,48 @@ fn permits_of_the_dead_are_free_again_unless_they_travel() {
     assert_eq!(counting.value().unwrap(), 0);
 }
 
+/// The account of a slot passed to the next member with the permits of the dead one in it, and its
+/// first acquisition overwrote them.
+#[test]
+fn permits_outlive_the_slot_of_who_had_them() {
+    for releases_first in [false, true] {
+        let (backing, members) = members(1, &options());
+        let held = Held::new(&members[0], kind::SEMAPHORE, 0);
+        let semaphore = Semaphore::new(&held.referent);
+        semaphore.initialize(3).unwrap();
+        let join = || {
+            let member = Segment::attach(Box::new(backing.clone())).unwrap();
+            member.join().unwrap();
+            member
+        };
+        let first = join();
+        let slot = first.own_slot().unwrap();
+        {
+            let referent = seen(&first, &held);
+            for _ in 0..2 {
+                let permit = Semaphore::new(&referent).acquire(Wait::No).unwrap();
+                assert!(permit.is_some());
+            }
+        }
+        backing.declare_dead(slot);
+        assert_eq!(members[0].reap_dead(), 1);
+        let second = join();
+        assert_eq!(second.own_slot(), Some(slot));
+        let referent = seen(&second, &held);
+        let there = Semaphore::new(&referent);
+        if !releases_first {
+            let permit = there.acquire(Wait::No).unwrap().expect("a permit");
+            assert_eq!(permit.owner_died, Some(0), "nobody knows which process");
+        }
+        there.release(1).unwrap();
+        let free = 3 + u64::from(releases_first);
+        for _ in 0..free {
+            assert!(semaphore.acquire(Wait::No).unwrap().is_some());
+        }
+        assert!(semaphore.acquire(Wait::No).unwrap().is_none());
+    }
+}
+
 #[test]
 fn an_event_wakes_everybody_also_when_it_is_cleared_at_once() {
     let (_, members) = members(3, &options());

@@ -112,6 +112,16 @@ impl<'s> Accounts<'s> {
         Ok(Some(if own { account & PERMITS_LIMIT } else { 0 }))
     }
 
+    /// What an earlier member of this one's slot has left in the account.
+    fn left_before(&self, member: Owner) -> Result<u64> {
+        let Some(cell) = self.cell(member.slot()) else {
+            return Ok(0);
+        };
+        let account = self.segment.load(cell)?;
+        let own = account >> 40 == u64::from(member.generation());
+        Ok(if own { 0 } else { account & PERMITS_LIMIT })
+    }
+
     /// Changes the free permits and one account together.
     fn change(&self, guard: &Guard<'_>, value: u64, slot: u32, account: u64) -> Result<()> {
         self.segment.store(self.redo_cell(REDO_VALUE), value)?;
@@ -205,8 +215,10 @@ impl<'a> Semaphore<'a> {
 
     #[inline]
     fn look(&self, me: Owner, turn: Turn<'_, '_>) -> Result<Look> {
+        let mut wakes = Wakes::new(self.referent.segment());
         let guard = self.referent.lock()?;
         check(&guard)?;
+        free_from_predecessor(&guard, me, &mut wakes)?;
         let value = guard.word(VALUE);
         if value == 0 || !turn.has_come(&guard, PLACE.role) {
             return Ok(Look::Nothing);
@@ -321,6 +333,7 @@ impl<'a> Semaphore<'a> {
             lock_to_wake_all(self.referent, &mut wakes)?
         };
         check(&guard)?;
+        free_from_predecessor(&guard, me, &mut wakes)?;
         let initial = guard.word(INITIAL) & !SIGNALS;
         let value = guard
             .word(VALUE)
@@ -359,6 +372,25 @@ impl<'a> Semaphore<'a> {
         check(&guard)?;
         Ok(guard.word(INITIAL) & !SIGNALS)
     }
+}
+
+/// Frees what an earlier member of this one's slot had when it died, before the account becomes
+/// this member's.
+#[inline]
+fn free_from_predecessor(guard: &Guard<'_>, me: Owner, wakes: &mut Wakes<'_>) -> Result<()> {
+    if guard.word(INITIAL) & SIGNALS != 0 {
+        return Ok(());
+    }
+    let accounts = Accounts::open(guard)?;
+    let left = accounts.left_before(me)?;
+    if left > 0 {
+        // Its process is not known any more.
+        guard.set_word(DIED, 1);
+        let value = guard.word(VALUE).saturating_add(left);
+        accounts.change(guard, value, me.slot(), 0)?;
+        guard.signal_many(PLACE.role, SIGNAL, left, wakes);
+    }
+    Ok(())
 }
 
 /// Does again what a dead process may have done by half.
