@@ -37,6 +37,8 @@ def acquire_and(ready, lock, times=1):
 
 
 def wait_to_be_interrupted(ready, what, proxy, *args):
+    # A shell that starts the tests in the background lets its children ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return wait_on(ready, what, proxy, *args)
     except KeyboardInterrupt:

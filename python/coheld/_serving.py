@@ -52,7 +52,7 @@ class Server:
     def serve_for(self, parent):
         """Serve until asked to end, or until the process *parent* has ended."""
         if parent is None or parent.pid == os.getppid():
-            self._server.serve(os.getppid())
+            self._server.serve(os.getppid() if parent is None else parent.pid)
             return
         # Started by a fork server, which lives as long as this process does.
         watch = threading.Thread(target=self._stop_after, args=(parent,), daemon=True)

@@ -11,9 +11,13 @@ const FREE: u32 = 2;
 /// referent each time, or the work takes longer than others can be made to wait.
 const RESERVED: u32 = 3;
 
+/// Races that may be lost to other threads before something has to be wrong.
+const MANY: u32 = 100_000;
+
 /// The tries of one operation on a copy.
 pub(crate) struct Attempts<'a> {
     referent: Referent<'a>,
+    limit: u32,
     lost: u32,
     reserved: Option<Reserved<'a>>,
 }
@@ -22,8 +26,19 @@ impl<'a> Attempts<'a> {
     pub(crate) fn new(referent: Referent<'a>) -> Self {
         Self {
             referent,
+            limit: FREE + RESERVED,
             lost: 0,
             reserved: None,
+        }
+    }
+
+    /// For an operation whose callbacks are mere sums and comparisons: each race that it loses is
+    /// one that another thread has won, and threads of this process are not kept waiting by a
+    /// reservation.
+    pub(crate) fn many(referent: Referent<'a>) -> Self {
+        Self {
+            limit: MANY,
+            ..Self::new(referent)
         }
     }
 
@@ -31,7 +46,7 @@ impl<'a> Attempts<'a> {
     pub(crate) fn again(&mut self, py: Python<'_>) -> PyResult<bool> {
         py.check_signals()?;
         self.lost += 1;
-        if self.lost >= FREE + RESERVED {
+        if self.lost >= self.limit {
             return Ok(false);
         }
         if self.lost >= FREE {

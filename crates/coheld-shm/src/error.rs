@@ -26,6 +26,9 @@ pub enum Error {
     },
     /// The wait was given up because the host asked for it (for instance after Ctrl-C).
     Interrupted,
+    /// A signal handler forked while the operation waited, and this is the child: the operation is
+    /// the parent's, nothing was done here.
+    Forked,
     /// Every slot of the member table belongs to a living process.
     MemberTableFull {
         /// Number of slots.
@@ -108,6 +111,10 @@ impl fmt::Display for Error {
                  restart the manager and report this as a bug"
             ),
             Self::Interrupted => formatter.write_str("interrupted while waiting"),
+            Self::Forked => formatter.write_str(
+                "a signal handler forked this process in the middle of an operation; \
+                 the parent goes on with it, here it was not carried out: repeat it",
+            ),
             Self::MemberTableFull { limit } => write!(
                 formatter,
                 "all {limit} member slots belong to living processes; \

@@ -16,6 +16,10 @@ use crate::{
     word,
 };
 
+/// How long a thread that finds no lane sleeps: an operation takes about as long if nobody else
+/// wants what it locks.
+const LANE_NAP: std::time::Duration = std::time::Duration::from_micros(50);
+
 /// What becomes of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -41,6 +45,8 @@ impl Fate {
 /// One operation under way, in a lane of its own.
 pub struct Operation<'s> {
     segment: &'s Segment,
+    /// The member that began it.
+    tag: u32,
     lane: u64,
     index: u32,
     entries: u64,
@@ -50,21 +56,34 @@ pub struct Operation<'s> {
 impl Segment {
     /// Begins an operation. Waits, a moment, if this process has every lane in use.
     pub fn begin(&self) -> Result<Operation<'_>, Error> {
-        let slot = slot::slot_of(self.tag()?);
+        let tag = self.tag()?;
         let index = loop {
             match bitmap::claim(&self.lanes_busy, self.map.lanes_per_member) {
                 Some(index) => break index,
-                None => sync::yield_now(),
+                None => self.wait_for_lane(),
             }
         };
-        let lane = self.map.lane(slot, index);
+        let lane = self.map.lane(slot::slot_of(tag), index);
         Ok(Operation {
             segment: self,
+            tag,
             lane,
             index,
             entries: 0,
             finished: false,
         })
+    }
+}
+
+impl Segment {
+    /// Lets other threads go on. With the runtime released: whoever has a lane may need it to come
+    /// to an end.
+    #[cold]
+    fn wait_for_lane(&self) {
+        match self.host() {
+            Some(host) => host.block(&mut || std::thread::sleep(LANE_NAP)),
+            None => sync::yield_now(),
+        }
     }
 }
 
@@ -207,8 +226,11 @@ impl<'s> Operation<'s> {
     }
 
     fn settle(&mut self) {
+        if !self.segment.is_own(self.tag) {
+            // In a child forked meanwhile: the lane is the parent's, who goes on with it.
+            return;
+        }
         self.segment.finish_lane(self.lane);
-        // A child forked in the middle has lanes of its own and no bit of the parent's to clear.
         bitmap::give_back(&self.segment.lanes_busy, self.index);
     }
 }

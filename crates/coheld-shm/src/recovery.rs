@@ -70,6 +70,7 @@ impl Drop for Held<'_> {
 struct Surroundings<'s> {
     segment: &'s Segment,
     domain: Domain,
+    tag: u32,
     interruptible: bool,
 }
 
@@ -88,7 +89,12 @@ impl Environment for Surroundings<'_> {
     }
 
     fn interrupted(&self) -> bool {
-        self.interruptible && self.segment.host().is_some_and(crate::Host::interrupted)
+        // A handler that forks returns in the child as well, where the tag is another one.
+        self.interruptible
+            && self
+                .segment
+                .host()
+                .is_some_and(|host| host.interrupted() || !self.segment.is_own(self.tag))
     }
 }
 
@@ -126,9 +132,11 @@ impl Segment {
         let surroundings = Surroundings {
             segment: self,
             domain,
+            tag,
             interruptible,
         };
         match lock_word::acquire(self.lock_cell(domain), tag, &surroundings) {
+            None if !self.is_own(tag) => Err(Error::Forked),
             None => {
                 // A wake-up that ended this sleep was the only one; the next sleeper gets it.
                 self.backing.wake(self.lock_offset(domain), 1);

@@ -98,6 +98,9 @@ impl<'s> Referent<'s> {
                     if host.interrupted() {
                         return Err(Error::Interrupted);
                     }
+                    if !segment.is_own(own) {
+                        return Err(Error::Forked);
+                    }
                 }
                 None => sleep(),
             }

@@ -66,6 +66,8 @@ pub struct Segment {
     pub(crate) lanes_busy: AtomicU64,
     /// Adopting cells of this process in use (private memory).
     pub(crate) adopting_busy: AtomicU64,
+    /// Number of sweeps of lines by this process (private memory).
+    pub(crate) sweeps: AtomicU32,
     /// How spinning has paid in this process (private memory).
     pub(crate) spins: AtomicU32,
     /// Serialises joining; taken on slow paths only.
@@ -192,6 +194,7 @@ impl Segment {
             mender: OnceLock::new(),
             lanes_busy: AtomicU64::new(0),
             adopting_busy: AtomicU64::new(0),
+            sweeps: AtomicU32::new(0),
             spins: AtomicU32::new(0),
             joining: Mutex::new(()),
         }

@@ -248,24 +248,18 @@ impl<'a> Queue<'a> {
     /// No more puts, and with `immediate` no more gets either: the items are dropped. Everybody who
     /// waits for something that cannot happen any more is told.
     pub fn shut_down(&self, immediate: bool) -> Result<()> {
-        if immediate {
-            let around = Around {
-                check: &|guard, _| check(guard),
-                before: &|guard, _| {
-                    guard.set_word(REDO, CLEARING);
-                    Ok(())
-                },
-                after: &mut |guard, _| {
-                    guard.set_word(TAKEN, guard.word(TAKEN) | SHUT_DOWN);
-                    guard.set_word(REDO, 0);
-                    Ok(())
-                },
-            };
-            self.list().clear_around(around)?;
-        }
         let mut wakes = Wakes::new(self.referent.segment());
-        let guard = lock_to_wake_all(self.referent, &mut wakes)?;
-        check(&guard)?;
+        let guard = loop {
+            if immediate {
+                self.drop_items()?;
+            }
+            let guard = lock_to_wake_all(self.referent, &mut wakes)?;
+            check(&guard)?;
+            // Something may have been put into a queue that was empty and not marked yet.
+            if !immediate || Window::read(&guard)?.count == 0 {
+                break guard;
+            }
+        };
         // COMMIT: shut down. CRASH: those who wait look up by themselves.
         let taken = guard.word(TAKEN) | SHUT_DOWN;
         guard.commit_word(guard.word_cell(TAKEN), taken)?;
@@ -274,6 +268,22 @@ impl<'a> Queue<'a> {
         }
         drop(guard);
         Ok(())
+    }
+
+    /// Drops the items and marks the queue as shut down, unless there never were any.
+    fn drop_items(&self) -> Result<()> {
+        self.list().clear_around(Around {
+            check: &|guard, _| check(guard),
+            before: &|guard, _| {
+                guard.set_word(REDO, CLEARING);
+                Ok(())
+            },
+            after: &mut |guard, _| {
+                guard.set_word(TAKEN, guard.word(TAKEN) | SHUT_DOWN);
+                guard.set_word(REDO, 0);
+                Ok(())
+            },
+        })
     }
 
     /// Whether it was shut down.

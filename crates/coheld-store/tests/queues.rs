@@ -157,3 +157,21 @@ fn a_dead_waiter_holds_up_nobody() {
     assert!(!held.referent.lock().unwrap().has_line());
     std::mem::forget(dead);
 }
+
+/// An item that came between the dropping and the marking stayed.
+#[test]
+fn nothing_is_left_by_a_shut_down_at_once() {
+    for _ in 0..300 {
+        let (_, members) = members(2, &options());
+        let held = Held::new(&members[0], kind::QUEUE, 0);
+        scope(|scope| {
+            scope.spawn(|| {
+                let referent = seen(&members[1], &held);
+                let _ = Queue::new(&referent).put(&number(1), Wait::No);
+            });
+            Queue::new(&held.referent).shut_down(true).unwrap();
+        });
+        let left = Queue::new(&held.referent).get(Wait::No);
+        assert!(matches!(left, Err(StoreError::ShutDown)));
+    }
+}

@@ -505,3 +505,72 @@ fn a_referent_has_one_lock_which_goes_with_it() {
     held.release();
     assert_eq!(sound(&members[0]).referents, 0);
 }
+
+/// A time-out while the action ran broke the barrier for all.
+#[test]
+fn who_has_arrived_waits_for_the_action() {
+    let (_, members) = members(2, &options());
+    let held = Held::new(&members[0], kind::BARRIER, 2);
+    let barrier = Barrier::new(&held.referent);
+    scope(|scope| {
+        let first = scope.spawn(|| {
+            let referent = seen(&members[1], &held);
+            pass(
+                &Barrier::new(&referent),
+                Wait::for_duration(Duration::from_millis(150)),
+            )
+        });
+        wait_until(|| barrier.waiting().unwrap() == 1);
+        let mut action = || -> Result<(), ()> {
+            sleep(Duration::from_millis(300));
+            Ok(())
+        };
+        let last = barrier.wait(long(), Some(&mut action)).unwrap();
+        assert!(matches!(last, Passage::Passed(1)));
+        assert_eq!(first.join().unwrap().unwrap(), 0);
+    });
+}
+
+/// Only the first 32 members in line were ever asked about.
+#[test]
+fn a_death_far_behind_in_line_is_noticed() {
+    let options = Options {
+        member_limit: 40,
+        ..options()
+    };
+    let (backing, members) = members(36, &options);
+    let held = Held::new(&members[0], kind::EVENT, 0);
+    for member in &members[1..] {
+        let referent = seen(member, &held);
+        let waiter = member.waiter().unwrap();
+        referent.lock().unwrap().enqueue(&waiter, 0, 0);
+        std::mem::forget(waiter);
+    }
+    backing.declare_dead(members[35].own_slot().unwrap());
+    let found = (0..2).any(|_| held.referent.sweep_line().unwrap());
+    assert!(found);
+    assert_eq!(held.referent.lock().unwrap().in_line(), 34);
+}
+
+/// Getters that took their turn forgave those who had passed a putter.
+#[test]
+fn passing_one_role_is_not_forgiven_by_another() {
+    let (_, members) = members(1, &options());
+    let held = Held::new(&members[0], kind::QUEUE, 0);
+    let (getter, putter) = (members[0].waiter().unwrap(), members[0].waiter().unwrap());
+    let guard = held.referent.lock().unwrap();
+    guard.enqueue(&putter, 1, 0);
+    guard.enqueue(&getter, 0, 0);
+    for _ in 0..16 {
+        assert!(guard.may_take(None, 1));
+        guard.took(None, 1);
+        guard.took(Some(&getter), 0);
+    }
+    assert!(!guard.may_take(None, 1));
+    assert!(guard.may_take(Some(&putter), 1));
+    assert!(guard.may_take(None, 0));
+    guard.took(Some(&putter), 1);
+    assert!(guard.may_take(None, 1));
+    guard.leave(&putter);
+    guard.leave(&getter);
+}

@@ -485,3 +485,19 @@ fn an_object_has_one_lock_of_its_own() {
         "a proxy of the lock keeps it"
     );
 }
+
+/// The guard of another lock was taken for given up when a wait was refused.
+#[test]
+fn a_refused_wait_leaves_other_guards_alone() {
+    let manager = manager();
+    let (condition, lock) = (manager.condition().unwrap(), manager.lock().unwrap());
+    let mut guard = lock.lock().unwrap();
+    assert!(
+        condition
+            .wait_for(&mut guard, Duration::from_millis(1))
+            .is_err()
+    );
+    assert!(lock.is_locked().unwrap());
+    drop(guard);
+    assert!(!lock.is_locked().unwrap());
+}

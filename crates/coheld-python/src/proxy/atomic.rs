@@ -164,7 +164,7 @@ fn increment_copy<'py>(
         Argument::Missing => PyInt::new(py, default).into_any(),
     };
     let by = object(by, 1);
-    let mut attempts = Attempts::new(state.referent(py)?);
+    let mut attempts = Attempts::many(state.referent(py)?);
     loop {
         let seen = place.look(py, state)?;
         let sum = match &seen.old {
@@ -208,7 +208,7 @@ fn compare_exchange_copy<'py>(
     old: &Bound<'py, PyAny>,
     new: &Bound<'py, PyAny>,
 ) -> PyResult<bool> {
-    let mut attempts = Attempts::new(state.referent(py)?);
+    let mut attempts = Attempts::many(state.referent(py)?);
     loop {
         let seen = place.look(py, state)?;
         match &seen.old {

@@ -34,8 +34,18 @@ use crate::{
 /// model of threads, so that the line comes first within the few steps of the model.
 pub const BARGES: u64 = if MODEL { 1 } else { 16 };
 
-/// Tickets use the low bits, the number of barges the rest.
+/// Tickets use the low bits, two counts of barges the rest: of role 0 and of all others. Of those
+/// only one can be kept from what it waits for by others of its role.
 const TICKET_BITS: u32 = 48;
+const BARGES_MASK: u64 = 0xff;
+
+const fn barges_shift(role: u32) -> u32 {
+    if role == 0 {
+        TICKET_BITS
+    } else {
+        TICKET_BITS + 8
+    }
+}
 
 /// Number of a cell, plus one; 0: none.
 type Link = u32;
@@ -150,7 +160,7 @@ impl<'s> Guard<'s> {
 
     #[cold]
     fn may_barge(&self, waiter: Option<&Waiter<'_>>, role: u32) -> bool {
-        if self.barges() < BARGES {
+        if self.barges(role) < BARGES {
             return true;
         }
         match (self.line_of(role).next(), waiter) {
@@ -160,29 +170,33 @@ impl<'s> Guard<'s> {
         }
     }
 
-    /// Notes that a thread has taken what it came for: from the line, or past it.
+    /// Notes that a thread has taken what it came for: as the first in line, or past it.
     #[inline]
     pub fn took(&self, waiter: Option<&Waiter<'_>>, role: u32) {
-        if self.has_line() {
-            match waiter {
-                Some(_) => self.set_barges(0),
-                None if self.line_of(role).next().is_some() => self.set_barges(self.barges() + 1),
-                // Those in line wait for something else.
-                None => {}
-            }
+        if !self.has_line() {
+            return;
         }
+        let first = self.line_of(role).next();
+        if first.is_none() {
+            // Those in line wait for something else.
+            return;
+        }
+        let in_turn = first == waiter.map(Waiter::cell);
+        self.set_barges(role, if in_turn { 0 } else { self.barges(role) + 1 });
     }
 
-    fn barges(&self) -> u64 {
-        let tickets = field!(self.offset(), ReferentHeader.tickets);
-        self.segment().get(tickets) >> TICKET_BITS
+    fn barges(&self, role: u32) -> u64 {
+        let tickets = self
+            .segment()
+            .get(field!(self.offset(), ReferentHeader.tickets));
+        tickets >> barges_shift(role) & BARGES_MASK
     }
 
-    fn set_barges(&self, barges: u64) {
+    fn set_barges(&self, role: u32, barges: u64) {
         let at = field!(self.offset(), ReferentHeader.tickets);
-        let tickets = self.segment().get(at) & ((1 << TICKET_BITS) - 1);
+        let others = self.segment().get(at) & !(BARGES_MASK << barges_shift(role));
         self.segment()
-            .put(at, tickets | barges.min(u64::from(u16::MAX)) << TICKET_BITS);
+            .put(at, others | barges.min(BARGES_MASK) << barges_shift(role));
     }
 
     /// Puts a waiter at the end of the line.

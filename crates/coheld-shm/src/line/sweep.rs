@@ -32,8 +32,14 @@ impl Referent<'_> {
         let mut count = 0;
         {
             let own = segment.tag()?;
+            // Relaxed: where to begin is a guess.
+            let turn = segment.sweeps.fetch_add(1, Ordering::Relaxed) as usize;
             let guard = self.lock()?;
-            for cell in guard.line() {
+            let length = guard.in_line() as usize;
+            // A line longer than one sweep asks about is asked about in turns.
+            let skipped = turn.wrapping_mul(SUSPECTS) % length.max(1);
+            let turned = guard.line().skip(skipped);
+            for cell in turned.chain(guard.line().take(skipped)) {
                 let tag = segment.get(field!(cell, WaiterCell.owner)) as u32;
                 if tag != own && count < SUSPECTS && !suspects[..count].contains(&tag) {
                     suspects[count] = tag;

@@ -43,6 +43,8 @@ impl Segment {
                         .compare_exchange(0, tag.into(), Ordering::Acquire, Ordering::Relaxed)
                         .is_ok()
                 {
+                    // Of an owner that could not leave its line any more.
+                    self.put(field!(cell, WaiterCell.referent), 0);
                     return Ok(Waiter {
                         segment: self,
                         cell,
@@ -87,6 +89,9 @@ impl Waiter<'_> {
     /// Leaves a signal for the next in line, who gets it when this waiter leaves: for a thread that
     /// has listened and then could not look, or that has left over what the next may have.
     pub fn hand_on(&self, signal: u32) {
+        if self.is_foreign() {
+            return;
+        }
         self.segment.signal_of(self.cell).give(signal);
     }
 

@@ -103,6 +103,11 @@ impl Segment {
             .fetch_max(u64::from(slot) + 1, Ordering::Release);
     }
 
+    /// Whether this process is still the member with this tag; not in a child forked meanwhile.
+    pub(crate) fn is_own(&self, tag: u32) -> bool {
+        self.member_cell().load(Ordering::Relaxed) == tag
+    }
+
     /// Leaves the segment: the slot looks like that of a dead process, and others reap it.
     pub fn leave(&self) {
         let tag = self.member_cell().load(Ordering::Relaxed);

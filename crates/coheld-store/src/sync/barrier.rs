@@ -104,13 +104,15 @@ impl<'a> Barrier<'a> {
                 Arrival::Waits(waiter, PARTY) => {
                     let number = waiter.payload();
                     let look = || self.look_after_actor();
+                    // All have arrived: the time for that is not over any more.
+                    let acts = |guard: &Guard<'_>| guard.word(STATE) > RESETTING;
                     let late = |guard: &Guard<'_>, left: Departure, wakes: &mut Wakes<'_>| {
                         if left.signal == 0 && !left.failed {
                             break_it(guard, wakes)?;
                         }
                         Ok(())
                     };
-                    match for_signal(self.referent, waiter, wait, look, late)? {
+                    match for_signal(self.referent, waiter, wait, look, acts, late)? {
                         Ended::Signalled(PASSED) => return Ok(Passage::Passed(number)),
                         Ended::Signalled(_) | Ended::TimedOut => {
                             return Err(StoreError::BrokenBarrier);
@@ -123,7 +125,7 @@ impl<'a> Barrier<'a> {
                     // holds meanwhile.
                     let look = || self.look_after_actor();
                     let leave = |_: &Guard<'_>, _, _: &mut Wakes<'_>| Ok(());
-                    for_signal(self.referent, waiter, Wait::Forever, look, leave)?;
+                    for_signal(self.referent, waiter, Wait::Forever, look, |_| false, leave)?;
                 }
             }
         }
@@ -247,8 +249,7 @@ impl Breaker<'_, '_> {
             drop(self);
             return Ok(Passage::Failed(failure));
         }
-        core::mem::forget(self);
-        barrier.change(|guard, wakes| {
+        let passed = barrier.change(|guard, wakes| {
             if guard.word(STATE) != state {
                 // Reset or aborted meanwhile.
                 return Err(StoreError::BrokenBarrier);
@@ -256,7 +257,11 @@ impl Breaker<'_, '_> {
             let number = guard.waiting(PARTY);
             release(guard, wakes)?;
             Ok(Passage::Passed(number))
-        })
+        });
+        if passed.is_ok() {
+            core::mem::forget(self);
+        }
+        passed
     }
 }
 

@@ -109,7 +109,7 @@ impl<'a> Condition<'a> {
             }
             Ok(())
         };
-        let ended = for_signal(self.referent, waiter, wait, || Ok(()), at_end);
+        let ended = for_signal(self.referent, waiter, wait, || Ok(()), |_| false, at_end);
         take_again(&lock, depth, ended)
     }
 
@@ -175,7 +175,7 @@ fn take_again(lock: &Referent<'_>, depth: u64, ended: Result<Ended>) -> Result<(
             again = Wait::for_duration(GIVE_UP);
         }
         let acquired = if is_semaphore(lock) {
-            Semaphore::new(lock).acquire(again)
+            Semaphore::new(lock).acquire_again(again)
         } else {
             Lock::new(lock).acquire_again(depth, again)
         };

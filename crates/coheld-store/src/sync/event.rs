@@ -76,7 +76,14 @@ impl<'a> Event<'a> {
                 }
                 guard.enqueue(&waiter, ROLE, 0);
             }
-            match for_signal(self.referent, waiter, wait, || Ok(()), |_, _, _| Ok(()))? {
+            match for_signal(
+                self.referent,
+                waiter,
+                wait,
+                || Ok(()),
+                |_| false,
+                |_, _, _| Ok(()),
+            )? {
                 Ended::Signalled(_) => return Ok(true),
                 Ended::TimedOut => return self.is_set(),
                 Ended::Forked => {}

@@ -56,31 +56,29 @@ impl<'a> Lock<'a> {
     /// the lock is free then, and the next call gets it.
     #[inline]
     pub fn acquire(&self, wait: Wait) -> Result<Option<Acquired>> {
-        let me = self.referent.segment().owner()?;
-        if let Some(died) = self.try_once(me, Turn::first(wait), 1)? {
+        if let Some(died) = self.try_once(Turn::first(wait), 1)? {
             return self.report(died).map(Some);
         }
-        self.acquire_slowly(me, wait)
+        self.acquire_slowly(wait)
     }
 
     /// Acquires it as often as it was released by `release_all`. An owner that died is told of,
     /// never an error: who waits for a condition has the lock again afterwards in any case.
     pub(super) fn acquire_again(&self, depth: u64, wait: Wait) -> Result<Option<Acquired>> {
-        let me = self.referent.segment().owner()?;
-        let died = self.acquire_in_line(me, wait, depth)?;
+        let died = self.acquire_in_line(wait, depth)?;
         Ok(died.map(|died| Acquired {
             owner_died: died.checked_sub(1).map(|process| process as u32),
         }))
     }
 
     #[cold]
-    fn acquire_slowly(&self, me: Owner, wait: Wait) -> Result<Option<Acquired>> {
-        let died = self.acquire_in_line(me, wait, 1)?;
+    fn acquire_slowly(&self, wait: Wait) -> Result<Option<Acquired>> {
+        let died = self.acquire_in_line(wait, 1)?;
         died.map(|died| self.report(died)).transpose()
     }
 
-    fn acquire_in_line(&self, me: Owner, wait: Wait, depth: u64) -> Result<Option<u64>> {
-        let attempt = |turn: Turn<'_, '_>| self.try_once(me, turn, depth);
+    fn acquire_in_line(&self, wait: Wait, depth: u64) -> Result<Option<u64>> {
+        let attempt = |turn: Turn<'_, '_>| self.try_once(turn, depth);
         wait::until(self.referent, wait, PLACE, attempt, || {
             self.free_from_dead()
         })
@@ -88,7 +86,9 @@ impl<'a> Lock<'a> {
 
     /// One look: the word of who died with the lock if it was acquired, `None` if somebody has it.
     #[inline]
-    fn try_once(&self, me: Owner, turn: Turn<'_, '_>, depth: u64) -> Result<Option<u64>> {
+    fn try_once(&self, turn: Turn<'_, '_>, depth: u64) -> Result<Option<u64>> {
+        // Each time anew: a signal handler may have forked during a sleep.
+        let me = self.referent.segment().owner()?;
         let guard = self.referent.lock()?;
         check(&guard)?;
         match Owner::from_word(guard.word(OWNER)) {
@@ -214,6 +214,11 @@ impl<'a> Lock<'a> {
         } else {
             Ok(owner.is_some())
         }
+    }
+
+    /// Whether the calling thread has it, also a LOCK.
+    pub fn is_mine(&self) -> Result<bool> {
+        Ok(self.owner()? == Some(self.referent.segment().owner()?))
     }
 
     /// Who has it.

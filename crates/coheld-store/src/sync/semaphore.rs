@@ -172,19 +172,26 @@ impl<'a> Semaphore<'a> {
     /// that an error: the permits are free then, and the next call gets one.
     #[inline]
     pub fn acquire(&self, wait: Wait) -> Result<Option<Acquired>> {
-        let me = self.referent.segment().owner()?;
-        let died = match self.try_once(me, Turn::first(wait))? {
+        let died = match self.try_once(Turn::first(wait))? {
             Some(died) => Some(died),
-            None => self.acquire_slowly(me, wait)?,
+            None => self.acquire_slowly(wait)?,
         };
         died.map(|died| self.report(died)).transpose()
     }
 
+    /// As `acquire`, but a process that died is told of and never an error: who waits for a
+    /// condition has the permit again afterwards in any case.
+    pub(super) fn acquire_again(&self, wait: Wait) -> Result<Option<Acquired>> {
+        Ok(self.acquire_slowly(wait)?.map(|died| Acquired {
+            owner_died: died.checked_sub(1).map(|process| process as u32),
+        }))
+    }
+
     #[cold]
-    fn acquire_slowly(&self, me: Owner, wait: Wait) -> Result<Option<u64>> {
-        let attempt = |turn: Turn<'_, '_>| self.try_once(me, turn);
+    fn acquire_slowly(&self, wait: Wait) -> Result<Option<u64>> {
+        let attempt = |turn: Turn<'_, '_>| self.try_once(turn);
         wait::until(self.referent, wait, PLACE, attempt, || {
-            self.free_from_dead(me)
+            self.free_from_dead()
         })
     }
 
@@ -203,7 +210,9 @@ impl<'a> Semaphore<'a> {
     }
 
     #[inline]
-    fn try_once(&self, me: Owner, turn: Turn<'_, '_>) -> Result<Option<u64>> {
+    fn try_once(&self, turn: Turn<'_, '_>) -> Result<Option<u64>> {
+        // Each time anew: a signal handler may have forked during a sleep.
+        let me = self.referent.segment().owner()?;
         loop {
             match self.look(me, turn)? {
                 Look::Permit(died) => return Ok(Some(died)),
@@ -274,8 +283,9 @@ impl<'a> Semaphore<'a> {
     }
 
     /// Gives back what members have that are dead.
-    fn free_from_dead(&self, me: Owner) -> Result<()> {
+    fn free_from_dead(&self) -> Result<()> {
         let segment = self.referent.segment();
+        let me = segment.owner()?;
         for slot in 0..segment.used_slots() {
             let Some(owner) = self.account_owner(slot)? else {
                 continue;
@@ -384,8 +394,10 @@ fn free_from_predecessor(guard: &Guard<'_>, me: Owner, wakes: &mut Wakes<'_>) ->
     let accounts = Accounts::open(guard)?;
     let left = accounts.left_before(me)?;
     if left > 0 {
-        // Its process is not known any more.
-        guard.set_word(DIED, 1);
+        if guard.word(DIED) == 0 {
+            // Its process is not known any more.
+            guard.set_word(DIED, 1);
+        }
         let value = guard.word(VALUE).saturating_add(left);
         accounts.change(guard, value, me.slot(), 0)?;
         guard.signal_many(PLACE.role, SIGNAL, left, wakes);

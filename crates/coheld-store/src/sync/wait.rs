@@ -212,36 +212,48 @@ pub(crate) struct Departure {
 /// Waits, in line, for a signal that is meant for this waiter alone, and leaves the line.
 ///
 /// `look_up` is called, without a lock, after every sleep that nobody ended. `at_end` is called
-/// under the lock in which the line was left.
+/// under the lock in which the line was left. When the time is over and `keep` finds, under the
+/// lock, that the wait has to go on nevertheless, it goes on for ever.
 pub(crate) fn for_signal(
     referent: &Referent<'_>,
     waiter: Waiter<'_>,
-    wait: Wait,
+    mut wait: Wait,
     mut look_up: impl FnMut() -> Result<()>,
+    keep: impl Fn(&Guard<'_>) -> bool,
     at_end: impl FnOnce(&Guard<'_>, Departure, &mut Wakes<'_>) -> Result<()>,
 ) -> Result<Ended> {
     let mut patience = PATIENCE;
-    let ended = loop {
-        if waiter.signal() != 0 || wait.is_over() {
-            break Ok(());
-        }
-        if let Err(error) = waiter.park(wait.at_most(patience)) {
-            break Err(StoreError::from(error));
-        }
+    let mut wakes = Wakes::new(referent.segment());
+    let (guard, ended) = loop {
+        let ended = loop {
+            if waiter.signal() != 0 || wait.is_over() {
+                break Ok(());
+            }
+            if let Err(error) = waiter.park(wait.at_most(patience)) {
+                break Err(StoreError::from(error));
+            }
+            if waiter.is_foreign() {
+                break Ok(());
+            }
+            if waiter.signal() == 0 {
+                let looked = look_up().and_then(|()| Ok(referent.sweep_line().map(drop)?));
+                if looked.is_err() {
+                    break looked;
+                }
+                patience = (2 * patience).min(MOST_PATIENCE);
+            }
+        };
         if waiter.is_foreign() {
             core::mem::forget(waiter);
             return Ok(Ended::Forked);
         }
-        if waiter.signal() == 0 {
-            let looked = look_up().and_then(|()| Ok(referent.sweep_line().map(drop)?));
-            if looked.is_err() {
-                break looked;
-            }
-            patience = (2 * patience).min(MOST_PATIENCE);
+        let guard = lock_to_wake_all(referent, &mut wakes)?;
+        if ended.is_ok() && waiter.signal() == 0 && keep(&guard) {
+            wait = Wait::Forever;
+            continue;
         }
+        break (guard, ended);
     };
-    let mut wakes = Wakes::new(referent.segment());
-    let guard = lock_to_wake_all(referent, &mut wakes)?;
     let signal = guard.leave(&waiter);
     let departure = Departure {
         signal,

@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coheld_store::{Acquired, Condition, Lock, Semaphore, Wait};
+use coheld_shm::Referent;
+use coheld_store::{Acquired, Condition, Lock, Semaphore, StoreError, Wait};
 
 use super::common::{typed_by_kind, typed_proxy};
 use super::held::{Held, HoldsLock, in_the_end, sealed};
@@ -114,9 +115,10 @@ impl ConditionProxy {
     pub fn is_locked(&self) -> Result<bool, Error> {
         let referent = self.proxy.referent()?;
         let lock = Condition::new(&referent).lock()?;
-        Ok(match Kind::from_number(lock.kind()) {
-            Some(Kind::Semaphore | Kind::BoundedSemaphore) => Semaphore::new(&lock).value()? == 0,
-            _ => Lock::new(&lock).is_locked()?,
+        Ok(if is_semaphore(&lock) {
+            Semaphore::new(&lock).value()? == 0
+        } else {
+            Lock::new(&lock).is_locked()?
         })
     }
 
@@ -231,10 +233,25 @@ impl Drop for ConditionGuard<'_> {
     }
 }
 
+fn is_semaphore(lock: &Referent<'_>) -> bool {
+    matches!(
+        Kind::from_number(lock.kind()),
+        Some(Kind::Semaphore | Kind::BoundedSemaphore)
+    )
+}
+
 impl HoldsLock for ConditionGuard<'_> {}
 
 impl sealed::Sealed for ConditionGuard<'_> {
     fn after_wait(&mut self, waited: Result<(bool, Acquired), Error>) -> Result<bool, Error> {
-        self.held.after_wait(waited)
+        self.held.after_wait(waited, |condition, error| {
+            if matches!(error, Error::Store(StoreError::NotOwner)) {
+                // Another condition was waited for, or this lock is not held at all.
+                return true;
+            }
+            Condition::new(condition).lock().is_ok_and(|lock| {
+                !is_semaphore(&lock) && Lock::new(&lock).is_mine().unwrap_or(false)
+            })
+        })
     }
 }

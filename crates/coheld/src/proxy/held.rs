@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coheld_shm::Referent;
-use coheld_store::{Acquired, StoreError, Wait};
+use coheld_store::{Acquired, Wait};
 
 use super::Proxy;
 use crate::Error;
@@ -53,10 +53,12 @@ impl<'p> Held<'p> {
         self.released = true;
     }
 
-    /// Notes how a wait went, which gave the lock up and took it again.
+    /// Notes how a wait went, which gave the lock up and took it again. `is_still_held` says, after
+    /// one that failed, whether this guard has its lock.
     pub(super) fn after_wait(
         &mut self,
         waited: Result<(bool, Acquired), Error>,
+        is_still_held: impl FnOnce(&Referent<'_>, &Error) -> bool,
     ) -> Result<bool, Error> {
         match waited {
             Ok((notified, acquired)) => {
@@ -66,9 +68,8 @@ impl<'p> Held<'p> {
                 Ok(notified)
             }
             Err(error) => {
-                if let Error::Store(StoreError::OwnerDied { .. } | StoreError::NotOwner) = error {
-                    self.released = true;
-                }
+                let held = self.proxy.referent().map(|it| is_still_held(&it, &error));
+                self.released |= !held.unwrap_or(false);
                 Err(error)
             }
         }

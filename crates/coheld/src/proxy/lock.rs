@@ -147,6 +147,7 @@ impl HoldsLock for LockGuard<'_> {}
 
 impl sealed::Sealed for LockGuard<'_> {
     fn after_wait(&mut self, waited: Result<(bool, Acquired), Error>) -> Result<bool, Error> {
-        self.held.after_wait(waited)
+        self.held
+            .after_wait(waited, |lock, _| Lock::new(lock).is_mine().unwrap_or(false))
     }
 }

@@ -143,6 +143,7 @@ impl HoldsLock for RLockGuard<'_> {}
 
 impl sealed::Sealed for RLockGuard<'_> {
     fn after_wait(&mut self, waited: Result<(bool, Acquired), Error>) -> Result<bool, Error> {
-        self.held.after_wait(waited)
+        self.held
+            .after_wait(waited, |lock, _| Lock::new(lock).is_mine().unwrap_or(false))
     }
 }

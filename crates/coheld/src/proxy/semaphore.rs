@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coheld_store::{Acquired, Semaphore, Wait};
+use coheld_store::{Acquired, Semaphore, StoreError, Wait};
 
 use super::common::{typed_by_kind, typed_proxy};
 use super::held::{Held, HoldsLock, in_the_end, sealed};
@@ -157,6 +157,9 @@ impl HoldsLock for Permit<'_> {}
 
 impl sealed::Sealed for Permit<'_> {
     fn after_wait(&mut self, waited: Result<(bool, Acquired), Error>) -> Result<bool, Error> {
-        self.held.after_wait(waited)
+        // A permit has no name. Without one it was given up and not had again.
+        self.held.after_wait(waited, |_, error| {
+            matches!(error, Error::Store(StoreError::NotOwner))
+        })
     }
 }
