@@ -4,9 +4,11 @@ use std::{num::NonZero, sync::OnceLock, thread};
 
 use crate::sync::{AtomicU32, MODEL, Ordering, spin};
 
-/// Rounds of one spin at most, unless the environment says otherwise: about two microseconds, a
-/// tenth of a sleep and its wake-up. docs/locking.md has the measurement.
-const ROUNDS: u32 = if MODEL { 1 } else { 100 };
+/// Rounds of one spin at most, unless the environment says otherwise: about as long as a sleep and
+/// its wake-up take, so that a spin in vain at most doubles the price. Shorter ones end before a
+/// partner that was asleep can answer, and then both sleep each time; docs/locking.md has the
+/// measurement.
+const ROUNDS: u32 = if MODEL { 1 } else { 1200 };
 /// Name of the environment variable with another number; 0: never spin.
 const ROUNDS_VARIABLE: &str = "COHELD_SPIN_ROUNDS";
 /// Successes that are remembered.
