@@ -239,3 +239,66 @@ def test_a_wait_ends_with_the_lock_also_when_deaths_are_errors(kind):
             assert condition.wait(LONG)
         worker.join(LONG)
         assert [lock.acquire(False), lock.acquire(False)] == [True, False]
+
+
+def wait_for_notification(condition, told, name):
+    with condition:
+        told.put("waits")
+        if condition.wait(LONG):
+            told.put(name)
+
+
+@pytest.mark.timeout(120)
+def test_a_notified_process_that_dies_before_it_has_the_lock(manager):
+    """It had left the line with its signal, and nobody else was woken."""
+    condition, told = manager.Condition(), manager.Queue()
+    waiters = []
+    for name in ("first", "second"):
+        waiter = FORK.Process(target=wait_for_notification, args=(condition, told, name))
+        waiter.start()
+        waiters.append(waiter)
+        assert told.get(timeout=LONG) == "waits"
+        # The lock is free only once it stands in line.
+        with condition:
+            pass
+    with condition:
+        condition.notify()
+        # It is woken, and waits for the lock that this process has.
+        time.sleep(0.2)
+        waiters[0].kill()
+        waiters[0].join()
+    assert told.get(timeout=LONG) == "second"
+    waiters[1].join(LONG)
+    assert waiters[1].exitcode == 0
+
+
+def get_and_fork(line, told):
+    """Wait for an item; a signal handler forks, and leaves the wait in the child."""
+
+    def handler(*_):
+        if os.fork() == 0:
+            raise SystemExit(7)
+
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    parent = os.getpid()
+    try:
+        told.put(line.get(timeout=LONG))
+    except SystemExit:
+        told.put("left")
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+
+
+@pytest.mark.timeout(120)
+def test_a_handler_that_forks_and_raises_in_the_child(manager):
+    """The child went on waiting, and its exception was forgotten."""
+    line, told = manager.Queue(), manager.Queue()
+    worker = FORK.Process(target=get_and_fork, args=(line, told))
+    worker.start()
+    assert told.get(timeout=LONG) == "left"
+    line.put("an item")
+    assert told.get(timeout=LONG) == "an item"
+    worker.join(LONG)
+    assert worker.exitcode == 0

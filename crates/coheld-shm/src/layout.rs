@@ -115,7 +115,8 @@ pub(crate) struct WaiterCell {
     pub payload: u64,
     /// The next ticket of the line when it was signalled.
     pub signalled_at: u64,
-    spare: u64,
+    /// When it was signalled, in milliseconds of the monotonic clock.
+    pub signalled_when: u64,
 }
 
 /// One heap page.
@@ -151,8 +152,8 @@ pub(crate) struct ReferentHeader {
     pub reservation: u64,
     /// First and last waiter in line (bits 0-31 and 32-63): number of the cell plus one.
     pub line: u64,
-    /// next ticket in bits 0-47; how many have passed the first in line, in bits 48-55 for role 0 and
-    /// in bits 56-63 for the others.
+    /// next ticket in bits 0-47; how many have passed the first in line, in bits 48-55 for role 0
+    /// and in bits 56-63 for the others.
     pub tickets: u64,
     /// What the kind uses as it likes.
     pub words: [u64; REFERENT_WORDS as usize],
@@ -255,6 +256,7 @@ pub const LAYOUT_HASH: u64 = {
         offset_of!(WaiterCell, ticket) as u64,
         offset_of!(WaiterCell, payload) as u64,
         offset_of!(WaiterCell, signalled_at) as u64,
+        offset_of!(WaiterCell, signalled_when) as u64,
         size_of::<PageEntry>() as u64,
         offset_of!(PageEntry, next) as u64,
         size_of::<ReferentHeader>() as u64,

@@ -119,11 +119,16 @@ impl fmt::Display for StoreError {
             Self::NotOwner => formatter.write_str("cannot release un-acquired lock"),
             Self::ReleasedTooOften => formatter.write_str("Semaphore released too many times"),
             Self::BrokenBarrier => formatter.write_str("the barrier is broken"),
-            Self::OwnerDied { process } => write!(
-                formatter,
-                "process {process} died while it held the lock; what the lock protects may be \
-                 half changed, and the lock is free again"
-            ),
+            Self::OwnerDied { process } => {
+                match process {
+                    0 => formatter.write_str("a process")?,
+                    process => write!(formatter, "process {process}")?,
+                }
+                formatter.write_str(
+                    " died while it held what was to be acquired; what that protects may be half \
+                     changed, and it is free again",
+                )
+            }
             Self::Changed => {
                 formatter.write_str("the object was changed by somebody else meanwhile; try again")
             }

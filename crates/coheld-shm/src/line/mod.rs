@@ -24,6 +24,7 @@ use self::signal::Signal;
 use crate::{
     Guard, Segment,
     layout::{WaiterCell, field},
+    os::clock::now_milliseconds,
     sync::{MODEL, Ordering, program_order},
 };
 
@@ -33,6 +34,10 @@ use crate::{
 /// the number is large against one; a waiter loses at most as many turns as it says. One in a
 /// model of threads, so that the line comes first within the few steps of the model.
 pub const BARGES: u64 = if MODEL { 1 } else { 16 };
+
+/// Milliseconds after its signal from which on a waiter that does not come is passed by anybody: a
+/// hundred times what a wake-up takes on an idle machine.
+const DAWDLING: u64 = 2;
 
 /// Tickets use the low bits, two counts of barges the rest: of role 0 and of all others. Of those
 /// only one can be kept from what it waits for by others of its role.
@@ -163,11 +168,23 @@ impl<'s> Guard<'s> {
         if self.barges(role) < BARGES {
             return true;
         }
-        match (self.line_of(role).next(), waiter) {
-            (Some(first), Some(waiter)) => first == waiter.cell(),
-            (Some(_), None) => false,
-            (None, _) => true,
-        }
+        let Some(first) = self.line_of(role).next() else {
+            return true;
+        };
+        waiter.is_some_and(|waiter| waiter.cell() == first) || self.dawdles(first)
+    }
+
+    /// Whether a waiter was signalled some time ago and has not come: it is stopped, or its thread
+    /// waits for an interpreter that another one keeps. Others need not stand still for that.
+    fn dawdles(&self, cell: u64) -> bool {
+        let segment = self.segment();
+        let when = segment.get(field!(cell, WaiterCell.signalled_when));
+        !MODEL && !segment.is_unsignalled(cell) && now_milliseconds() > when + DAWDLING
+    }
+
+    /// Whether a waiter is one of the first two of its role, who look after the others.
+    pub fn is_in_front(&self, waiter: &Waiter<'_>, role: u32) -> bool {
+        self.line_of(role).take(2).any(|cell| cell == waiter.cell())
     }
 
     /// Notes that a thread has taken what it came for: as the first in line, or past it.
@@ -391,6 +408,8 @@ impl<'s> Guard<'s> {
         let next = self.segment().get(tickets) & ((1 << TICKET_BITS) - 1);
         self.segment()
             .put(field!(cell, WaiterCell.signalled_at), next);
+        self.segment()
+            .put(field!(cell, WaiterCell.signalled_when), now_milliseconds());
         program_order();
         // COMMIT: the waiter is signalled. CRASH: not woken; it looks up by itself.
         self.segment().signal_of(cell).give(signal);

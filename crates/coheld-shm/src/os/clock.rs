@@ -9,6 +9,13 @@ pub fn now_seconds() -> u64 {
     clock_gettime(ClockId::Boottime).tv_sec.unsigned_abs()
 }
 
+/// Milliseconds of a clock that stands still while the machine is suspended. No system call.
+#[must_use]
+pub fn now_milliseconds() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

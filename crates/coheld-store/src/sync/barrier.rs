@@ -112,7 +112,7 @@ impl<'a> Barrier<'a> {
                         }
                         Ok(())
                     };
-                    match for_signal(self.referent, waiter, wait, look, acts, late)? {
+                    match for_signal(self.referent, &waiter, wait, false, look, acts, late)? {
                         Ended::Signalled(PASSED) => return Ok(Passage::Passed(number)),
                         Ended::Signalled(_) | Ended::TimedOut => {
                             return Err(StoreError::BrokenBarrier);
@@ -125,7 +125,15 @@ impl<'a> Barrier<'a> {
                     // holds meanwhile.
                     let look = || self.look_after_actor();
                     let leave = |_: &Guard<'_>, _, _: &mut Wakes<'_>| Ok(());
-                    for_signal(self.referent, waiter, Wait::Forever, look, |_| false, leave)?;
+                    for_signal(
+                        self.referent,
+                        &waiter,
+                        Wait::Forever,
+                        false,
+                        look,
+                        |_| false,
+                        leave,
+                    )?;
                 }
             }
         }

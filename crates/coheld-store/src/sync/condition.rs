@@ -5,8 +5,6 @@
 //! word 0   waiters with tickets below this are being notified; 0: none
 //! ```
 
-use std::time::Duration;
-
 use coheld_shm::{Error, Guard, Lost, Referent, Wakes};
 
 use super::wait::{Departure, Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
@@ -19,9 +17,6 @@ use crate::word;
 
 const NOTIFIED: u64 = 0;
 const ROLE: u32 = 0;
-
-/// How long a wait that was interrupted tries to get the lock back before it gives that up too.
-const GIVE_UP: Duration = Duration::from_secs(5);
 
 /// A condition, of kind CONDITION. Its lock is a referent of its own, which it refers to.
 #[derive(Clone, Copy)]
@@ -89,8 +84,8 @@ impl<'a> Condition<'a> {
     /// Lets go of the lock, waits for a notification, takes the lock again however long that takes.
     ///
     /// Whether it was notified, and who died with the lock meanwhile. [`StoreError::NotOwner`] when
-    /// the lock is not held. After [`Error::Interrupted`] the lock is held again, unless somebody
-    /// else kept it for several seconds.
+    /// the lock is not held. After [`Error::Interrupted`] the lock is held again, unless it is an
+    /// RLOCK and the second wait, for the lock, was interrupted too.
     pub fn wait(&self, wait: Wait) -> Result<(bool, Acquired)> {
         let lock = self.lock()?;
         check_owned(&lock)?;
@@ -109,8 +104,21 @@ impl<'a> Condition<'a> {
             }
             Ok(())
         };
-        let ended = for_signal(self.referent, waiter, wait, || Ok(()), |_| false, at_end);
-        take_again(&lock, depth, ended)
+        let (look_up, keep) = (|| Ok(()), |_: &Guard<'_>| false);
+        let ended = for_signal(self.referent, &waiter, wait, true, look_up, keep, at_end);
+        let signalled = matches!(ended, Ok(Ended::Signalled(_)));
+        let taken = take_again(&lock, depth, ended);
+        if signalled && !waiter.is_foreign() {
+            // CRASH: in line with a notification until here: the sweep gives it to the next.
+            let mut wakes = Wakes::new(self.referent.segment());
+            let guard = self.referent.lock_uninterrupted()?;
+            guard.leave(&waiter);
+            if taken.is_err() {
+                hand_over(&guard, waiter.signalled_at(), &mut wakes);
+            }
+            drop(guard);
+        }
+        taken
     }
 
     /// Wakes up to `count` waiters. [`StoreError::NotOwner`] when the lock is not held.
@@ -166,28 +174,31 @@ pub(crate) fn mend(guard: &Guard<'_>) {
     without_waking(guard, |wakes| finish(guard, wakes));
 }
 
-/// Takes the lock again after a wait that ended in this way.
+/// Takes the lock again after a wait that ended in this way, however long that takes.
+///
+/// Whoever comes back without it would release somebody else's. Only an RLOCK knows its owner, so
+/// only for that a second interruption ends this wait as well.
 fn take_again(lock: &Referent<'_>, depth: u64, ended: Result<Ended>) -> Result<(bool, Acquired)> {
-    let mut again = Wait::Forever;
     let mut outcome = ended;
     loop {
-        if outcome.is_err() && again == Wait::Forever {
-            again = Wait::for_duration(GIVE_UP);
-        }
         let acquired = if is_semaphore(lock) {
-            Semaphore::new(lock).acquire_again(again)
+            Semaphore::new(lock).acquire_again(Wait::Forever)
         } else {
-            Lock::new(lock).acquire_again(depth, again)
+            Lock::new(lock).acquire_again(depth, Wait::Forever)
         };
         match acquired {
-            Err(error @ StoreError::Shm(Error::Interrupted)) if !again.is_over() => {
+            Ok(Some(acquired)) => {
+                let notified = matches!(outcome?, Ended::Signalled(_));
+                return Ok((notified, acquired));
+            }
+            Ok(None) => {}
+            Err(error @ StoreError::Shm(Error::Interrupted)) => {
+                if outcome.is_err() && lock.kind() == kind::RLOCK {
+                    return Err(error);
+                }
                 outcome = Err(error);
             }
-            acquired => {
-                let notified = matches!(outcome?, Ended::Signalled(_));
-                let nobody = Acquired { owner_died: None };
-                return Ok((notified, acquired?.unwrap_or(nobody)));
-            }
+            Err(error) => return Err(error),
         }
     }
 }

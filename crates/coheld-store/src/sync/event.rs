@@ -78,8 +78,9 @@ impl<'a> Event<'a> {
             }
             match for_signal(
                 self.referent,
-                waiter,
+                &waiter,
                 wait,
+                false,
                 || Ok(()),
                 |_| false,
                 |_, _, _| Ok(()),

@@ -369,11 +369,20 @@ impl<'a> Semaphore<'a> {
         Ok(())
     }
 
-    /// Free permits.
+    /// Free permits; if there are none, those of the dead are freed first.
     pub fn value(&self) -> Result<u64> {
-        let guard = self.referent.lock()?;
-        check(&guard)?;
-        Ok(guard.word(VALUE))
+        let value = || -> Result<u64> {
+            let guard = self.referent.lock()?;
+            check(&guard)?;
+            Ok(guard.word(VALUE))
+        };
+        match value()? {
+            0 => {
+                self.free_from_dead()?;
+                value()
+            }
+            free => Ok(free),
+        }
     }
 
     /// The permits it began with.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use coheld_shm::{Guard, Referent, Waiter, Wakes};
+use coheld_shm::{Error, Guard, Referent, Waiter, Wakes};
 
 use crate::error::{Result, StoreError};
 
@@ -54,8 +54,20 @@ impl Wait {
 /// what it waits for lives, whether somebody in line has died. The question costs half a
 /// microsecond for each process asked about.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// It looks up less and less often, down to this.
-const MOST_PATIENCE: Duration = Duration::from_millis(160);
+/// It looks up less and less often, down to this if it is one of the first in line, who are the
+/// first to be served,
+const MOST_PATIENCE_IN_FRONT: Duration = Duration::from_millis(160);
+/// and to this further behind, so that a thousand sleepers do not keep a processor busy.
+const MOST_PATIENCE: Duration = Duration::from_millis(1280);
+
+/// The next patience, after one look-up more.
+fn next_patience(patience: Duration, in_front: bool, owned: bool) -> Duration {
+    match (in_front, owned) {
+        (true, true) => PATIENCE,
+        (true, false) => (2 * patience).min(MOST_PATIENCE_IN_FRONT),
+        (false, _) => (2 * patience).min(MOST_PATIENCE),
+    }
+}
 
 /// The signal of a waiter that is to look again, where there is but one.
 pub(crate) const SIGNAL: u32 = 1;
@@ -122,16 +134,20 @@ pub(crate) fn until<T>(
     }
     look_up()?;
     if wait.is_over() {
-        return attempt(Turn::first(wait));
+        // No time to be polite.
+        return attempt(Turn::first(Wait::No));
     }
     loop {
         let waiter = referent.segment().waiter()?;
         referent.lock()?.enqueue(&waiter, place.role, 0);
         let ended = sleep_and_try(referent, wait, place, &waiter, &mut attempt, &mut look_up);
         if waiter.is_foreign() {
-            // Forked by a signal handler while it slept: the child starts again.
-            core::mem::forget(waiter);
-            continue;
+            // Forked by a signal handler while it slept: the child starts again, unless the handler
+            // raised in it.
+            match ended {
+                Ok(_) | Err(StoreError::Shm(Error::Forked)) => continue,
+                failed @ Err(_) => return failed,
+            }
         }
         return ended;
     }
@@ -169,9 +185,8 @@ fn sleep_and_try<T>(
             look_up()?;
             referent.sweep_line()?;
             polite = false;
-            if !place.owned {
-                patience = (2 * patience).min(MOST_PATIENCE);
-            }
+            let in_front = referent.lock()?.is_in_front(waiter, place.role);
+            patience = next_patience(patience, in_front, place.owned);
         }
     }
 }
@@ -209,15 +224,17 @@ pub(crate) struct Departure {
     pub failed: bool,
 }
 
-/// Waits, in line, for a signal that is meant for this waiter alone, and leaves the line.
+/// Waits, in line, for a signal that is meant for this waiter alone, and leaves the line. With
+/// `stays` it does not if it was signalled: its death is then still that of somebody who waits.
 ///
 /// `look_up` is called, without a lock, after every sleep that nobody ended. `at_end` is called
 /// under the lock in which the line was left. When the time is over and `keep` finds, under the
 /// lock, that the wait has to go on nevertheless, it goes on for ever.
 pub(crate) fn for_signal(
     referent: &Referent<'_>,
-    waiter: Waiter<'_>,
+    waiter: &Waiter<'_>,
     mut wait: Wait,
+    stays: bool,
     mut look_up: impl FnMut() -> Result<()>,
     keep: impl Fn(&Guard<'_>) -> bool,
     at_end: impl FnOnce(&Guard<'_>, Departure, &mut Wakes<'_>) -> Result<()>,
@@ -244,8 +261,10 @@ pub(crate) fn for_signal(
             }
         };
         if waiter.is_foreign() {
-            core::mem::forget(waiter);
-            return Ok(Ended::Forked);
+            return match ended {
+                Ok(()) | Err(StoreError::Shm(Error::Forked)) => Ok(Ended::Forked),
+                Err(error) => Err(error),
+            };
         }
         let guard = lock_to_wake_all(referent, &mut wakes)?;
         if ended.is_ok() && waiter.signal() == 0 && keep(&guard) {
@@ -254,7 +273,11 @@ pub(crate) fn for_signal(
         }
         break (guard, ended);
     };
-    let signal = guard.leave(&waiter);
+    let signal = match waiter.signal() {
+        // The caller has something to do yet before the signal counts as received.
+        signal if stays && signal != 0 && ended.is_ok() => signal,
+        _ => guard.leave(waiter),
+    };
     let departure = Departure {
         signal,
         signalled_at: waiter.signalled_at(),
