@@ -186,7 +186,7 @@ impl ConditionProxy {
 
     /// Wakes one of those that wait, under the lock.
     ///
-    /// Without the lock this is [`StoreError::NotOwner`](crate::StoreError::NotOwner), as are the
+    /// Without the lock this is [`StoreError::NotOwner`], as are the
     /// other notifications.
     pub fn notify_one(&self) -> Result<(), Error> {
         self.notify(1)

@@ -98,7 +98,7 @@ impl SemaphoreProxy {
     /// Adds permits: new ones, or those that somebody has kept (see [`Permit::keep`]).
     ///
     /// More than a bounded semaphore may have are
-    /// [`StoreError::ReleasedTooOften`](crate::StoreError::ReleasedTooOften), and nothing is added.
+    /// [`StoreError::ReleasedTooOften`], and nothing is added.
     pub fn release(&self, permits: u64) -> Result<(), Error> {
         Ok(Semaphore::new(&self.proxy.referent()?).release(permits)?)
     }
