@@ -12,7 +12,7 @@ const FREE: u32 = 2;
 const RESERVED: u32 = 3;
 
 /// Races that may be lost to other threads before something has to be wrong.
-const MANY: u32 = 100_000;
+const MANY: u32 = 10_000;
 
 /// The tries of one operation on a copy.
 pub(crate) struct Attempts<'a> {
