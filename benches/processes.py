@@ -33,14 +33,13 @@ def read_until(shared, deadline: float, connection) -> None:
     connection.close()
 
 
-def operations_per_second(context, manager, clients: int, seconds: float) -> float:
-    """All clients together, reading one list at once."""
-    shared = manager.list(range(100))
+def total_rate(context, client, shared, clients: int, seconds: float) -> float:
+    """Operations a second of all clients together, each a process that runs `client`."""
     workers = []
     try:
         for _ in range(clients):
             ours, theirs = context.Pipe()
-            worker = context.Process(target=read_until, args=(shared, seconds, theirs))
+            worker = context.Process(target=client, args=(shared, seconds, theirs))
             worker.start()
             theirs.close()
             workers.append((worker, ours))
@@ -67,7 +66,8 @@ def contention(context, managers: dict, clients: tuple, rounds: int, seconds: fl
         rates: dict[str, list[float]] = {side: [] for side in managers}
         for _ in range(rounds):
             for side, manager in managers.items():
-                rates[side].append(operations_per_second(context, manager, number, seconds))
+                shared = manager.list(range(100))
+                rates[side].append(total_rate(context, read_until, shared, number, seconds))
         # As seconds per operation, so that "median" and "min" mean the same as everywhere else.
         sides = {side: summary([1 / rate for rate in values]) for side, values in rates.items()}
         results.append({"clients": number, "sides": sides})

@@ -13,10 +13,12 @@ import argparse
 import datetime
 import json
 import multiprocessing
+import multiprocessing.managers
 import os
 import platform
 import sys
 
+import hosted
 import plot
 import processes
 from measure import measure
@@ -43,6 +45,7 @@ PLOTTED = {
     "copy to a dict of 100,000",
     "read through 3 nested proxies",
     "create and drop a list",
+    "method of a hosted object",
     "counter increment, safe",
     "Lock acquire and release",
     "Queue put and get",
@@ -54,12 +57,17 @@ PLOTTED = {
 def starters(context) -> dict:
     """How to start a manager of each kind; without Coheld installed only the stock one is left."""
 
-    def coheld():
-        manager = SyncManager(ctx=context)
-        manager.start()
-        return manager
+    def starter(base: type):
+        manager_class = hosted.manager_class(base)
 
-    found = {"stock": context.Manager}
+        def start():
+            manager = manager_class(ctx=context)
+            manager.start()
+            return manager
+
+        return start
+
+    found = {"stock": starter(multiprocessing.managers.SyncManager)}
     try:
         from coheld.managers import SyncManager
     except ImportError:
@@ -69,7 +77,7 @@ def starters(context) -> dict:
             file=sys.stderr,
         )
     else:
-        found["coheld"] = coheld
+        found["coheld"] = starter(SyncManager)
     return found
 
 
@@ -131,6 +139,12 @@ def run(options) -> list[dict]:
                     result["sides"],
                     TARGET_CONTENTION if number == CLIENTS_OF_TARGET else None,
                 )
+        if wanted in "clients on one hosted object":
+            duration = 0.2 if options.quick else 0.5
+            for result in hosted.clients(context, managers, (1, 4), rounds // 2, duration):
+                number = result["clients"]
+                name = f"{number} client{'s' * (number > 1)} on one hosted object"
+                table.add(name, result["sides"], 1)
         if "Queue" in wanted or not wanted:
             items = {"stock": 500, "coheld": 20_000}
             for result in processes.pipelines(context, managers, rounds // 2 + 1, items):
@@ -166,6 +180,18 @@ def conclusions(rows: list[dict]) -> None:
                 f"A shared list get takes {ratio:.1f} times as long as one of a local list "
                 f"(aim: at most {TARGET_LOCAL})."
             )
+    together = {
+        number: row["sides"]["coheld"]["median"]
+        for row in rows
+        for number in (1, 4)
+        if row["name"].startswith(f"{number} client") and "hosted" in row["name"]
+        if "coheld" in row["sides"]
+    }
+    if len(together) == 2:
+        print(
+            f"4 clients together make {together[1] / together[4]:.1f} times as many calls to a "
+            "hosted object as one (aim: more than 1)."
+        )
 
 
 def machine() -> dict:

@@ -18,6 +18,7 @@ if IS_STOCK:
     import multiprocessing.managers as managers
 else:
     import coheld.managers as managers
+    from coheld import call_timeout as call_timeout
 
 MODULE = managers.__name__
 
