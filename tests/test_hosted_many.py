@@ -46,7 +46,8 @@ def test_processes_that_stay(work_manager, processes):
     assert subject.wait_until(lambda: work.threads() <= threads, 30), work.threads()
     assert subject.wait_until(lambda: work.descriptors() <= descriptors, 30)
     del work
-    assert subject.objects_left(work_manager) == 0
+    # Stock's references of children that end by os._exit stay.
+    assert subject.IS_STOCK or subject.objects_left(work_manager) == 0
 
 
 @pytest.mark.timeout(240)
