@@ -275,3 +275,22 @@ fn the_host_of_the_manager_is_found_in_the_header() {
     assert!(!first.is_current_member(0));
     assert!(first.is_current_member(second.own_tag().unwrap()));
 }
+
+#[test]
+fn a_message_for_which_there_is_no_room_changes_nothing() {
+    let segment = common::segment(1 << 20);
+    let held = Held::new(&segment, kind::CHANNEL, 0);
+    Channel::prepare(&held.referent, segment.own_tag().unwrap()).unwrap();
+    let channel = Channel::open(&held.referent).unwrap();
+    let refused = channel.post(&message(4 << 20, 1));
+    assert!(matches!(refused, Err(StoreError::Shm(_))));
+    assert!(channel.take_request().unwrap().is_none());
+    channel.post(b"less").unwrap();
+    assert_eq!(channel.take_request().unwrap().unwrap(), b"less");
+    let refused = channel.answer(&message(4 << 20, 1));
+    assert!(matches!(refused, Err(StoreError::Shm(_))));
+    channel.answer(&message(40_000, 1)).unwrap();
+    let reply = channel.take_reply().unwrap().unwrap();
+    assert_eq!(reply, message(40_000, 1));
+    assert_eq!(sound(&segment).blocks, 1);
+}
