@@ -35,6 +35,19 @@ fn in_a_child(work: impl FnOnce() -> bool) {
     assert!(fork(work).said_yes().unwrap());
 }
 
+/// What is in the segment: referents, blocks, members.
+fn counts(manager: &Manager) -> (u64, u64, u32) {
+    let now = manager.attachment().segment().statistics();
+    (now.referents, now.blocks, now.members)
+}
+
+/// The same once nobody calls, with an inbox that has been used.
+fn at_rest(manager: &Manager, host: &Host, handle: &Handle) -> (u64, u64, u32) {
+    in_a_child(|| ask(handle, "echo", b"").is_ok());
+    assert!(eventually(|| host.channels() == 0 && counts(manager).2 == 1));
+    counts(manager)
+}
+
 #[test]
 fn the_host_answers_itself_on_the_calling_thread() {
     let _turn = turn();
@@ -81,7 +94,7 @@ fn generations_of_children_have_channels_of_their_own() {
 fn messages_of_all_sizes_come_through_whole() {
     let _turn = turn();
     let (manager, host, _objects, handle) = hosting();
-    let before = manager.attachment().segment().statistics();
+    let before = at_rest(&manager, &host, &handle);
     let children: Vec<Child> = (1..=5)
         .map(|seed| {
             fork(|| {
@@ -98,11 +111,11 @@ fn messages_of_all_sizes_come_through_whole() {
     for child in children {
         assert!(child.said_yes().unwrap());
     }
-    let settled = || {
-        let now = manager.attachment().segment().statistics();
-        (now.referents, now.blocks, now.members) == (before.referents, before.blocks, 1)
-    };
-    assert!(eventually(|| host.channels() == 0 && settled()));
+    assert!(
+        eventually(|| counts(&manager) == before),
+        "{:?}",
+        counts(&manager)
+    );
 }
 
 #[test]
@@ -185,8 +198,7 @@ fn what_dead_children_held_is_released() {
 fn a_killed_caller_leaves_nothing_behind() {
     let _turn = turn();
     let (manager, host, _objects, handle) = hosting();
-    let segment = manager.attachment().segment();
-    let before = segment.statistics();
+    let before = at_rest(&manager, &host, &handle);
     for _ in 0..3 {
         let children: Vec<Child> = (0..4)
             .map(|_| {
@@ -203,12 +215,14 @@ fn a_killed_caller_leaves_nothing_behind() {
         for child in children {
             child.kill().unwrap();
         }
-        let settled = || {
-            let now = segment.statistics();
-            (now.referents, now.blocks) == (before.referents, before.blocks)
-        };
-        assert!(eventually(|| host.channels() == 0 && settled()));
+        assert!(
+            eventually(|| counts(&manager) == before),
+            "{:?}",
+            counts(&manager)
+        );
+        assert!(eventually(|| host.channels() == 0));
     }
+    let segment = manager.attachment().segment();
     assert!(eventually(|| coheld_store::verify(segment).is_ok()));
 }
 
