@@ -26,5 +26,8 @@ pub(crate) fn move_to_manager(proxy: &Bound<'_, BaseProxy>) -> PyResult<()> {
 }
 
 fn unreachable_yet(py: Python<'_>, name: &Bound<'_, PyString>) -> PyErr {
-    errors::coheld_error(py, format!("{name} cannot be called: no host can be reached"))
+    errors::coheld_error(
+        py,
+        format!("{name} cannot be called: no host can be reached"),
+    )
 }
