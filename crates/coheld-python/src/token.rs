@@ -10,7 +10,12 @@ use pyo3::{
     types::{PyString, PyTuple},
 };
 
-use crate::{attachment, errors, interpreter, proxy::Kind};
+use crate::{
+    attachment,
+    errors::{self, OrRaise},
+    interpreter,
+    proxy::Kind,
+};
 
 /// Names a shared object: its type, the address of its manager and its identity there.
 ///
@@ -21,8 +26,19 @@ pub(crate) struct Token {
     address: Py<PyAny>,
     id: Py<PyAny>,
     segment: Option<[u8; 16]>,
-    /// The reference of whoever created the referent, until the first proxy takes it over.
-    held: Mutex<Option<Handle>>,
+    held: Mutex<Held>,
+}
+
+/// The reference that a token brings along, until the first proxy takes it over.
+#[derive(Default)]
+pub(crate) enum Held {
+    /// None (any more).
+    #[default]
+    Nothing,
+    /// That of whoever created the referent.
+    Handle(Handle),
+    /// A lease, in a process that was not attached to the segment when it got the token.
+    Lease,
 }
 
 /// Where a referent lies in its segment.
@@ -74,7 +90,7 @@ impl Token {
             address: attachment::address(py, handle.attachment())?.unbind(),
             id: PyString::new(py, &place.text()).into_any().unbind(),
             segment: Some(handle.attachment().segment().id()),
-            held: Mutex::new(None),
+            held: Mutex::default(),
         })
     }
 
@@ -85,16 +101,42 @@ impl Token {
         typeid: Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let mut token = Self::of(py, &handle, typeid)?;
-        token.held = Mutex::new(Some(handle));
+        token.held = Mutex::new(Held::Handle(handle));
         Ok(token)
     }
 
-    /// The reference of whoever created the referent, once.
-    pub(crate) fn take_held(&self) -> Option<Handle> {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+    /// The reference that the token brought along, once.
+    pub(crate) fn take_held(&self) -> Held {
+        std::mem::take(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has a lease travel with the pickle that is being made, if the token keeps its referent alive:
+    /// it may be gone itself when the pickle is read.
+    fn lease_for_pickle(&self, py: Python<'_>) -> PyResult<bool> {
+        let held = self.take_held();
+        match &held {
+            Held::Nothing => Ok(false),
+            Held::Lease => Ok(true),
+            Held::Handle(handle) => {
+                let lease = handle.lease().or_raise(py);
+                *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+                lease.map(|_| true)
+            }
+        }
+    }
+
+    /// Takes over the lease that came with the pickle of the token.
+    fn redeem(&self, py: Python<'_>) -> PyResult<()> {
+        let place = self.place(py)?;
+        let attachment = self.segment.and_then(|id| coheld::Attachment::find(&id));
+        let held = match attachment.map(|attachment| Handle::redeem(&attachment, place.lease())) {
+            None => Held::Lease,
+            Some(Ok(handle)) => Held::Handle(handle),
+            // It has run out. What is gone is reported to whoever uses it.
+            Some(Err(_)) => Held::Nothing,
+        };
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+        Ok(())
     }
 
     /// The typeid.
@@ -134,13 +176,15 @@ impl Token {
 #[pymethods]
 impl Token {
     #[new]
-    #[pyo3(signature = (typeid, address, id, segment=None))]
+    #[pyo3(signature = (typeid, address, id, segment=None, leased=false))]
     fn new(
         typeid: Bound<'_, PyAny>,
         address: Bound<'_, PyAny>,
         id: Bound<'_, PyAny>,
         segment: Option<&str>,
+        leased: bool,
     ) -> PyResult<Self> {
+        let py = typeid.py();
         let segment = match segment {
             None => None,
             Some(text) => Some(
@@ -155,13 +199,17 @@ impl Token {
                     })?,
             ),
         };
-        Ok(Self {
+        let token = Self {
             typeid: typeid.unbind(),
             address: address.unbind(),
             id: id.unbind(),
             segment,
-            held: Mutex::new(None),
-        })
+            held: Mutex::default(),
+        };
+        if leased {
+            token.redeem(py)?;
+        }
+        Ok(token)
     }
 
     /// The name under which the type is registered with the manager.
@@ -211,7 +259,12 @@ impl Token {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
         let this = slf.get();
-        let state = (&this.typeid, &this.address, &this.id, this.get_segment());
-        (slf.get_type(), state).into_pyobject(py)
+        let (typeid, address, id) = (&this.typeid, &this.address, &this.id);
+        let segment = this.get_segment();
+        if this.lease_for_pickle(py)? {
+            let state = (typeid, address, id, segment, true);
+            return (slf.get_type(), state).into_pyobject(py);
+        }
+        (slf.get_type(), (typeid, address, id, segment)).into_pyobject(py)
     }
 }

@@ -90,6 +90,12 @@ impl Kind {
         }
     }
 
+    /// Whether a referent with the number `kind` in its token may be of the kind `now`: dicts and
+    /// sets move to a host when they get keys that have no form in the segment.
+    pub(crate) const fn moves(kind: u8, now: u8) -> bool {
+        matches!(kind, referent::DICT | referent::SET) && now == HOSTED
+    }
+
     /// The typeid under which `SyncManager` registers it.
     pub(crate) const fn typeid(self) -> &'static str {
         match self {
