@@ -54,6 +54,15 @@ const OFFSET_BITS: u32 = 48;
 const GENERATION_BITS: u32 = 32;
 
 impl Place {
+    /// Where the referent lies that `handle` holds.
+    pub(crate) fn of(handle: &Handle) -> Self {
+        Self {
+            kind: handle.kind(),
+            offset: handle.offset(),
+            generation: handle.generation(),
+        }
+    }
+
     /// The text that stands for the place: as in the standard library, a number in hexadecimal.
     pub(crate) fn text(self) -> String {
         let number = u128::from(self.kind) << (OFFSET_BITS + GENERATION_BITS)
@@ -67,7 +76,13 @@ impl Place {
         Lease::counted(word::of_edge(self.offset, self.generation))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Whether it is the same referent, of whatever kind it was or is.
+    pub(crate) fn is_at(self, other: Self) -> bool {
+        (self.offset, self.generation) == (other.offset, other.generation)
+    }
+
+    /// The place that a text stands for.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let number = u128::from_str_radix(text, 16).ok()?;
         Some(Self {
             kind: u8::try_from(number >> (OFFSET_BITS + GENERATION_BITS)).ok()?,
@@ -80,15 +95,12 @@ impl Place {
 impl Token {
     /// The token of the referent that `handle` holds.
     pub(crate) fn of(py: Python<'_>, handle: &Handle, typeid: Bound<'_, PyAny>) -> PyResult<Self> {
-        let place = Place {
-            kind: handle.kind(),
-            offset: handle.offset(),
-            generation: handle.generation(),
-        };
         Ok(Self {
             typeid: typeid.unbind(),
             address: attachment::address(py, handle.attachment())?.unbind(),
-            id: PyString::new(py, &place.text()).into_any().unbind(),
+            id: PyString::new(py, &Place::of(handle).text())
+                .into_any()
+                .unbind(),
             segment: Some(handle.attachment().segment().id()),
             held: Mutex::default(),
         })
