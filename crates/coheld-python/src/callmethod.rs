@@ -7,7 +7,7 @@ use pyo3::{
 };
 
 use crate::{
-    copy, errors, interpreter,
+    copy, errors, hosted, interpreter,
     proxy::{self, BaseProxy, Kind, ProxyState, state_of_base},
 };
 
@@ -17,15 +17,18 @@ const IN_PLACE: &[&str] = &["__imul__", "__ior__", "__iand__", "__isub__", "__ix
 /// The first line of every traceback.
 const TRACEBACK: &str = "Traceback (most recent call last):\n";
 
-/// Calls a method of the referent and returns a copy of the result.
+/// Calls a method of the referent and returns a copy of the result. Only a call of another process
+/// is subject to the time-out: what is done in the segment does not take long.
 pub(crate) fn call<'py>(
     proxy: &Bound<'py, BaseProxy>,
     name: &Bound<'py, PyAny>,
     arguments: Option<&Bound<'py, PyAny>>,
     keywords: Option<&Bound<'py, PyAny>>,
+    timeout: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = proxy.py();
     let state = state_of_base(proxy)?;
+    let limit = timeout.map(hosted::limit_of).transpose()?.flatten();
     let arguments = match arguments {
         None => PyTuple::empty(py),
         Some(arguments) => match arguments.cast_exact::<PyTuple>() {
@@ -41,6 +44,9 @@ pub(crate) fn call<'py>(
         Some(keywords) => Some(keywords.cast::<PyDict>()?),
     };
     let text = match name.cast::<PyString>() {
+        Ok(name) if state.kind() == Kind::Hosted => {
+            return hosted::call_within(proxy, name, &arguments, keywords, limit);
+        }
         Ok(name) => name.to_str()?,
         Err(_) => return Err(not_exposed(proxy, state, name, None)),
     };

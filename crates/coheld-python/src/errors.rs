@@ -71,6 +71,7 @@ static CORRUPTED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static REFERENT_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static COHELD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static MANAGER_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static CALL_TIMEOUT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static REMOTE_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static FULL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static EMPTY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -213,6 +214,7 @@ pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
     let os = |number: i32, text: String| PyOSError::new_err((number, text));
     match error {
         Error::Shm(error) => from_shm(py, &error),
+        Error::Store(error) => from_store(py, error),
         Error::ConnectionRefused { .. } => os(errno::ECONNREFUSED, text),
         Error::NotFound { .. } => os(errno::ENOENT, text),
         Error::AddressInUse { .. } => os(errno::EADDRINUSE, text),
@@ -228,7 +230,8 @@ pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
                 Err(error) => error,
             }
         }
-        Error::Stopped { .. } => manager_gone(py, text),
+        Error::Stopped { .. } | Error::HostGone { .. } => manager_gone(py, text),
+        Error::CallTimedOut { .. } => raise(py, &CALL_TIMEOUT, "CallTimeout", text),
         Error::BadToken { .. } => PyValueError::new_err(text),
         _ => coheld_error(py, text),
     }

@@ -11,7 +11,7 @@ use pyo3::{
 
 use super::{Kind, ProxyState, state::state_of_base};
 use crate::{
-    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, interpreter, rebuild,
+    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, hosted, interpreter, rebuild,
     token::Token,
 };
 
@@ -131,19 +131,27 @@ impl BaseProxy {
     }
 
     /// Call a method of the referent and return a copy of the result.
-    #[pyo3(signature = (methodname, args=None, kwds=None))]
+    ///
+    /// If the referent is an object of another process, the call may take `timeout` seconds.
+    #[pyo3(signature = (methodname, args=None, kwds=None, *, timeout=None))]
     fn _callmethod<'py>(
         slf: &Bound<'py, Self>,
         methodname: &Bound<'py, PyAny>,
         args: Option<&Bound<'py, PyAny>>,
         kwds: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        callmethod::call(slf, methodname, args, kwds)
+        callmethod::call(slf, methodname, args, kwds, timeout)
     }
 
     /// Return a copy of the referent.
     fn _getvalue<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(copy::of(slf.py(), state_of_base(slf)?)?.0)
+        let (py, state) = (slf.py(), state_of_base(slf)?);
+        if state.kind() == Kind::Hosted {
+            let name = pyo3::intern!(py, "#GETVALUE");
+            return hosted::call_method(slf, name, &PyTuple::empty(py), None);
+        }
+        Ok(copy::of(py, state)?.0)
     }
 
     /// Make sure that this process is attached to the segment of the referent. It always is.

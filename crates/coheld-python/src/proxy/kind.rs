@@ -1,4 +1,4 @@
-//! The kinds of native referents, as Python knows them.
+//! The kinds of referents, as Python knows them.
 
 use coheld_store::kinds::referent;
 use pyo3::{
@@ -22,7 +22,10 @@ use super::{
     value::ValueProxy,
 };
 
-/// A kind of native referent.
+/// Objects of any class in one process. This will be the store's number.
+const HOSTED: u8 = 16;
+
+/// A kind of referent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     List,
@@ -40,9 +43,12 @@ pub(crate) enum Kind {
     Barrier,
     Queue,
     JoinableQueue,
+    /// An object of any class, in the process of its host.
+    Hosted,
 }
 
 impl Kind {
+    /// The native kinds.
     const ALL: [Self; 15] = [
         Self::List,
         Self::Dict,
@@ -79,8 +85,15 @@ impl Kind {
             referent::BARRIER => Some(Self::Barrier),
             referent::QUEUE => Some(Self::Queue),
             referent::JOINABLE_QUEUE => Some(Self::JoinableQueue),
+            HOSTED => Some(Self::Hosted),
             _ => None,
         }
+    }
+
+    /// Whether a referent with the number `kind` in its token may be of the kind `now`: dicts and
+    /// sets move to a host when they get keys that have no form in the segment.
+    pub(crate) const fn moves(kind: u8, now: u8) -> bool {
+        matches!(kind, referent::DICT | referent::SET) && now == HOSTED
     }
 
     /// The typeid under which `SyncManager` registers it.
@@ -101,6 +114,8 @@ impl Kind {
             Self::Barrier => "Barrier",
             Self::Queue => "Queue",
             Self::JoinableQueue => "JoinableQueue",
+            // Registered by programs under names of their own.
+            Self::Hosted => "object",
         }
     }
 
@@ -113,7 +128,13 @@ impl Kind {
     pub(crate) const fn is_waited_for(self) -> bool {
         !matches!(
             self,
-            Self::List | Self::Dict | Self::Set | Self::Namespace | Self::Value | Self::Array
+            Self::List
+                | Self::Dict
+                | Self::Set
+                | Self::Namespace
+                | Self::Value
+                | Self::Array
+                | Self::Hosted
         )
     }
 
@@ -134,6 +155,7 @@ impl Kind {
             Self::Condition => "<class 'threading.Condition'>",
             Self::Barrier => "<class 'threading.Barrier'>",
             Self::Queue | Self::JoinableQueue => "<class 'queue.Queue'>",
+            Self::Hosted => "<class 'object'>",
         }
     }
 
@@ -154,12 +176,17 @@ impl Kind {
             Self::Barrier => py.get_type::<BarrierProxy>(),
             Self::Queue => py.get_type::<QueueProxy>(),
             Self::JoinableQueue => py.get_type::<JoinableQueueProxy>(),
+            Self::Hosted => py.get_type::<BaseProxy>(),
         }
     }
 
     /// Makes sure that the class of a proxy does not stand for another kind than the referent's.
     pub(crate) fn check_class(proxy: &Bound<'_, BaseProxy>, kind: Option<Self>) -> PyResult<()> {
         let py = proxy.py();
+        if kind == Some(Self::Hosted) {
+            // The object may be of any class, also of one derived from a native one.
+            return Ok(());
+        }
         let own = kind.map(|kind| kind.class(py));
         for other in Self::ALL {
             let other = other.class(py);
@@ -304,6 +331,8 @@ impl Kind {
                 "shutdown",
                 "task_done",
             ],
+            // Each object has its own.
+            Self::Hosted => &[],
         }
     }
 }

@@ -83,6 +83,7 @@ pub(crate) fn from_state(py: Python<'_>, state: ProxyState) -> PyResult<Bound<'_
             let base = base.add_subclass(QueueProxy);
             Bound::new(py, base.add_subclass(JoinableQueueProxy))?.into_any()
         }
+        Kind::Hosted => Bound::new(py, base)?.into_any(),
     })
 }
 

@@ -13,6 +13,7 @@ use pyo3::{
 use super::{BaseProxy, Kind};
 use crate::{
     attachment,
+    codec::Serializer,
     errors::{self, OrRaise},
     token::Token,
 };
@@ -186,6 +187,15 @@ impl ProxyState {
         match &self.serializer {
             None => PyString::intern(py, "pickle").into_any(),
             Some(own) => own.bind(py).clone(),
+        }
+    }
+
+    /// How the messages of calls are written.
+    #[inline]
+    pub(crate) fn message_serializer(&self, py: Python<'_>) -> Serializer {
+        match &self.serializer {
+            None => Serializer::Pickle,
+            Some(own) => Serializer::from_name(own.bind(py)),
         }
     }
 
