@@ -1,7 +1,7 @@
 //! The manager process's server, and what clients ask of it.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,8 +12,9 @@ use coheld::{
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 
 use crate::{
-    attachment::{address_from_python, address_to_python, key_bytes},
+    attachment::{Attachment, address_from_python, address_to_python, key_bytes},
     errors::OrRaise,
+    hosted,
 };
 
 /// How long a manager may take to answer. It does nothing else, so this is for stopped machines.
@@ -23,23 +24,27 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 #[pyclass(frozen, module = "coheld._coheld")]
 pub(crate) struct Server {
     idle: Mutex<Option<control::Server>>,
-    address: coheld::Address,
+    attachment: Arc<coheld::Attachment>,
     stopper: Stopper,
 }
 
 #[pymethods]
 impl Server {
     /// Listen at an address. A segment grows up to `capacity` bytes. To acquire what a dead process
-    /// held is an error or a warning.
+    /// held is an error or a warning. A call of an object of some process may take `call_timeout`
+    /// seconds, unless its caller says otherwise.
     #[new]
-    #[pyo3(signature = (address, authkey, capacity=None, owner_died_is_error=false))]
+    #[pyo3(signature = (address, authkey, capacity=None, owner_died_is_error=false,
+                        call_timeout=None))]
     fn new(
         address: &Bound<'_, PyAny>,
         authkey: &Bound<'_, PyAny>,
         capacity: Option<u64>,
         owner_died_is_error: bool,
+        call_timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = address.py();
+        let limit = call_timeout.map(hosted::limit_of).transpose()?.flatten();
         let address = address_from_python(address)?;
         let key = key_bytes(authkey)?;
         let mut options = SegmentOptions {
@@ -50,19 +55,29 @@ impl Server {
             options.capacity = capacity;
         }
         let server = py
-            .detach(|| control::Server::bind(address.clone(), &key, &options))
+            .detach(|| control::Server::bind(address, &key, &options))
             .or_raise(py)?;
+        let attachment = Arc::clone(server.attachment());
+        attachment
+            .segment()
+            .set_call_limit(limit.filter(|&limit| limit != Duration::MAX));
         Ok(Self {
             stopper: server.stopper(),
             idle: Mutex::new(Some(server)),
-            address,
+            attachment,
         })
+    }
+
+    /// This process's attachment to the segment.
+    #[getter]
+    fn get_attachment(&self) -> Attachment {
+        Attachment::over(&self.attachment)
     }
 
     /// Where it listens.
     #[getter]
     fn get_address<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        address_to_python(py, &self.address)
+        address_to_python(py, self.attachment.address())
     }
 
     /// Serve until stopped, or until the process `parent`, the parent of this one, has ended.
@@ -84,6 +99,16 @@ impl Server {
         })
         .or_raise(py)
         .map(|_| ())
+    }
+
+    /// Stop listening, if it is not serving yet: the address is free again.
+    fn close(&self) {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(idle);
     }
 
     /// Have `serve` end soon; from any thread.

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use coheld::Handle;
 use coheld_shm::{Lease, word};
+use coheld_store::{Hosted, kinds};
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
@@ -56,8 +57,17 @@ const GENERATION_BITS: u32 = 32;
 impl Place {
     /// Where the referent lies that `handle` holds.
     pub(crate) fn of(handle: &Handle) -> Self {
+        let former = || {
+            let referent = handle.referent().ok()?;
+            Hosted::new(&referent).former_kind().ok()?
+        };
+        let kind = match handle.kind() {
+            // What has moved to a host goes on under the name that it had.
+            kinds::referent::HOSTED => former().unwrap_or(kinds::referent::HOSTED),
+            kind => kind,
+        };
         Self {
-            kind: handle.kind(),
+            kind,
             offset: handle.offset(),
             generation: handle.generation(),
         }

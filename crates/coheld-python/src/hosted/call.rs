@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use coheld::hosted::{self, Request};
+use coheld::{
+    Handle,
+    hosted::{self, Request},
+};
 use pyo3::{
     prelude::*,
     types::{PyDict, PyString, PyTuple},
 };
 
-use super::{limit, limit_of, reply};
+use super::{limit, limit_of, reply, serving::EXPOSED};
 use crate::{
     attachment::Attachment,
     codec::Serializer,
     errors::OrRaise,
-    proxy::{BaseProxy, state_of_base},
+    proxy::{BaseProxy, Kind, state_of_base},
 };
 
 /// Calls a method of a hosted referent and returns a copy of the result, or the proxy that it gave.
@@ -43,6 +46,31 @@ pub(crate) fn call_within<'py>(
     let limit = limit.or_else(limit::of_thread);
     let answer = hosted::call(state.handle(), &request, limit).or_raise(py)?;
     reply::read(py, serializer, answer, Some(proxy))
+}
+
+/// The text that `str` makes of a hosted object.
+pub(crate) fn text(py: Python<'_>, handle: &Handle) -> PyResult<String> {
+    let body = Serializer::Pickle.encode_arguments(&PyTuple::empty(py), None)?;
+    let request = request(Serializer::Pickle, "__str__", &body);
+    let answer = hosted::call(handle, &request, limit::of_thread()).or_raise(py)?;
+    let text = reply::read(py, Serializer::Pickle, answer, None)?;
+    Ok(text.cast::<PyString>()?.to_string_lossy().into_owned())
+}
+
+/// Return the names of the methods of a shared object that its proxies can call.
+#[pyfunction]
+pub(crate) fn exposed_methods<'py>(proxy: &Bound<'py, BaseProxy>) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let state = state_of_base(proxy)?;
+    if state.kind() != Kind::Hosted {
+        return Ok(state.kind().exposed_tuple(py)?.into_bound(py).into_any());
+    }
+    call_method(
+        proxy,
+        &PyString::intern(py, EXPOSED),
+        &PyTuple::empty(py),
+        None,
+    )
 }
 
 /// Call a function of the manager's server in the manager process.

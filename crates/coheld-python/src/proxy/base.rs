@@ -173,19 +173,33 @@ impl BaseProxy {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
         let state = state_of_base(slf)?;
-        let class = slf.get_type();
+        let mut class = slf.get_type().into_any();
+        // A class that was made for this proxy is made again where it arrives.
+        let mut exposed = None;
+        if state.kind() == Kind::Hosted && is_auto(slf)? {
+            class = hosted::auto_proxy(py)?;
+            exposed = Some(interpreter::attribute(slf, pyo3::intern!(py, "_exposed_"))?);
+        }
         let noted = Encoding::note(
             state.segment_id(),
             state.handle().edge_word(),
             slf.clone().into_any().unbind(),
         );
         if let Some(number) = noted {
-            let arguments = (number, class, state.typeid(py), state.serializer(py));
+            let (typeid, serializer) = (state.typeid(py), state.serializer(py));
+            if exposed.is_some() {
+                let arguments = (number, class, typeid, serializer, exposed);
+                return (rebuild::edge_function(py)?, arguments).into_pyobject(py);
+            }
+            let arguments = (number, class, typeid, serializer);
             return (rebuild::edge_function(py)?, arguments).into_pyobject(py);
         }
         let keywords = PyDict::new(py);
         if attachment::is_spawning(py)? {
             keywords.set_item("authkey", state.authkey(py)?)?;
+        }
+        if let Some(exposed) = exposed {
+            keywords.set_item("exposed", exposed)?;
         }
         // The referent stays alive on its way, even if this process lets go of it meanwhile.
         state.handle().lease().or_raise(py)?;
@@ -242,6 +256,14 @@ impl BaseProxy {
         if let Some(state) = self.state.get() {
             state.set_manager(None);
         }
+    }
+}
+
+/// Whether the class of a proxy was made for the methods that its referent exposes.
+fn is_auto(proxy: &Bound<'_, BaseProxy>) -> PyResult<bool> {
+    match proxy.getattr_opt(pyo3::intern!(proxy.py(), "_isauto"))? {
+        Some(auto) => interpreter::is_true(&auto),
+        None => Ok(false),
     }
 }
 

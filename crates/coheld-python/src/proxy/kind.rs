@@ -22,9 +22,6 @@ use super::{
     value::ValueProxy,
 };
 
-/// Objects of any class in one process. This will be the store's number.
-const HOSTED: u8 = 16;
-
 /// A kind of referent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -85,7 +82,7 @@ impl Kind {
             referent::BARRIER => Some(Self::Barrier),
             referent::QUEUE => Some(Self::Queue),
             referent::JOINABLE_QUEUE => Some(Self::JoinableQueue),
-            HOSTED => Some(Self::Hosted),
+            referent::HOSTED => Some(Self::Hosted),
             _ => None,
         }
     }
@@ -93,7 +90,7 @@ impl Kind {
     /// Whether a referent with the number `kind` in its token may be of the kind `now`: dicts and
     /// sets move to a host when they get keys that have no form in the segment.
     pub(crate) const fn moves(kind: u8, now: u8) -> bool {
-        matches!(kind, referent::DICT | referent::SET) && now == HOSTED
+        matches!(kind, referent::DICT | referent::SET) && now == referent::HOSTED
     }
 
     /// The typeid under which `SyncManager` registers it.
