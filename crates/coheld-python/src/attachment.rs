@@ -30,8 +30,8 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
-    /// The attachment, for Python.
-    pub(crate) fn over(shared: &Arc<coheld::Attachment>) -> Self {
+    /// What Python gets of an attachment.
+    pub(crate) fn of(shared: &Arc<coheld::Attachment>) -> Self {
         let shared = Arc::clone(shared);
         Self { shared }
     }

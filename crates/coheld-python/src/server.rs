@@ -14,7 +14,7 @@ use pyo3::{exceptions::PyRuntimeError, prelude::*};
 use crate::{
     attachment::{Attachment, address_from_python, address_to_python, key_bytes},
     errors::OrRaise,
-    hosted,
+    hosted::limit_of,
 };
 
 /// How long a manager may take to answer. It does nothing else, so this is for stopped machines.
@@ -31,8 +31,8 @@ pub(crate) struct Server {
 #[pymethods]
 impl Server {
     /// Listen at an address. A segment grows up to `capacity` bytes. To acquire what a dead process
-    /// held is an error or a warning. A call of an object of some process may take `call_timeout`
-    /// seconds, unless its caller says otherwise.
+    /// held is an error or a warning. Calls of objects of other processes may take `call_timeout`
+    /// seconds.
     #[new]
     #[pyo3(signature = (address, authkey, capacity=None, owner_died_is_error=false,
                         call_timeout=None))]
@@ -44,7 +44,6 @@ impl Server {
         call_timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = address.py();
-        let limit = call_timeout.map(hosted::limit_of).transpose()?.flatten();
         let address = address_from_python(address)?;
         let key = key_bytes(authkey)?;
         let mut options = SegmentOptions {
@@ -54,13 +53,13 @@ impl Server {
         if let Some(capacity) = capacity {
             options.capacity = capacity;
         }
+        let limit = call_timeout.map(limit_of).transpose()?.flatten();
         let server = py
             .detach(|| control::Server::bind(address, &key, &options))
             .or_raise(py)?;
         let attachment = Arc::clone(server.attachment());
-        attachment
-            .segment()
-            .set_call_limit(limit.filter(|&limit| limit != Duration::MAX));
+        let limit = limit.filter(|&limit| limit != Duration::MAX);
+        attachment.segment().set_call_limit(limit);
         Ok(Self {
             stopper: server.stopper(),
             idle: Mutex::new(Some(server)),
@@ -68,16 +67,16 @@ impl Server {
         })
     }
 
-    /// This process's attachment to the segment.
-    #[getter]
-    fn get_attachment(&self) -> Attachment {
-        Attachment::over(&self.attachment)
-    }
-
     /// Where it listens.
     #[getter]
     fn get_address<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         address_to_python(py, self.attachment.address())
+    }
+
+    /// This process's attachment to the segment.
+    #[getter]
+    fn get_attachment(&self) -> Attachment {
+        Attachment::of(&self.attachment)
     }
 
     /// Serve until stopped, or until the process `parent`, the parent of this one, has ended.
@@ -101,14 +100,14 @@ impl Server {
         .map(|_| ())
     }
 
-    /// Stop listening, if it is not serving yet: the address is free again.
-    fn close(&self) {
-        let idle = self
+    /// Give the address back, without having served.
+    fn close(&self, py: Python<'_>) {
+        let server = self
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        drop(idle);
+        py.detach(|| drop(server));
     }
 
     /// Have `serve` end soon; from any thread.

@@ -17,7 +17,6 @@ use crate::{
 
 static FORMAT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static REMOTE_TRACEBACK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static AUTO_PROXY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The reply for a result.
 #[inline]
@@ -185,9 +184,9 @@ fn read_proxy<'py>(
 
 /// What makes proxies where nothing better is known.
 pub(crate) fn auto_proxy(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    AUTO_PROXY
-        .import(py, "coheld.managers", "AutoProxy")
-        .cloned()
+    // By its name: programs put functions of their own there.
+    let managers = py.import("coheld.managers")?;
+    interpreter::attribute(&managers, pyo3::intern!(py, "AutoProxy"))
 }
 
 /// What makes the proxies of a typeid according to the manager object.
