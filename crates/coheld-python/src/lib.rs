@@ -23,6 +23,7 @@ mod create;
 mod create_waited;
 mod errors;
 mod host;
+mod hosted;
 mod inspect;
 mod interpreter;
 mod key;
