@@ -18,6 +18,7 @@ use pyo3::{
 use crate::{
     errors::{self, OrRaise},
     interpreter,
+    proxy::kind_number,
     server::PATIENCE,
     token::{Place, Token},
 };
@@ -224,7 +225,10 @@ pub(crate) fn redeem(
 fn check(py: Python<'_>, handle: Result<Handle, coheld::Error>, place: Place) -> PyResult<Handle> {
     use coheld_shm::Error;
     match handle {
-        Ok(handle) if (handle.kind(), handle.generation()) == (place.kind, place.generation) => {
+        Ok(handle)
+            if (kind_number(py, &handle)?, handle.generation())
+                == (place.kind, place.generation) =>
+        {
             Ok(handle)
         }
         // The token is wrong, not the segment.

@@ -10,7 +10,7 @@ use pyo3::{
     types::{PyString, PyTuple},
 };
 
-use crate::{attachment, errors, interpreter, proxy::Kind};
+use crate::{attachment, errors, interpreter, proxy::{Kind, kind_number}};
 
 /// Names a shared object: its type, the address of its manager and its identity there.
 ///
@@ -65,7 +65,7 @@ impl Token {
     /// The token of the referent that `handle` holds.
     pub(crate) fn of(py: Python<'_>, handle: &Handle, typeid: Bound<'_, PyAny>) -> PyResult<Self> {
         let place = Place {
-            kind: handle.kind(),
+            kind: kind_number(py, handle)?,
             offset: handle.offset(),
             generation: handle.generation(),
         };

@@ -22,6 +22,10 @@ use super::{
     set::SetProxy,
     value::ValueProxy,
 };
+use crate::errors::OrRaise;
+
+/// Until merged.
+pub(crate) const HOSTED: u8 = 16;
 
 /// A kind of referent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +87,7 @@ impl Kind {
             referent::BARRIER => Some(Self::Barrier),
             referent::QUEUE => Some(Self::Queue),
             referent::JOINABLE_QUEUE => Some(Self::JoinableQueue),
-            referent::HOSTED => Some(Self::Hosted),
+            HOSTED => Some(Self::Hosted),
             _ => None,
         }
     }
@@ -336,10 +340,10 @@ impl Kind {
 /// The number of the kind of a referent; of one that has moved to another process, that of the kind
 /// it had before, by which tokens name it from beginning to end.
 pub(crate) fn number(py: Python<'_>, handle: &Handle) -> PyResult<u8> {
-    if handle.kind() != referent::HOSTED {
+    if handle.kind() != HOSTED {
         return Ok(handle.kind());
     }
     let referent = handle.referent().or_raise(py)?;
-    let former = Hosted::new(&referent).former_kind().or_raise(py)?;
-    Ok(former.unwrap_or(referent::HOSTED))
+    let former = referent.lock().or_raise(py)?.auxiliary() as u8;
+    Ok(if former == 0 { HOSTED } else { former })
 }

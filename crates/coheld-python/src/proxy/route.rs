@@ -6,6 +6,7 @@
 //! lock that the referent has moved meanwhile is done again, by a call.
 
 use pyo3::{
+    exceptions::PyTypeError,
     prelude::*,
     types::{PyBool, PyDict, PyString, PyTuple},
 };
@@ -157,4 +158,23 @@ pub(crate) fn call<'py>(
         }
         _ => interpreter::method(proxy, method, (name, arguments)),
     }
+}
+
+/// Calls an operator in place of a hosted referent, whose result is the proxy.
+#[cold]
+pub(super) fn call_in_place<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    symbol: &str,
+    name: &Bound<'py, PyString>,
+    arguments: &Bound<'py, PyTuple>,
+) -> PyResult<()> {
+    let py = proxy.py();
+    if !call(proxy, name, arguments, None)?.is(py.NotImplemented()) {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!(
+        "unsupported operand type(s) for {symbol}: '{}' and '{}'",
+        proxy.get_type().name()?,
+        arguments.get_item(0)?.get_type().name()?
+    )))
 }

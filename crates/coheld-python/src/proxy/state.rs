@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use coheld::{Attachment, Handle};
 use coheld_shm::Referent;
-use coheld_store::{KeyHasher, kinds::referent};
+use coheld_store::KeyHasher;
 use pyo3::{
     PyClass,
     exceptions::{PyAttributeError, PyTypeError},
@@ -123,7 +123,7 @@ impl ProxyState {
         match self.kind {
             Kind::Hosted => true,
             // One load. Who misses a move learns of it from the operation in the segment.
-            kind if kind.can_move() => self.referent.kind() == referent::HOSTED,
+            kind if kind.can_move() => self.referent.kind() == kind::HOSTED,
             _ => false,
         }
     }
