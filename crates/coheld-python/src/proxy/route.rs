@@ -5,6 +5,7 @@
 //! only for them the kind is looked up in the segment with every call, and what finds out under the
 //! lock that the referent has moved meanwhile is done again, by a call.
 
+use coheld_shm::Referent;
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
@@ -86,6 +87,20 @@ pub(crate) fn route<'py, R: Answer<'py>>(
     match native_state(proxy)? {
         Some(state) => settle(proxy, state, name, arguments, keywords, native),
         None => R::of(call(proxy, name, &arguments()?, keywords)?),
+    }
+}
+
+/// The same for a method without arguments of a referent that never moves.
+#[inline]
+pub(super) fn plain<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    name: &Bound<'py, PyString>,
+    native: impl FnOnce(&Referent<'_>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    match native_state(proxy)? {
+        Some(state) => native(&state.referent(py)?),
+        None => call(proxy, name, &PyTuple::empty(py), None),
     }
 }
 
