@@ -20,7 +20,7 @@ use crate::{
     interpreter,
     proxy::kind_number,
     server::PATIENCE,
-    token::{Place, Token},
+    token::{Held, Place, Token},
 };
 
 /// This process's attachment to the segment of a manager.
@@ -198,8 +198,10 @@ pub(crate) fn acquire(
     token: &Token,
     authkey: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Handle> {
-    if let Some(handle) = token.take_held() {
-        return Ok(handle);
+    match token.take_held() {
+        Held::Handle(handle) => return Ok(handle),
+        Held::Lease => return redeem(py, token, authkey),
+        Held::Nothing => {}
     }
     let place = token.place(py)?;
     let attachment = attachment_of(py, token, authkey)?;
@@ -226,8 +228,8 @@ fn check(py: Python<'_>, handle: Result<Handle, coheld::Error>, place: Place) ->
     use coheld_shm::Error;
     match handle {
         Ok(handle)
-            if (kind_number(py, &handle)?, handle.generation())
-                == (place.kind, place.generation) =>
+            if handle.generation() == place.generation
+                && (handle.kind() == place.kind || kind_number(&handle) == place.kind) =>
         {
             Ok(handle)
         }

@@ -72,6 +72,7 @@ static CORRUPTED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static REFERENT_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static COHELD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static MANAGER_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static CALL_TIMEOUT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static REMOTE_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static FULL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static EMPTY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -191,6 +192,7 @@ pub(crate) fn warn_of_owner(py: Python<'_>, what: &str, process: u32) -> PyResul
 pub(crate) fn from_store(py: Python<'_>, error: StoreError) -> PyErr {
     match error {
         StoreError::Shm(error) => from_shm(py, &error),
+        StoreError::Moved => Moved::new_err(error.to_string()),
         StoreError::Index(problem) => index_error("list", problem),
         StoreError::ZeroStep => PyValueError::new_err("slice step cannot be zero"),
         StoreError::SliceSize { given, wanted } => PyValueError::new_err(format!(
@@ -251,6 +253,7 @@ pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
     let os = |number: i32, text: String| PyOSError::new_err((number, text));
     match error {
         Error::Shm(error) => from_shm(py, &error),
+        Error::Store(error) => from_store(py, error),
         Error::ConnectionRefused { .. } => os(errno::ECONNREFUSED, text),
         Error::NotFound { .. } => os(errno::ENOENT, text),
         Error::AddressInUse { .. } => os(errno::EADDRINUSE, text),
@@ -266,7 +269,8 @@ pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
                 Err(error) => error,
             }
         }
-        Error::Stopped { .. } => manager_gone(py, text),
+        Error::Stopped { .. } | Error::HostGone { .. } => manager_gone(py, text),
+        Error::CallTimedOut { .. } => raise(py, &CALL_TIMEOUT, "CallTimeout", text),
         Error::BadToken { .. } => PyValueError::new_err(text),
         _ => coheld_error(py, text),
     }

@@ -15,6 +15,6 @@ pub(crate) use self::{
         Encoded, encode, encode_simple, encode_text, inline, inputs, int_bytes, small_int,
         surrogate_bytes,
     },
-    message::{Message, Serializer},
+    message::Serializer,
     pickle::dumps,
 };

@@ -7,21 +7,14 @@
 //! nobody who just assigns.
 
 use coheld_shm::Referent;
-use coheld_store::{
-    Dict, Key, Lock, Output, StoreError, Updated, Value, Wait, arithmetic, word,
-};
+use coheld_store::{Dict, Key, Lock, Output, StoreError, Updated, Value, Wait, arithmetic, word};
 use pyo3::{
     exceptions::PyKeyError,
     prelude::*,
     types::{PyBool, PyInt, PyTuple},
 };
 
-use super::{
-    BaseProxy, ProxyState,
-    argument::Argument,
-    route::call,
-    state::state_of_base,
-};
+use super::{BaseProxy, ProxyState, argument::Argument, route::call, state::state_of_base};
 use crate::{attempts::Attempts, codec, copy, errors::OrRaise, interpreter, key::EncodedKey};
 
 /// Where the value is.
@@ -266,9 +259,7 @@ pub(super) fn compare_exchange_moved<'py>(
 ) -> PyResult<Bound<'py, PyBool>> {
     let py = proxy.py();
     let exchanged = locked(proxy, || match called_value(proxy, key)? {
-        Some(found) if interpreter::equal(&found, old)? => {
-            call_set(proxy, key, new).map(|()| true)
-        }
+        Some(found) if interpreter::equal(&found, old)? => call_set(proxy, key, new).map(|()| true),
         _ => Ok(false),
     })?;
     Ok(PyBool::new(py, exchanged).to_owned())

@@ -131,14 +131,17 @@ impl BaseProxy {
     }
 
     /// Call a method of the referent and return a copy of the result.
-    #[pyo3(signature = (methodname, args=None, kwds=None))]
+    ///
+    /// If the referent is an object of another process, the call may take `timeout` seconds.
+    #[pyo3(signature = (methodname, args=None, kwds=None, *, timeout=None))]
     fn _callmethod<'py>(
         slf: &Bound<'py, Self>,
         methodname: &Bound<'py, PyAny>,
         args: Option<&Bound<'py, PyAny>>,
         kwds: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        callmethod::call(slf, methodname, args, kwds)
+        callmethod::call(slf, methodname, args, kwds, timeout)
     }
 
     /// Return a copy of the referent.

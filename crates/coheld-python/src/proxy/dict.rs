@@ -265,12 +265,21 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "clear");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if is_simple(args, kwds) {
-                return Dict::new(&state.referent(py)?).clear().or_raise(py).answer(py);
-            }
-            write(py, state, name, args, kwds)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return Dict::new(&state.referent(py)?)
+                        .clear()
+                        .or_raise(py)
+                        .answer(py);
+                }
+                write(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Return a plain dict with the items.
@@ -282,12 +291,18 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "copy");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if is_simple(args, kwds) {
-                return Ok(copy::of(py, state)?.0);
-            }
-            read(py, state, name, args, kwds)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return Ok(copy::of(py, state)?.0);
+                }
+                read(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Return a new plain dict with keys from iterable and values set to value.
@@ -342,21 +357,27 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "items");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if !is_simple(args, kwds) {
-                return read(py, state, name, args, kwds);
-            }
-            let snapshot = Dict::new(&state.referent(py)?)
-                .snapshot_items()
-                .or_raise(py)?;
-            let values = codec::values(py, state.attachment(), &snapshot)?;
-            let mut pairs = Vec::with_capacity(values.len() / 2);
-            let mut values = values.into_iter();
-            while let (Some(key), Some(value)) = (values.next(), values.next()) {
-                pairs.push((key, value));
-            }
-            Ok(PyList::new(py, pairs)?.into_any())
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !is_simple(args, kwds) {
+                    return read(py, state, name, args, kwds);
+                }
+                let snapshot = Dict::new(&state.referent(py)?)
+                    .snapshot_items()
+                    .or_raise(py)?;
+                let values = codec::values(py, state.attachment(), &snapshot)?;
+                let mut pairs = Vec::with_capacity(values.len() / 2);
+                let mut values = values.into_iter();
+                while let (Some(key), Some(value)) = (values.next(), values.next()) {
+                    pairs.push((key, value));
+                }
+                Ok(PyList::new(py, pairs)?.into_any())
+            },
+        )
     }
 
     /// Return a list of the keys.
@@ -368,15 +389,21 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "keys");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if !is_simple(args, kwds) {
-                return read(py, state, name, args, kwds);
-            }
-            let snapshot = Dict::new(&state.referent(py)?)
-                .snapshot_keys()
-                .or_raise(py)?;
-            Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !is_simple(args, kwds) {
+                    return read(py, state, name, args, kwds);
+                }
+                let snapshot = Dict::new(&state.referent(py)?)
+                    .snapshot_keys()
+                    .or_raise(py)?;
+                Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
+            },
+        )
     }
 
     /// Return a list of the values.
@@ -388,15 +415,21 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "values");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if !is_simple(args, kwds) {
-                return read(py, state, name, args, kwds);
-            }
-            let snapshot = Dict::new(&state.referent(py)?)
-                .snapshot_values()
-                .or_raise(py)?;
-            Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !is_simple(args, kwds) {
+                    return read(py, state, name, args, kwds);
+                }
+                let snapshot = Dict::new(&state.referent(py)?)
+                    .snapshot_values()
+                    .or_raise(py)?;
+                Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
+            },
+        )
     }
 
     /// Remove specified key and return the corresponding value.
@@ -441,20 +474,26 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "popitem");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if !is_simple(args, kwds) {
-                return write(py, state, name, args, kwds);
-            }
-            match Dict::new(&state.referent(py)?).pop_last().or_raise(py)? {
-                Some((key, value)) => {
-                    // The value first: only it can hold references, which must not be forgotten.
-                    let value = codec::output(py, state.attachment(), value)?;
-                    let key = codec::output(py, state.attachment(), key)?;
-                    Ok((key, value).into_pyobject(py)?.into_any())
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !is_simple(args, kwds) {
+                    return write(py, state, name, args, kwds);
                 }
-                None => PyDict::new(py).call_method0(name),
-            }
-        })
+                match Dict::new(&state.referent(py)?).pop_last().or_raise(py)? {
+                    Some((key, value)) => {
+                        // The value first: only it can hold references, which must not be forgotten.
+                        let value = codec::output(py, state.attachment(), value)?;
+                        let key = codec::output(py, state.attachment(), key)?;
+                        Ok((key, value).into_pyobject(py)?.into_any())
+                    }
+                    None => PyDict::new(py).call_method0(name),
+                }
+            },
+        )
     }
 
     /// Insert key with a value of default if key is not in the dict.

@@ -85,10 +85,7 @@ impl DictIterator {
             return Ok(());
         }
         let state = state_of_base(proxy.bind(py))?;
-        let snapshot = match Dict::new(&state.referent(py)?)
-            .snapshot_keys()
-            .or_raise(py)
-        {
+        let snapshot = match Dict::new(&state.referent(py)?).snapshot_keys().or_raise(py) {
             Err(error) => return self.stop_watching(py, error),
             Ok(snapshot) => snapshot,
         };

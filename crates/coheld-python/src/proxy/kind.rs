@@ -1,7 +1,7 @@
 //! The kinds of referents, as Python knows them.
 
 use coheld::Handle;
-use coheld_store::kinds::referent;
+use coheld_store::{Hosted, kinds::referent};
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
@@ -22,10 +22,6 @@ use super::{
     set::SetProxy,
     value::ValueProxy,
 };
-use crate::errors::OrRaise;
-
-/// Until merged.
-pub(crate) const HOSTED: u8 = 16;
 
 /// A kind of referent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +41,7 @@ pub(crate) enum Kind {
     Barrier,
     Queue,
     JoinableQueue,
-    /// An object of another process, of any class.
+    /// An object of any class, in the process of its host.
     Hosted,
 }
 
@@ -87,7 +83,7 @@ impl Kind {
             referent::BARRIER => Some(Self::Barrier),
             referent::QUEUE => Some(Self::Queue),
             referent::JOINABLE_QUEUE => Some(Self::JoinableQueue),
-            HOSTED => Some(Self::Hosted),
+            referent::HOSTED => Some(Self::Hosted),
             _ => None,
         }
     }
@@ -332,6 +328,7 @@ impl Kind {
                 "shutdown",
                 "task_done",
             ],
+            // Each object has its own.
             Self::Hosted => &[],
         }
     }
@@ -339,11 +336,13 @@ impl Kind {
 
 /// The number of the kind of a referent; of one that has moved to another process, that of the kind
 /// it had before, by which tokens name it from beginning to end.
-pub(crate) fn number(py: Python<'_>, handle: &Handle) -> PyResult<u8> {
-    if handle.kind() != HOSTED {
-        return Ok(handle.kind());
+pub(crate) fn number(handle: &Handle) -> u8 {
+    let former = || {
+        let referent = handle.referent().ok()?;
+        Hosted::new(&referent).former_kind().ok()?
+    };
+    match handle.kind() {
+        referent::HOSTED => former().unwrap_or(referent::HOSTED),
+        kind => kind,
     }
-    let referent = handle.referent().or_raise(py)?;
-    let former = referent.lock().or_raise(py)?.auxiliary() as u8;
-    Ok(if former == 0 { HOSTED } else { former })
 }

@@ -196,9 +196,13 @@ impl ListProxy {
     fn __iadd__<'py>(slf: &Bound<'py, Self>, items: &Bound<'py, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let name = pyo3::intern!(py, "extend");
-        route(slf.as_super(), name, || tuple(py, [items]), None, |state| {
-            extend(py, state, items)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || tuple(py, [items]),
+            None,
+            |state| extend(py, state, items),
+        )
     }
 
     fn __imul__<'py>(slf: &Bound<'py, Self>, times: &Bound<'py, PyAny>) -> PyResult<()> {
@@ -243,12 +247,21 @@ impl ListProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "clear");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if is_simple(args, kwds) {
-                return List::new(&state.referent(py)?).clear().or_raise(py).answer(py);
-            }
-            write(py, state, name, args, kwds)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return List::new(&state.referent(py)?)
+                        .clear()
+                        .or_raise(py)
+                        .answer(py);
+                }
+                write(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Return a plain list with the items.
@@ -260,12 +273,18 @@ impl ListProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "copy");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if is_simple(args, kwds) {
-                return Ok(copy::of(py, state)?.0);
-            }
-            read(py, state, name, args, kwds)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return Ok(copy::of(py, state)?.0);
+                }
+                read(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Return number of occurrences of value.
@@ -424,12 +443,21 @@ impl ListProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "reverse");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if is_simple(args, kwds) {
-                return List::new(&state.referent(py)?).reverse().or_raise(py).answer(py);
-            }
-            write(py, state, name, args, kwds)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return List::new(&state.referent(py)?)
+                        .reverse()
+                        .or_raise(py)
+                        .answer(py);
+                }
+                write(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Sort the list in ascending order and return None.
@@ -444,13 +472,19 @@ impl ListProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "sort");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if !args.is_empty() {
-                PyList::empty(py).call_method(name, args.clone(), kwds)?;
-                return Err(PyTypeError::new_err("sort() takes no positional arguments"));
-            }
-            sort(py, state, kwds).answer(py)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !args.is_empty() {
+                    PyList::empty(py).call_method(name, args.clone(), kwds)?;
+                    return Err(PyTypeError::new_err("sort() takes no positional arguments"));
+                }
+                sort(py, state, kwds).answer(py)
+            },
+        )
     }
 
     /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.

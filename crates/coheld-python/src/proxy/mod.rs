@@ -42,7 +42,7 @@ pub(crate) use self::{
     list_iterator::ListIterator,
     namespace::NamespaceProxy,
     queue::{JoinableQueueProxy, QueueProxy},
-    route::call,
+    route::{call, has_moved},
     set::SetProxy,
     state::{ProxyState, state_of_base},
     value::{ValueProxy, auxiliary as auxiliary_of_value, copy as copy_of_value},

@@ -217,12 +217,18 @@ impl QueueProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "get_nowait");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if is_simple(args, kwds) {
-                return get(py, state, Wait::No);
-            }
-            refuse(py, name, args, kwds)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return get(py, state, Wait::No);
+                }
+                refuse(py, name, args, kwds)
+            },
+        )
     }
 
     /// Return the number of items in the queue.

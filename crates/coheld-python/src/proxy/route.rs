@@ -126,7 +126,9 @@ pub(super) fn settle<'py, R: Answer<'py>>(
 
 /// The state of a proxy whose referent is native; `None`: it is hosted.
 #[inline]
-pub(crate) fn native_state<'a>(proxy: &'a Bound<'_, BaseProxy>) -> PyResult<Option<&'a ProxyState>> {
+pub(crate) fn native_state<'a>(
+    proxy: &'a Bound<'_, BaseProxy>,
+) -> PyResult<Option<&'a ProxyState>> {
     let state = state_of_base(proxy)?;
     Ok((!state.is_hosted()).then_some(state))
 }
@@ -134,7 +136,7 @@ pub(crate) fn native_state<'a>(proxy: &'a Bound<'_, BaseProxy>) -> PyResult<Opti
 /// Whether an operation in the segment failed because the referent is not there any more, or must
 /// not stay there, in which case it moves; any other error is handed on.
 #[cold]
-pub(super) fn has_moved(
+pub(crate) fn has_moved(
     proxy: &Bound<'_, BaseProxy>,
     state: &ProxyState,
     error: PyErr,

@@ -169,10 +169,7 @@ impl SetProxy {
 
     fn __ior__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let names = (
-            pyo3::intern!(py, "__ior__"),
-            pyo3::intern!(py, "update"),
-        );
+        let names = (pyo3::intern!(py, "__ior__"), pyo3::intern!(py, "update"));
         operator_in_place(slf, "|=", names, other)
     }
 
@@ -236,12 +233,21 @@ impl SetProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "clear");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if is_simple(args, kwds) {
-                return Set::new(&state.referent(py)?).clear().or_raise(py).answer(py);
-            }
-            write(py, state, name, args, kwds)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return Set::new(&state.referent(py)?)
+                        .clear()
+                        .or_raise(py)
+                        .answer(py);
+                }
+                write(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Return a plain set with the elements.
@@ -253,9 +259,13 @@ impl SetProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "copy");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            read(py, state, name, args, kwds)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| read(py, state, name, args, kwds),
+        )
     }
 
     /// Remove an element from the set if it is there.
@@ -316,16 +326,22 @@ impl SetProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "pop");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if !is_simple(args, kwds) {
-                return write(py, state, name, args, kwds);
-            }
-            match Set::new(&state.referent(py)?).pop_any() {
-                Ok(Some(element)) => codec::output(py, state.attachment(), element),
-                Ok(None) | Err(StoreError::Empty) => PySet::empty(py)?.call_method0(name),
-                Err(error) => Err(error).or_raise(py),
-            }
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !is_simple(args, kwds) {
+                    return write(py, state, name, args, kwds);
+                }
+                match Set::new(&state.referent(py)?).pop_any() {
+                    Ok(Some(element)) => codec::output(py, state.attachment(), element),
+                    Ok(None) | Err(StoreError::Empty) => PySet::empty(py)?.call_method0(name),
+                    Err(error) => Err(error).or_raise(py),
+                }
+            },
+        )
     }
 
     /// Add all elements of the others. They arrive as one change.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use coheld::{Attachment, Handle};
 use coheld_shm::Referent;
-use coheld_store::KeyHasher;
+use coheld_store::{KeyHasher, kinds::referent};
 use pyo3::{
     PyClass,
     exceptions::{PyAttributeError, PyTypeError},
@@ -17,6 +17,7 @@ use pyo3::{
 use super::{BaseProxy, Kind, kind};
 use crate::{
     attachment,
+    codec::Serializer,
     errors::{self, OrRaise},
     token::Token,
 };
@@ -43,7 +44,7 @@ pub(crate) struct ProxyState {
 impl ProxyState {
     /// The state of a proxy that holds `handle`, with everything else as by default.
     pub(crate) fn new(py: Python<'_>, handle: Handle) -> PyResult<Self> {
-        let number = kind::number(py, &handle)?;
+        let number = kind::number(&handle);
         let Some(kind) = Kind::from_number(number) else {
             let text = format!(
                 "the shared object is of kind {number}, which this version does not know; use the \
@@ -123,7 +124,7 @@ impl ProxyState {
         match self.kind {
             Kind::Hosted => true,
             // One load. Who misses a move learns of it from the operation in the segment.
-            kind if kind.can_move() => self.referent.kind() == kind::HOSTED,
+            kind if kind.can_move() => self.referent.kind() == referent::HOSTED,
             _ => false,
         }
     }
@@ -213,6 +214,15 @@ impl ProxyState {
         match &self.serializer {
             None => PyString::intern(py, "pickle").into_any(),
             Some(own) => own.bind(py).clone(),
+        }
+    }
+
+    /// How the messages of calls are written.
+    #[inline]
+    pub(crate) fn message_serializer(&self, py: Python<'_>) -> Serializer {
+        match &self.serializer {
+            None => Serializer::Pickle,
+            Some(own) => Serializer::from_name(own.bind(py)),
         }
     }
 

@@ -148,12 +148,18 @@ impl ValueProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "get");
-        route(slf.as_super(), name, || Ok(args.clone()), kwds, |state| {
-            if is_simple(args, kwds) {
-                return get(py, state);
-            }
-            interpreter::call_with(&plain(py)?.getattr(name)?, args, kwds)
-        })
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return get(py, state);
+                }
+                interpreter::call_with(&plain(py)?.getattr(name)?, args, kwds)
+            },
+        )
     }
 
     /// Replace the value.
