@@ -5,12 +5,7 @@ use coheld_shm::{ReferentView, Segment};
 use coheld_store::kinds::referent;
 use pyo3::{prelude::*, types::PyDict};
 
-use crate::{
-    attachment::Attachment,
-    copy, hosted,
-    proxy::{Kind, ProxyState},
-    token::Place,
-};
+use crate::{attachment::Attachment, copy, proxy::ProxyState, token::Place};
 
 /// Characters of a referent's text that are shown, as in the standard library.
 const SHOWN: usize = 75;
@@ -73,11 +68,7 @@ pub(crate) fn debug_info(attachment: &Bound<'_, Attachment>) -> PyResult<String>
             continue;
         };
         let state = ProxyState::new(py, handle)?;
-        let text = match state.kind() {
-            Kind::Hosted => hosted::text(py, state.handle())?,
-            _ => copy::text(py, &state)?,
-        };
-        let text: String = text.chars().take(SHOWN).collect();
+        let text: String = copy::text(py, &state)?.chars().take(SHOWN).collect();
         lines.push((place.text(), references, text));
     }
     lines.sort();

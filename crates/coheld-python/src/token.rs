@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 
 use coheld::Handle;
 use coheld_shm::{Lease, word};
-use coheld_store::{Hosted, kinds};
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
@@ -15,7 +14,7 @@ use crate::{
     attachment,
     errors::{self, OrRaise},
     interpreter,
-    proxy::Kind,
+    proxy::{Kind, kind_number},
 };
 
 /// Names a shared object: its type, the address of its manager and its identity there.
@@ -55,19 +54,10 @@ const OFFSET_BITS: u32 = 48;
 const GENERATION_BITS: u32 = 32;
 
 impl Place {
-    /// Where the referent lies that `handle` holds.
+    /// Where the referent lies that `handle` holds. Of one that has moved it is what it was before.
     pub(crate) fn of(handle: &Handle) -> Self {
-        let former = || {
-            let referent = handle.referent().ok()?;
-            Hosted::new(&referent).former_kind().ok()?
-        };
-        let kind = match handle.kind() {
-            // What has moved to a host goes on under the name that it had.
-            kinds::referent::HOSTED => former().unwrap_or(kinds::referent::HOSTED),
-            kind => kind,
-        };
         Self {
-            kind,
+            kind: kind_number(handle),
             offset: handle.offset(),
             generation: handle.generation(),
         }

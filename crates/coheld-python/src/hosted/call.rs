@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use coheld::{
-    Handle,
-    hosted::{self, Request},
-};
+use coheld::hosted::{self, Request};
 use pyo3::{
     prelude::*,
     types::{PyDict, PyString, PyTuple},
@@ -16,7 +13,7 @@ use crate::{
     attachment::Attachment,
     codec::Serializer,
     errors::OrRaise,
-    proxy::{BaseProxy, Kind, state_of_base},
+    proxy::{self, BaseProxy, Kind, state_of_base},
 };
 
 /// Calls a method of a hosted referent and returns a copy of the result, or the proxy that it gave.
@@ -46,15 +43,6 @@ pub(crate) fn call_within<'py>(
     let limit = limit.or_else(limit::of_thread);
     let answer = hosted::call(state.handle(), &request, limit).or_raise(py)?;
     reply::read(py, serializer, answer, Some(proxy))
-}
-
-/// The text that `str` makes of a hosted object.
-pub(crate) fn text(py: Python<'_>, handle: &Handle) -> PyResult<String> {
-    let body = Serializer::Pickle.encode_arguments(&PyTuple::empty(py), None)?;
-    let request = request(Serializer::Pickle, "__str__", &body);
-    let answer = hosted::call(handle, &request, limit::of_thread()).or_raise(py)?;
-    let text = reply::read(py, Serializer::Pickle, answer, None)?;
-    Ok(text.cast::<PyString>()?.to_string_lossy().into_owned())
 }
 
 /// Return the names of the methods of a shared object that its proxies can call.
@@ -119,8 +107,11 @@ fn request<'a>(serializer: Serializer, name: &'a str, body: &'a [u8]) -> Request
 /// Has the manager process keep the content of a dict or set from now on, where Python keys of any
 /// class fit in.
 pub(crate) fn move_to_manager(proxy: &Bound<'_, BaseProxy>) -> PyResult<()> {
+    let py = proxy.py();
     let state = state_of_base(proxy)?;
-    let arguments = PyTuple::new(proxy.py(), [proxy])?;
+    // Not the proxy itself: its class may be one that the manager process does not know.
+    let plain = proxy::from_handle(py, state.another_handle())?;
+    let arguments = PyTuple::new(py, [plain])?;
     let attachment = state.attachment();
     server_function(
         attachment,

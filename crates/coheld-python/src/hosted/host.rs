@@ -16,7 +16,7 @@ use crate::{
     attempts::Attempts,
     copy,
     errors::OrRaise,
-    proxy::{BaseProxy, Kind, state_of_base},
+    proxy::{BaseProxy, state_of_base},
     token::{Place, Token},
 };
 
@@ -85,19 +85,19 @@ impl Host {
     fn adopt(&self, proxy: &Bound<'_, BaseProxy>) -> PyResult<()> {
         let py = proxy.py();
         let state = state_of_base(proxy)?;
-        if state.kind() == Kind::Hosted {
+        if state.is_hosted() {
             return Ok(());
         }
         let mut attempts = Attempts::many(state.referent(py)?);
-        let names = state.kind().exposed_tuple(py)?;
-        let exposed = frozen(names.bind(py).as_any())?;
         loop {
             let (object, version) = copy::of(py, state)?;
+            // Which methods a proxy may call is looked up in its process, as before.
+            let exposed = frozen(object.get_type().dir()?.as_any())?;
             let number = self.host.next_number();
             let entry = Entry {
                 object: object.unbind(),
                 typeid: state.kind().typeid().to_owned(),
-                exposed: exposed.clone_ref(py),
+                exposed,
                 method_to_typeid: None,
                 place: Place::of(state.handle()),
             };
@@ -107,6 +107,7 @@ impl Host {
                 Err(error) => {
                     drop(self.serving.table.remove(&[number]));
                     match error {
+                        coheld::Error::Store(StoreError::Moved) => return Ok(()),
                         coheld::Error::Store(StoreError::Changed) => {
                             attempts.again_or_raise(py, "moving to another process")?;
                         }

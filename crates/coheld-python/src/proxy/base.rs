@@ -9,7 +9,7 @@ use pyo3::{
     types::{PyDict, PyTuple},
 };
 
-use super::{Kind, ProxyState, state::state_of_base};
+use super::{Kind, ProxyState, route::route, state::state_of_base};
 use crate::{
     attachment, callmethod, codec::Encoding, copy, errors::OrRaise, hosted, interpreter, rebuild,
     token::Token,
@@ -80,9 +80,9 @@ impl BaseProxy {
             (None, None) => None,
         };
         let handle = attachment::acquire(py, token.get(), authkey.as_ref())?;
-        Kind::check_class(slf, Kind::from_number(handle.kind()))?;
-        let state =
-            ProxyState::new(py, handle)?.with(py, token, Some(serializer), authkey, manager)?;
+        let state = ProxyState::new(py, handle)?;
+        Kind::check_class(slf, Some(state.kind()))?;
+        let state = state.with(py, token, Some(serializer), authkey, manager)?;
         // A second initialisation of the same proxy changes nothing.
         let _ = slf.get().state.set(state);
         Ok(())
@@ -146,12 +146,7 @@ impl BaseProxy {
 
     /// Return a copy of the referent.
     fn _getvalue<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let (py, state) = (slf.py(), state_of_base(slf)?);
-        if state.kind() == Kind::Hosted {
-            let name = pyo3::intern!(py, "#GETVALUE");
-            return hosted::call_method(slf, name, &PyTuple::empty(py), None);
-        }
-        Ok(copy::of(py, state)?.0)
+        value(slf)
     }
 
     /// Make sure that this process is attached to the segment of the referent. It always is.
@@ -267,10 +262,18 @@ fn is_auto(proxy: &Bound<'_, BaseProxy>) -> PyResult<bool> {
     }
 }
 
+/// A copy of the referent, wherever it is.
+pub(crate) fn value<'py>(proxy: &Bound<'py, BaseProxy>) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let name = pyo3::intern!(py, "#GETVALUE");
+    let none = || Ok(PyTuple::empty(py));
+    route(proxy, name, none, None, |state| Ok(copy::of(py, state)?.0))
+}
+
 /// An operand of an operator: a proxy stands for a copy of its referent.
 pub(crate) fn operand<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     match object.cast::<BaseProxy>() {
-        Ok(proxy) => Ok(copy::of(object.py(), state_of_base(proxy)?)?.0),
+        Ok(proxy) => value(proxy),
         Err(_) => Ok(object.clone()),
     }
 }
