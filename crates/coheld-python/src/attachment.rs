@@ -18,7 +18,7 @@ use pyo3::{
 use crate::{
     errors::{self, OrRaise},
     interpreter,
-    proxy::Kind,
+    proxy::kind_number,
     server::PATIENCE,
     token::{Held, Place, Token},
 };
@@ -235,7 +235,7 @@ fn check(py: Python<'_>, handle: Result<Handle, coheld::Error>, place: Place) ->
     match handle {
         Ok(handle)
             if handle.generation() == place.generation
-                && (handle.kind() == place.kind || Kind::moves(place.kind, handle.kind())) =>
+                && (handle.kind() == place.kind || kind_number(&handle) == place.kind) =>
         {
             Ok(handle)
         }

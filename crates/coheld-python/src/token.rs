@@ -14,7 +14,7 @@ use crate::{
     attachment,
     errors::{self, OrRaise},
     interpreter,
-    proxy::Kind,
+    proxy::{Kind, kind_number},
 };
 
 /// Names a shared object: its type, the address of its manager and its identity there.
@@ -54,10 +54,10 @@ const OFFSET_BITS: u32 = 48;
 const GENERATION_BITS: u32 = 32;
 
 impl Place {
-    /// Where the referent lies that `handle` holds.
+    /// Where the referent lies that `handle` holds. Of one that has moved it is what it was before.
     pub(crate) fn of(handle: &Handle) -> Self {
         Self {
-            kind: handle.kind(),
+            kind: kind_number(handle),
             offset: handle.offset(),
             generation: handle.generation(),
         }

@@ -1,6 +1,7 @@
 //! The kinds of referents, as Python knows them.
 
-use coheld_store::kinds::referent;
+use coheld::Handle;
+use coheld_store::{Hosted, kinds::referent};
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
@@ -21,9 +22,6 @@ use super::{
     set::SetProxy,
     value::ValueProxy,
 };
-
-/// Objects of any class in one process. This will be the store's number.
-const HOSTED: u8 = 16;
 
 /// A kind of referent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The native kinds.
+    /// The native ones.
     const ALL: [Self; 15] = [
         Self::List,
         Self::Dict,
@@ -85,15 +83,9 @@ impl Kind {
             referent::BARRIER => Some(Self::Barrier),
             referent::QUEUE => Some(Self::Queue),
             referent::JOINABLE_QUEUE => Some(Self::JoinableQueue),
-            HOSTED => Some(Self::Hosted),
+            referent::HOSTED => Some(Self::Hosted),
             _ => None,
         }
-    }
-
-    /// Whether a referent with the number `kind` in its token may be of the kind `now`: dicts and
-    /// sets move to a host when they get keys that have no form in the segment.
-    pub(crate) const fn moves(kind: u8, now: u8) -> bool {
-        matches!(kind, referent::DICT | referent::SET) && now == HOSTED
     }
 
     /// The typeid under which `SyncManager` registers it.
@@ -114,7 +106,6 @@ impl Kind {
             Self::Barrier => "Barrier",
             Self::Queue => "Queue",
             Self::JoinableQueue => "JoinableQueue",
-            // Registered by programs under names of their own.
             Self::Hosted => "object",
         }
     }
@@ -136,6 +127,12 @@ impl Kind {
                 | Self::Array
                 | Self::Hosted
         )
+    }
+
+    /// Whether such a referent can become a hosted one.
+    #[inline]
+    pub(crate) const fn can_move(self) -> bool {
+        matches!(self, Self::Dict | Self::Set)
     }
 
     /// How Python writes the class of such a referent.
@@ -180,13 +177,13 @@ impl Kind {
         }
     }
 
-    /// Makes sure that the class of a proxy does not stand for another kind than the referent's.
+    /// Makes sure that the class of a proxy does not stand for another kind than the referent's. A
+    /// hosted referent has whatever methods its object has, so it suits any class.
     pub(crate) fn check_class(proxy: &Bound<'_, BaseProxy>, kind: Option<Self>) -> PyResult<()> {
-        let py = proxy.py();
         if kind == Some(Self::Hosted) {
-            // The object may be of any class, also of one derived from a native one.
             return Ok(());
         }
+        let py = proxy.py();
         let own = kind.map(|kind| kind.class(py));
         for other in Self::ALL {
             let other = other.class(py);
@@ -334,5 +331,18 @@ impl Kind {
             // Each object has its own.
             Self::Hosted => &[],
         }
+    }
+}
+
+/// The number of the kind of a referent; of one that has moved to another process, that of the kind
+/// it had before, by which tokens name it from beginning to end.
+pub(crate) fn number(handle: &Handle) -> u8 {
+    let former = || {
+        let referent = handle.referent().ok()?;
+        Hosted::new(&referent).former_kind().ok()?
+    };
+    match handle.kind() {
+        referent::HOSTED => former().unwrap_or(referent::HOSTED),
+        kind => kind,
     }
 }
