@@ -2,7 +2,6 @@
 
 from multiprocessing import util
 
-from . import _coheld
 from ._coheld import BaseProxy, ListProxy
 
 # What programs of the standard library's proxies look at.
@@ -46,7 +45,7 @@ def AutoProxy(
     if exposed is None:
         # A proxy without methods of its own asks the process that has the object.
         any_proxy = BaseProxy(token, serializer, manager=manager, authkey=authkey)
-        exposed = _coheld.exposed_methods(any_proxy)
+        exposed = any_proxy._callmethod("#METHODS")
     ProxyType = MakeProxyType(f"AutoProxy[{token.typeid}]", exposed)
     proxy = ProxyType(
         token,

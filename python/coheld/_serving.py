@@ -1,5 +1,6 @@
 """The server of a manager: what the manager process does for its clients."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -38,10 +39,11 @@ class _Listener:
 
     @property
     def address(self):
+        """Where the server listens."""
         return self._server.address
 
     def close(self):
-        self._server._server.close()
+        self._server.close()
 
 
 class Server:
@@ -87,7 +89,7 @@ class Server:
         self._attachment = self._server.attachment
         self._creator = None
         self.address = self._server.address
-        self.listener = _Listener(self)
+        self.listener = _Listener(self._server)
         self.stop_event = threading.Event()
         self._host = None
 
@@ -170,7 +172,7 @@ class Server:
 
     def get_methods(self, c, token):
         """Return the names of the methods of a shared object that can be called."""
-        return tuple(self.id_to_obj[token.id][1])
+        return tuple(self._host.entry(token.id)[1])
 
     def debug_info(self, c):
         """Return two lines of text for each shared object: who it is and what it holds."""
@@ -185,44 +187,48 @@ class Server:
 
     def incref(self, c, ident):
         """Do nothing: a process that has a proxy holds the object, as the segment knows."""
-        self.id_to_obj[ident]
+        self._host.entry(ident)
 
     def decref(self, c, ident):
         """Do nothing; see `incref`."""
-        self.id_to_obj[ident]
+        self._host.entry(ident)
+
+    def adopt(self, c, proxy):
+        """Keep the content of a shared dict or set here, whose keys have no form in the segment."""
+        self._host.adopt(proxy)
 
     @property
     def id_to_obj(self):
         """The objects of this process by their idents: the object, what it exposes, and the
         typeids of what its methods return."""
-        return self._host.objects()
+        found = {}
+        for ident, _typeid, _object in self._host.objects():
+            with contextlib.suppress(KeyError):  # It has gone meanwhile.
+                found[ident] = self._host.entry(ident)
+        return found
 
     # What the host calls, for all but the plain calls.
 
     def call_function(self, name, args, kwds):
-        """Call one of the functions in `public`; return the kind of the answer and the answer."""
+        """Call one of the functions in `public` and return its result."""
+        assert name in self.public, f"{name!r} unrecognized"
+        if name != "create":
+            return getattr(self, name)(None, *args, **kwds)
         try:
-            assert name in self.public, f"{name!r} unrecognized"
-            result = getattr(self, name)(None, *args, **kwds)
-            if name == "create":
-                return "PROXY", self._proxy_data(args[0], result)
+            return self.create(None, *args, **kwds)
         except Exception as error:
-            return _failure(error)
-        return "RETURN", result
+            return None, _failure(error)
 
-    def answer_slowly(
-        self, ident, object, exposed, method_to_typeid, method, args, kwds, error=None
-    ):
+    def answer_slowly(self, ident, object, exposed, method_to_typeid, method, args, kwds, error):
         """Answer a call that is more than one of an exposed method that returns a plain value.
 
-        Return the kind of the answer and the answer. *error* is what the method has raised, if it
-        has been called already.
+        Return the kind of the answer and the answer.
         """
         if error is not None:
-            return _failure(error)
+            return "#ERROR", error
+        if method == "#METHODS":
+            return "#RETURN", tuple(exposed)
         try:
-            if exposed is None:
-                raise KeyError(ident)
             if method not in exposed:
                 raise AttributeError(
                     f"method {method!r} of {type(object)!r} object is not in "
@@ -232,20 +238,21 @@ class Server:
             try:
                 result = function(*args, **kwds)
             except Exception as error:
-                return _failure(error)
+                return "#ERROR", error
             typeid = method_to_typeid and method_to_typeid.get(method)
             if not typeid:
-                return "RETURN", result
-            return "PROXY", self._proxy_data(typeid, self._share(typeid, result))
+                return "#RETURN", result
+            token, names = self._share(typeid, result)
+            return "#PROXY", (names, token, self.registry[typeid][-1])
         except AttributeError:
             try:
-                return "RETURN", self.fallback_mapping[method](
+                return "#RETURN", self.fallback_mapping[method](
                     self, None, ident, object, *args, **kwds
                 )
             except Exception:
-                return "TRACEBACK", traceback.format_exc()
+                return "#TRACEBACK", traceback.format_exc()
         except Exception:
-            return "TRACEBACK", traceback.format_exc()
+            return "#TRACEBACK", traceback.format_exc()
 
     def _share(self, typeid, result):
         """What a method has returned becomes an object of its own."""
@@ -254,14 +261,6 @@ class Server:
             # The object itself, not a copy in the segment.
             return self._publish(entry, typeid, result)
         return self.create(None, typeid, result)
-
-    def _proxy_data(self, typeid, created):
-        token, exposed = created
-        try:
-            proxytype = bytes(ForkingPickler.dumps(self.registry[typeid][-1]))
-        except Exception:
-            proxytype = None
-        return exposed, token, proxytype
 
     def fallback_getvalue(self, conn, ident, obj):
         """Return the object, to be copied to the client."""
@@ -283,6 +282,9 @@ class Server:
 
 
 def _failure(error):
-    """The answer to a call that has raised an exception."""
+    """An exception on its way to the client: the text of its traceback, and the pickle of it."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return "ERROR", (error, text)
+    try:
+        return text, bytes(ForkingPickler.dumps(error))
+    except Exception:
+        return text, None

@@ -30,6 +30,12 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
+    /// What Python gets of an attachment.
+    pub(crate) fn of(shared: &Arc<coheld::Attachment>) -> Self {
+        let shared = Arc::clone(shared);
+        Self { shared }
+    }
+
     /// The attachment itself.
     pub(crate) fn shared(&self) -> &Arc<coheld::Attachment> {
         &self.shared

@@ -45,8 +45,8 @@ pub enum Error {
     HostGone {
         /// The manager of the segment that the object is in.
         address: Address,
-        /// The process, if it is known; else 0.
-        process: u32,
+        /// The process, if it is known.
+        process: Option<u32>,
         /// The method that was called.
         method: String,
     },
@@ -141,9 +141,11 @@ impl fmt::Display for Error {
                 method,
             } => {
                 match process {
-                    0 => formatter.write_str("the process that hosts the object")?,
-                    process => write!(formatter, "process {process}, which hosts the object,")?,
-                }
+                    None => formatter.write_str("the process that hosts the object"),
+                    Some(process) => {
+                        write!(formatter, "process {process}, which hosts the object,")
+                    }
+                }?;
                 write!(
                     formatter,
                     " ended or was stopped before it answered '{method}' (manager at {address}); \

@@ -1,38 +1,29 @@
 //! A host: the process that has objects which others call.
+//!
+//! One thread of it, without any runtime, looks after the inbox: it accepts new channels, looks at
+//! objects that may have lost their last reference, and five times a second at all of them. Each
+//! channel has a thread of its own, which the runtime makes; see `worker`.
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use coheld_shm::Referent;
-use coheld_store::{Queue, StoreError, kinds};
+use coheld_shm::HostPlace;
+use coheld_store::{Hosted, Queue, kinds};
 
-use super::{HostPlace, Reply, ReplyKind, Request, Serve, local};
-use crate::fork::guarded;
-use crate::{Attachment, Error, Handle};
+use super::shared::Shared;
+use super::{Serve, housekeeping, local};
+use crate::{Attachment, Error, Handle, host};
 
-const HOSTED: u8 = 16;
+/// How long stopping waits for threads that are idle.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+/// How long to sleep before looking at them again.
+const NAP: Duration = Duration::from_millis(1);
 
-/// Where this process has its objects. Ends when dropped.
+/// Where this process has its objects. Stopped when dropped, except in a forked child, which is no
+/// host: there it does nothing at all.
 pub struct Host {
     shared: Arc<Shared>,
-}
-
-/// What the threads of a host share.
-pub(super) struct Shared {
-    attachment: Arc<Attachment>,
-    serve: Arc<dyn Serve>,
-    place: HostPlace,
-    inbox: Mutex<Option<Handle>>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    next: u64,
-    /// Offset and generation of the referents, by number.
-    published: BTreeMap<u64, (u64, u32)>,
-    stopped: bool,
 }
 
 impl Host {
@@ -43,98 +34,92 @@ impl Host {
         as_manager: bool,
     ) -> Result<Arc<Self>, Error> {
         let segment = attachment.joined()?;
-        let tag = segment.own_slot().map_or(0, |slot| slot + 1);
+        let tag = segment.own_tag()?;
         let inbox = Handle::create(attachment, kinds::referent::QUEUE, Queue::auxiliary(0))?;
         let place = HostPlace {
             inbox: inbox.offset(),
             generation: inbox.generation(),
             tag,
         };
-        let shared = Arc::new(Shared {
-            attachment: Arc::clone(attachment),
-            serve,
-            place,
-            inbox: Mutex::new(Some(inbox)),
-            state: Mutex::default(),
-        });
-        local::enter(&shared, as_manager);
-        Ok(Arc::new(Self { shared }))
+        let shared = Arc::new(Shared::new(attachment, serve, place, inbox));
+        let run = {
+            let shared = Arc::clone(&shared);
+            move || housekeeping::run(&shared)
+        };
+        let host = Arc::new(Self { shared });
+        local::enter(&host.shared);
+        let builder = thread::Builder::new().name("coheld-host".into());
+        builder.spawn(run).map_err(Error::io("starting a thread"))?;
+        if as_manager {
+            segment.set_manager_host(place);
+        }
+        Ok(host)
     }
 
     /// Where it is.
     #[must_use]
     pub fn place(&self) -> HostPlace {
-        self.shared.place
+        self.shared.place()
     }
 
     /// This process's access to the segment.
     #[must_use]
     pub fn attachment(&self) -> &Arc<Attachment> {
-        &self.shared.attachment
+        self.shared.attachment()
     }
 
     /// A number for an object, which no other one gets.
     #[must_use]
     pub fn next_number(&self) -> u64 {
-        guarded(&self.shared.state, |state| {
-            state.next += 1;
-            state.next
-        })
+        self.shared.next_number()
     }
 
-    /// Makes a referent for one more object. The object lives as long as somebody refers to it,
-    /// which is at first whoever has the handle; the host itself does not.
+    /// Makes a referent for one more object. The object lives as long as somebody refers to it:
+    /// at first whoever has the handle, and never the host itself.
     pub fn publish(&self) -> Result<(u64, Handle), Error> {
         let number = self.next_number();
-        let handle = Handle::create(&self.shared.attachment, HOSTED, 0)?;
-        {
-            let referent = handle.referent()?;
-            let guard = referent.lock_uninterrupted()?;
-            let place = self.shared.place;
-            guard.set_word(0, place.inbox);
-            guard.set_word(1, u64::from(place.generation) | u64::from(place.tag) << 32);
-            guard.set_word(2, number);
-        }
-        self.enter(number, &handle);
-        Ok((number, handle))
+        Ok((number, self.publish_as(number)?))
     }
 
-    /// Makes a dict or a set, which `handle` refers to, the referent of the object `number`, unless
-    /// it has changed since it had this version.
+    /// The same with a number that the caller has from [`Self::next_number`], so that the object
+    /// can be where it is looked for before anybody calls it.
+    pub fn publish_as(&self, number: u64) -> Result<Handle, Error> {
+        let handle = Handle::create(self.attachment(), kinds::referent::HOSTED, 0)?;
+        Hosted::fill(&handle.referent()?, self.place(), number)?;
+        self.shared.enter(number, &handle)?;
+        Ok(handle)
+    }
+
+    /// Moves a dict or a set here: from now on the referent of `handle` is that of the object
+    /// `number`, unless it has changed since it had this version.
     ///
-    /// [`StoreError::Changed`]: it has.
-    pub fn adopt(&self, _handle: &Handle, _number: u64, _version: u64) -> Result<(), Error> {
-        Err(StoreError::Changed.into())
+    /// [`StoreError::Changed`](crate::StoreError::Changed): it has.
+    pub fn adopt(&self, handle: &Handle, number: u64, version: u64) -> Result<(), Error> {
+        coheld_store::move_to_host(&handle.referent()?, self.place(), number, version)?;
+        self.shared.enter(number, handle)
     }
 
     /// The objects published and not yet gone: number, offset and generation of the referent.
     #[must_use]
     pub fn published(&self) -> Vec<(u64, u64, u32)> {
-        guarded(&self.shared.state, |state| {
-            let entries = state.published.iter();
-            entries
-                .map(|(&number, &(offset, generation))| (number, offset, generation))
-                .collect()
-        })
+        self.shared.published()
     }
 
-    /// Stops it; calls under way fail at their callers. Stopping again does nothing.
+    /// How many callers have a channel.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.shared.workers().len()
+    }
+
+    /// Stops it: calls under way fail at their callers with [`Error::HostGone`], and so do all
+    /// later ones. Threads that are in a call go on until it returns. Stopping again does nothing.
     pub fn stop(&self) {
-        let first = guarded(&self.shared.state, |state| {
-            !std::mem::replace(&mut state.stopped, true)
-        });
-        if first {
-            local::leave(&self.shared.attachment.segment_id(), self.shared.place);
-            let inbox = guarded(&self.shared.inbox, Option::take);
-            drop(inbox);
+        if self.shared.stop() {
+            let deadline = std::time::Instant::now() + STOP_PATIENCE;
+            while self.shared.is_winding_up() && std::time::Instant::now() < deadline {
+                host::pause(NAP);
+            }
         }
-    }
-
-    fn enter(&self, number: u64, handle: &Handle) {
-        let place = (handle.offset(), handle.generation());
-        guarded(&self.shared.state, |state| {
-            state.published.insert(number, place)
-        });
     }
 }
 
@@ -144,45 +129,11 @@ impl Drop for Host {
     }
 }
 
-impl Shared {
-    pub(super) fn attachment(&self) -> &Arc<Attachment> {
-        &self.attachment
+impl core::fmt::Debug for Host {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter
+            .debug_struct("Host")
+            .field("place", &self.place())
+            .finish_non_exhaustive()
     }
-
-    pub(super) fn place(&self) -> HostPlace {
-        self.place
-    }
-
-    /// Answers a call on this thread.
-    pub(super) fn answer(&self, request: &Request<'_>) -> Reply {
-        let answered = catch_unwind(AssertUnwindSafe(|| self.serve.answer(request)));
-        answered.unwrap_or_else(|panic| Reply::new(ReplyKind::Traceback, in_words(&*panic)))
-    }
-}
-
-/// The host and the number of a hosted object.
-pub(super) fn place_of(referent: &Referent<'_>) -> Result<(HostPlace, u64), Error> {
-    let guard = referent.lock()?;
-    if guard.kind() != HOSTED {
-        return Err(StoreError::WrongKind {
-            expected: HOSTED,
-            found: guard.kind(),
-        }
-        .into());
-    }
-    let place = HostPlace {
-        inbox: guard.word(0),
-        generation: guard.word(1) as u32,
-        tag: (guard.word(1) >> 32) as u32,
-    };
-    Ok((place, guard.word(2)))
-}
-
-fn in_words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without words");
-    format!("the host panicked: {text}\n")
 }

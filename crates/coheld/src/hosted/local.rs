@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use super::HostPlace;
-use super::host::Shared;
+use coheld_shm::HostPlace;
+
+use super::shared::Shared;
 use crate::fork::guarded;
 
 /// Few: one for each manager of this process.
@@ -12,46 +13,30 @@ static HOSTS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 struct Entry {
     segment: [u8; 16],
     place: HostPlace,
-    as_manager: bool,
     host: Weak<Shared>,
 }
 
 /// Makes a host known.
-pub(super) fn enter(host: &Arc<Shared>, as_manager: bool) {
+pub(super) fn enter(host: &Arc<Shared>) {
     let entry = Entry {
         segment: host.attachment().segment_id(),
         place: host.place(),
-        as_manager,
         host: Arc::downgrade(host),
     };
     guarded(&HOSTS, |hosts| hosts.push(entry));
 }
 
-/// Forgets a host, and those that are gone.
+/// Forgets a host.
 pub(super) fn leave(segment: &[u8; 16], place: HostPlace) {
     guarded(&HOSTS, |hosts| {
-        hosts.retain(|entry| {
-            (&entry.segment, entry.place) != (segment, place) && entry.host.strong_count() > 0
-        });
+        hosts.retain(|entry| (&entry.segment, entry.place) != (segment, place));
     });
 }
 
 /// The host at a place.
 pub(super) fn find(segment: &[u8; 16], place: HostPlace) -> Option<Arc<Shared>> {
     guarded(&HOSTS, |hosts| {
-        let entry = hosts
-            .iter()
-            .find(|entry| (&entry.segment, entry.place) == (segment, place))?;
-        entry.host.upgrade()
-    })
-}
-
-/// The place of the manager's host, if it is in this process.
-pub(super) fn manager(segment: &[u8; 16]) -> Option<HostPlace> {
-    guarded(&HOSTS, |hosts| {
-        let entry = hosts
-            .iter()
-            .rfind(|entry| &entry.segment == segment && entry.as_manager)?;
-        Some(entry.place)
+        let is_it = |entry: &&Entry| (&entry.segment, entry.place) == (segment, place);
+        hosts.iter().find(is_it)?.host.upgrade()
     })
 }

@@ -4,18 +4,24 @@
 //! [`Host`]. Its referent in the segment is like any other (identity, holders, edges, leases); only
 //! the content is elsewhere, so a method is a [`call`]: a message to the host and one back.
 
+mod channels;
 mod client;
 mod host;
+mod housekeeping;
+mod inbox;
 mod local;
 mod message;
-mod place;
+mod shared;
+mod worker;
 
+pub(crate) use self::inbox::tell;
 pub use self::{
     client::{call, call_manager},
     host::Host,
     message::{Reply, ReplyKind, Request},
-    place::HostPlace,
 };
+
+pub use coheld_shm::HostPlace;
 
 use crate::Error;
 
