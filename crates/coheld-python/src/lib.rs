@@ -42,7 +42,7 @@ mod _coheld {
         attachment::{Attachment, connect},
         create::create,
         create_waited::create_waited_for,
-        hosted::{Host, call_limit, call_manager},
+        hosted::{Host, call_limit, call_manager, exposed_methods},
         inspect::{debug_info, statistics},
         proxy::{
             AcquirerProxy, ArrayProxy, BarrierProxy, BaseProxy, ConditionProxy, DictIterator,

@@ -58,6 +58,7 @@ impl Server {
             .detach(|| control::Server::bind(address, &key, &options))
             .or_raise(py)?;
         let attachment = Arc::clone(server.attachment());
+        let limit = limit.filter(|&limit| limit != Duration::MAX);
         attachment.segment().set_call_limit(limit);
         Ok(Self {
             stopper: server.stopper(),

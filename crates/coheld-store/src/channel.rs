@@ -255,8 +255,7 @@ impl<'a> Channel<'a> {
 
     fn send(&self, direction: Direction, bytes: &[u8]) -> Result<()> {
         if bytes.len() as u64 <= INLINE {
-            self.segment()
-                .copy_in(self.block + direction.area, bytes)?;
+            self.segment().copy_in(self.block + direction.area, bytes)?;
         } else {
             self.place(direction, bytes)?;
         }

@@ -42,7 +42,9 @@ fn channel<'s>(client: &'s Segment, host: &'s Segment) -> [Held<'s>; 2] {
 }
 
 fn message(length: usize, seed: u8) -> Vec<u8> {
-    (0..length).map(|at| (at as u8).wrapping_mul(31) ^ seed).collect()
+    (0..length)
+        .map(|at| (at as u8).wrapping_mul(31) ^ seed)
+        .collect()
 }
 
 fn call(client: &Channel<'_>, request: &[u8]) -> Result<Vec<u8>, StoreError> {
@@ -60,7 +62,9 @@ fn call(client: &Channel<'_>, request: &[u8]) -> Result<Vec<u8>, StoreError> {
 /// Answers with the request, the last byte first, until the channel is closed.
 fn serve(referent: &Referent<'_>) -> u32 {
     let channel = Channel::open(referent).unwrap();
-    channel.accept(referent.segment().own_tag().unwrap()).unwrap();
+    channel
+        .accept(referent.segment().own_tag().unwrap())
+        .unwrap();
     let mut served = 0;
     loop {
         let request = match channel.take_request() {

@@ -8,12 +8,12 @@ use pyo3::{
     types::{PyDict, PyString, PyTuple},
 };
 
-use super::{limit, limit_of, reply};
+use super::{limit, limit_of, reply, serving::EXPOSED};
 use crate::{
     attachment::Attachment,
     codec::Serializer,
     errors::OrRaise,
-    proxy::{self, BaseProxy, state_of_base},
+    proxy::{self, BaseProxy, Kind, state_of_base},
 };
 
 /// Calls a method of a hosted referent and returns a copy of the result, or the proxy that it gave.
@@ -43,6 +43,22 @@ pub(crate) fn call_within<'py>(
     let limit = limit.or_else(limit::of_thread);
     let answer = hosted::call(state.handle(), &request, limit).or_raise(py)?;
     reply::read(py, serializer, answer, Some(proxy))
+}
+
+/// Return the names of the methods of a shared object that its proxies can call.
+#[pyfunction]
+pub(crate) fn exposed_methods<'py>(proxy: &Bound<'py, BaseProxy>) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let state = state_of_base(proxy)?;
+    if state.kind() != Kind::Hosted {
+        return Ok(state.kind().exposed_tuple(py)?.into_bound(py).into_any());
+    }
+    call_method(
+        proxy,
+        &PyString::intern(py, EXPOSED),
+        &PyTuple::empty(py),
+        None,
+    )
 }
 
 /// Call a function of the manager's server in the manager process.

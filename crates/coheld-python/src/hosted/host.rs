@@ -25,8 +25,8 @@ use crate::{
 /// `server.call_function(name, args, kwds)` is called for functions of the host itself, and
 /// `server.answer_slowly(ident, object, exposed, method_to_typeid, method, args, kwds, error)` for
 /// methods that are not exposed or not there, or whose results stay here. It returns the kind of
-/// the reply and its content: `('#RETURN', result)`, `('#ERROR', exception)`, `('#TRACEBACK', text)`
-/// or `('#PROXY', (exposed, token, class of proxies or None))`.
+/// the reply and its content: `('RETURN', result)`, `('ERROR', (exception, text of its traceback))`,
+/// `('TRACEBACK', text)` or `('PROXY', (exposed, token, pickled class of its proxies or None))`.
 #[pyclass(frozen, module = "coheld._coheld")]
 pub(crate) struct Host {
     host: Arc<hosted::Host>,
@@ -127,26 +127,28 @@ impl Host {
         let Some(entry) = entry else {
             return Err(PyKeyError::new_err(ident.to_owned()));
         };
-        (&entry.object, &entry.exposed, &entry.method_to_typeid).into_pyobject(py)
+        entry.for_python(py)
     }
 
-    /// The object with this id.
-    fn object_of<'py>(&self, py: Python<'py>, ident: &str) -> PyResult<Bound<'py, PyAny>> {
-        self.entry(py, ident)?.get_item(0)
-    }
-
-    /// The id, the typeid and the object of everything that somebody refers to.
-    fn objects<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let all = self.serving.table.all();
-        all.iter()
-            .map(|entry| (entry.place.text(), &entry.typeid, &entry.object).into_pyobject(py))
-            .collect()
+    /// All objects that somebody refers to: as by `entry`, by their ids.
+    fn objects<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let objects = PyDict::new(py);
+        for entry in self.serving.table.all() {
+            objects.set_item(entry.place.text(), entry.for_python(py)?)?;
+        }
+        Ok(objects)
     }
 
     /// Let go of all objects and of the server. Calls under way fail at their callers.
     fn stop(&self) {
         self.host.stop();
         self.serving.stop();
+    }
+}
+
+impl Entry {
+    fn for_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        (&self.object, &self.exposed, &self.method_to_typeid).into_pyobject(py)
     }
 }
 

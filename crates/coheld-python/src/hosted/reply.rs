@@ -5,7 +5,7 @@ use pyo3::{
     exceptions::{PyBaseException, PyException},
     prelude::*,
     sync::PyOnceLock,
-    types::{PyBytes, PyDict, PyString, PyTuple, PyType},
+    types::{PyBytes, PyDict, PyString, PyType},
 };
 
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
 
 static FORMAT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static REMOTE_TRACEBACK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static AUTO_PROXY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The reply for a result.
 #[inline]
@@ -74,16 +73,21 @@ fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
     Ok(text)
 }
 
-/// The reply that the Python half of the host has put together: what kind it is, and its content.
+/// The reply that the server object has put together: what kind it is, and its content.
 pub(super) fn assembled(serializer: Serializer, answer: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let py = answer.py();
     let (kind, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = answer.extract()?;
     match kind.to_str()? {
-        "#RETURN" => returned(serializer, &value),
-        "#ERROR" => raised(py, &PyErr::from_value(value)),
-        "#TRACEBACK" => Ok(Reply::new(ReplyKind::Traceback, content(&value)?)),
-        "#UNSERIALIZABLE" => Ok(Reply::new(ReplyKind::Unserializable, content(&value)?)),
-        "#PROXY" => proxied(&value),
+        "RETURN" => returned(serializer, &value),
+        "ERROR" => {
+            let (value, text): (Bound<'_, PyAny>, Bound<'_, PyString>) = value.extract()?;
+            exception(&value, &text.to_string_lossy())
+        }
+        "TRACEBACK" => Ok(Reply::new(ReplyKind::Traceback, content(&value)?)),
+        "PROXY" => {
+            let message = Serializer::Pickle.encode(&value)?;
+            Ok(Reply::new(ReplyKind::Proxy, message.into_vec()))
+        }
         kind => Err(errors::coheld_error(
             py,
             format!("the host's answer is of no known kind: {kind:?}"),
@@ -95,22 +99,8 @@ fn content(value: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(value.cast::<PyString>()?.to_string_lossy().into_owned())
 }
 
-/// The reply for a result that stays with the host: the methods it exposes, its token, and the class
-/// of its proxies if that can be told to the caller.
-fn proxied(value: &Bound<'_, PyAny>) -> PyResult<Reply> {
-    let py = value.py();
-    let parts = value.cast::<PyTuple>()?;
-    let class = match parts.get_item(2) {
-        Ok(class) if !class.is_none() => Serializer::Pickle.encode(&class).ok(),
-        _ => None,
-    };
-    let class = class.map(|pickle| PyBytes::new(py, &pickle));
-    let reply = (parts.get_item(0)?, parts.get_item(1)?, class).into_pyobject(py)?;
-    let message = Serializer::Pickle.encode(reply.as_any())?;
-    Ok(Reply::new(ReplyKind::Proxy, message.into_vec()))
-}
-
-/// What the caller gets: the result, a proxy of it, or the exception.
+/// What the caller gets: the result, a proxy of it, or the exception. A caller that has no proxy
+/// gets the token and the names of the exposed methods instead of a proxy.
 #[inline]
 pub(super) fn read<'py>(
     py: Python<'py>,
@@ -169,17 +159,15 @@ fn read_proxy<'py>(
         Bound<'_, Token>,
         Option<Bound<'_, PyBytes>>,
     ) = parts.extract()?;
+    let Some(caller) = caller else {
+        return Ok((token, exposed).into_pyobject(py)?.into_any());
+    };
+    let state = state_of_base(caller)?;
+    let manager = state.manager(py).map(|manager| manager.into_bound(py));
     let keywords = PyDict::new(py);
     keywords.set_item("exposed", exposed)?;
-    let mut serializer = PyString::intern(py, "pickle").into_any();
-    let mut manager = None;
-    if let Some(caller) = caller {
-        let state = state_of_base(caller)?;
-        serializer = state.serializer(py);
-        manager = state.manager(py).map(|manager| manager.into_bound(py));
-        keywords.set_item("manager", &manager)?;
-        keywords.set_item("authkey", state.authkey(py)?)?;
-    }
+    keywords.set_item("manager", &manager)?;
+    keywords.set_item("authkey", state.authkey(py)?)?;
     let class = match (registered(manager.as_ref(), token.get())?, class) {
         (Some(class), _) => class,
         (None, Some(pickle)) => match Serializer::Pickle.decode(py, pickle.as_bytes()) {
@@ -190,14 +178,15 @@ fn read_proxy<'py>(
         },
         (None, None) => auto_proxy(py)?,
     };
-    interpreter::call_with(&class, (token, serializer), Some(&keywords))
+    let arguments = (token, state.serializer(py));
+    interpreter::call_with(&class, arguments, Some(&keywords))
 }
 
 /// What makes proxies where nothing better is known.
-pub(super) fn auto_proxy(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    AUTO_PROXY
-        .import(py, "coheld.managers", "AutoProxy")
-        .cloned()
+pub(crate) fn auto_proxy(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // By its name: programs put functions of their own there.
+    let managers = py.import("coheld.managers")?;
+    interpreter::attribute(&managers, pyo3::intern!(py, "AutoProxy"))
 }
 
 /// What makes the proxies of a typeid according to the manager object.

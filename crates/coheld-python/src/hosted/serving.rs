@@ -18,6 +18,9 @@ use super::{
 };
 use crate::{codec::Serializer, interpreter};
 
+/// The name of a method that every object has: its result are the names of those that it exposes.
+pub(super) const EXPOSED: &str = "#EXPOSED";
+
 /// What answers the calls of a host.
 pub(super) struct Serving {
     /// Answers what is not in the table, and whatever is not answered here. None: stopped.
@@ -63,6 +66,10 @@ impl Serving {
         let Some(entry) = self.table.get(request.object) else {
             return Ok(unknown(request.object));
         };
+        if request.method == EXPOSED {
+            let exposed = entry.exposed.bind(py).iter().collect::<Vec<_>>();
+            return reply::returned(serializer, PyTuple::new(py, exposed)?.as_any());
+        }
         if !entry.is_simple(&name)? {
             return self.answer_slowly(serializer, &entry, &name, &arguments, keywords);
         }
@@ -93,8 +100,8 @@ impl Serving {
         };
         let keywords = keywords.unwrap_or_else(|| PyDict::new(py));
         let function = pyo3::intern!(py, "call_function");
-        let result = interpreter::method(&server, function, (name, arguments, keywords))?;
-        reply::returned(serializer, &result)
+        let answer = interpreter::method(&server, function, (name, arguments, keywords))?;
+        reply::assembled(serializer, &answer)
     }
 
     /// A method that is not exposed or not there, or whose result stays here.

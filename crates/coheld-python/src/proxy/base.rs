@@ -9,9 +9,9 @@ use pyo3::{
     types::{PyDict, PyTuple},
 };
 
-use super::{Kind, ProxyState, QueueProxy, route::route, state::state_of_base};
+use super::{Kind, ProxyState, route::route, state::state_of_base};
 use crate::{
-    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, interpreter, rebuild,
+    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, hosted, interpreter, rebuild,
     token::Token,
 };
 
@@ -168,33 +168,38 @@ impl BaseProxy {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
         let state = state_of_base(slf)?;
-        let maker = maker(slf)?;
+        let mut class = slf.get_type().into_any();
+        // A class that was made for this proxy is made again where it arrives.
+        let mut exposed = None;
+        if state.kind() == Kind::Hosted && is_auto(slf)? {
+            class = hosted::auto_proxy(py)?;
+            exposed = Some(interpreter::attribute(slf, pyo3::intern!(py, "_exposed_"))?);
+        }
         let noted = Encoding::note(
             state.segment_id(),
             state.handle().edge_word(),
             slf.clone().into_any().unbind(),
         );
         if let Some(number) = noted {
-            let maker = maker.with_methods_inside()?;
-            let arguments = (number, maker, state.typeid(py), state.serializer(py));
+            let (typeid, serializer) = (state.typeid(py), state.serializer(py));
+            if exposed.is_some() {
+                let arguments = (number, class, typeid, serializer, exposed);
+                return (rebuild::edge_function(py)?, arguments).into_pyobject(py);
+            }
+            let arguments = (number, class, typeid, serializer);
             return (rebuild::edge_function(py)?, arguments).into_pyobject(py);
         }
         let keywords = PyDict::new(py);
         if attachment::is_spawning(py)? {
             keywords.set_item("authkey", state.authkey(py)?)?;
         }
+        if let Some(exposed) = exposed {
+            keywords.set_item("exposed", exposed)?;
+        }
         // The referent stays alive on its way, even if this process lets go of it meanwhile.
         state.handle().lease().or_raise(py)?;
         keywords.set_item(rebuild::LEASE, true)?;
-        if let Some(exposed) = maker.exposed {
-            keywords.set_item("exposed", exposed)?;
-        }
-        let arguments = (
-            maker.function,
-            state.token(py)?,
-            state.serializer(py),
-            keywords,
-        );
+        let arguments = (class, state.token(py)?, state.serializer(py), keywords);
         (rebuild::function(py)?, arguments).into_pyobject(py)
     }
 
@@ -249,55 +254,20 @@ impl BaseProxy {
     }
 }
 
+/// Whether the class of a proxy was made for the methods that its referent exposes.
+fn is_auto(proxy: &Bound<'_, BaseProxy>) -> PyResult<bool> {
+    match proxy.getattr_opt(pyo3::intern!(proxy.py(), "_isauto"))? {
+        Some(auto) => interpreter::is_true(&auto),
+        None => Ok(false),
+    }
+}
+
 /// A copy of the referent, wherever it is.
 pub(crate) fn value<'py>(proxy: &Bound<'py, BaseProxy>) -> PyResult<Bound<'py, PyAny>> {
     let py = proxy.py();
     let name = pyo3::intern!(py, "#GETVALUE");
     let none = || Ok(PyTuple::empty(py));
     route(proxy, name, none, None, |state| Ok(copy::of(py, state)?.0))
-}
-
-/// What makes a proxy anew where it is unpickled.
-struct Maker<'py> {
-    function: Bound<'py, PyAny>,
-    /// The names of the methods, for a class that is made anew too.
-    exposed: Option<Bound<'py, PyAny>>,
-}
-
-fn maker<'py>(proxy: &Bound<'py, BaseProxy>) -> PyResult<Maker<'py>> {
-    let py = proxy.py();
-    let is_auto = match proxy.getattr_opt(pyo3::intern!(py, "_isauto"))? {
-        // Those classes are there, whatever they are called.
-        Some(_) if proxy.is_instance_of::<QueueProxy>() => false,
-        Some(is_auto) => is_auto.is_truthy()?,
-        None => false,
-    };
-    Ok(if is_auto {
-        Maker {
-            // By its name: programs put functions of their own there.
-            function: py.import("coheld.managers")?.getattr("AutoProxy")?,
-            exposed: Some(proxy.getattr(pyo3::intern!(py, "_exposed_"))?),
-        }
-    } else {
-        Maker {
-            function: proxy.get_type().into_any(),
-            exposed: None,
-        }
-    })
-}
-
-impl<'py> Maker<'py> {
-    /// One function of a token and a serializer.
-    fn with_methods_inside(self) -> PyResult<Bound<'py, PyAny>> {
-        let Some(exposed) = self.exposed else {
-            return Ok(self.function);
-        };
-        let py = self.function.py();
-        let keywords = PyDict::new(py);
-        keywords.set_item("exposed", exposed)?;
-        let partial = py.import("functools")?.getattr("partial")?;
-        interpreter::call_with(&partial, (self.function,), Some(&keywords))
-    }
 }
 
 /// An operand of an operator: a proxy stands for a copy of its referent.
