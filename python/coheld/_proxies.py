@@ -2,6 +2,7 @@
 
 from multiprocessing import util
 
+from . import _coheld
 from ._coheld import BaseProxy, ListProxy
 
 # What programs of the standard library's proxies look at.
@@ -45,7 +46,7 @@ def AutoProxy(
     if exposed is None:
         # A proxy without methods of its own asks the process that has the object.
         any_proxy = BaseProxy(token, serializer, manager=manager, authkey=authkey)
-        exposed = any_proxy._callmethod("#METHODS")
+        exposed = _coheld.exposed_methods(any_proxy)
     ProxyType = MakeProxyType(f"AutoProxy[{token.typeid}]", exposed)
     proxy = ProxyType(
         token,

@@ -96,7 +96,7 @@ impl Serializer {
             (pair.get_item(0)?, pair.get_item(1)?)
         } else {
             // XML has lists only.
-            pair.extract()?
+            (pair.get_item(0)?, pair.get_item(1)?)
         };
         let arguments = match arguments.cast_into_exact::<PyTuple>() {
             Ok(tuple) => tuple,
