@@ -278,7 +278,7 @@ class BaseManager:
             raise RemoteError(traceback.format_exc()) from error
         # What the manager process of the standard library would not even be sent is refused here,
         # by exceptions as they are.
-        return recipe.make(self._attached(), typeid), entry[1]
+        return recipe.make(self._attached(), typeid), recipe.exposed(entry)
 
     def join(self, timeout=None):
         """Wait for the manager process to end (if this manager has started one)."""

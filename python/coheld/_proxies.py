@@ -24,8 +24,8 @@ def MakeProxyType(name, exposed, _cache={}):  # noqa: B006
             f"    return self._callmethod({method!r}, args, kwds)",
             methods,
         )
-    methods["__module__"] = "coheld.managers"
-    ProxyType = type(name, (BaseProxy,), methods)
+    content = {method: methods[method] for method in exposed}
+    ProxyType = type(name, (BaseProxy,), {**content, "__module__": "coheld.managers"})
     ProxyType._exposed_ = exposed
     _cache[(name, exposed)] = ProxyType
     return ProxyType

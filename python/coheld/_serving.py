@@ -142,7 +142,8 @@ class Server:
 
     def _close(self):
         """Let go of what others have no use for any more. Calls under way fail."""
-        self._host.stop()
+        if self._host is not None:
+            self._host.stop()
 
     # What clients call.
 
@@ -158,8 +159,8 @@ class Server:
         if callable is None:
             _registry.check_arguments(args, kwds)
         if _registry.is_native(entry) or _registry.is_native_copy(entry, args, kwds):
-            token = _registry.Recipe(callable, args, kwds).make(self._attachment, typeid)
-            return token, entry[1]
+            recipe = _registry.Recipe(callable, args, kwds)
+            return recipe.make(self._attachment, typeid), recipe.exposed(entry)
         # No lock is held: the callable may use this manager.
         object = args[0] if callable is None else callable(*args, **kwds)
         util.debug("%r callable returned %r object", typeid, type(object))
