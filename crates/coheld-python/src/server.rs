@@ -50,12 +50,12 @@ impl Server {
             options.capacity = capacity;
         }
         let server = py
-            .detach(|| control::Server::bind(address.clone(), &key, &options))
+            .detach(|| control::Server::bind(address, &key, &options))
             .or_raise(py)?;
         Ok(Self {
             stopper: server.stopper(),
+            address: server.address().clone(),
             idle: Mutex::new(Some(server)),
-            address,
         })
     }
 
@@ -84,6 +84,16 @@ impl Server {
         })
         .or_raise(py)
         .map(|_| ())
+    }
+
+    /// Listen no longer, if `serve` has not been called; end the segment with it.
+    fn close(&self, py: Python<'_>) {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        py.detach(|| drop(idle));
     }
 
     /// Have `serve` end soon; from any thread.
