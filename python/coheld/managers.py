@@ -126,15 +126,10 @@ class BaseManager:
         raise ProcessError(f"Unknown state {self._state.value!r}")
 
     def _check_route(self):
-        if not isinstance(self._address, (str, bytes, type(None))):
+        if not isinstance(self._address, (str, bytes, tuple, type(None))):
             raise CoheldError(
-                f"the address {self._address!r} is not one of this machine: give the path of a "
-                "Unix socket, an abstract name that begins with a NUL, or None"
-            )
-        if self._serializer != "pickle":
-            raise CoheldError(
-                f"the serializer {self._serializer!r} is of use only between machines: "
-                "give 'pickle'"
+                f"the address {self._address!r} is of no use: give the path of a Unix socket, an "
+                "abstract name that begins with a NUL, a pair of host and port, or None"
             )
 
     def _attached(self):
