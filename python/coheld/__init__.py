@@ -34,7 +34,9 @@ __all__ = [
     "ReferentGone",
     "ShutDown",
     "StartupError",
+    "install",
     "managers",
+    "uninstall",
 ]
 
 __version__ = "0.1.0"
@@ -53,6 +55,32 @@ def Manager(*, ctx=None, capacity=None, owner_died="warn"):
     manager = SyncManager(ctx=ctx, capacity=capacity, owner_died=owner_died)
     manager.start()
     return manager
+
+
+def install():
+    """Put Coheld in the place of the standard library's managers, until `uninstall`.
+
+    From now on ``multiprocessing.Manager()`` and the classes in ``multiprocessing.managers`` are
+    those of Coheld, in this process and in the processes that it starts. Classes that a program
+    took from there before stay what they are, and so do their managers; their ``isinstance()``
+    knows the objects of Coheld.
+
+    ``python -m coheld script.py`` runs an unchanged program that way.
+    """
+    from ._install import install
+
+    install()
+
+
+def uninstall():
+    """Undo `install`. What was made meanwhile goes on working.
+
+    Processes that have been started stay as they are, and so does a fork server with the processes
+    that it will start.
+    """
+    from ._install import uninstall
+
+    uninstall()
 
 
 def __getattr__(name):

@@ -40,7 +40,9 @@ __all__ = [
     "ReferentGone",
     "ShutDown",
     "StartupError",
+    "install",
     "managers",
+    "uninstall",
 ]
 __version__: str
 
@@ -50,3 +52,5 @@ def Manager(
     capacity: int | None = None,
     owner_died: Literal["warn", "error"] = "warn",
 ) -> SyncManager: ...
+def install() -> None: ...
+def uninstall() -> None: ...

@@ -62,6 +62,8 @@ from .errors import CoheldError
 
 __all__ = ["BaseManager", "SyncManager", "BaseProxy", "Token"]
 
+_Address = str | bytes | tuple[str, int]
+
 # These two are missing in the stubs of the standard library.
 class State:
     INITIAL: ClassVar[int]
@@ -82,11 +84,11 @@ listener_client: dict[str, tuple[Any, Any]]
 def Array(typecode: str, sequence: Iterable[Any], lock: bool = True) -> array.array[Any]: ...
 
 class Server:
-    address: str | bytes
+    address: _Address
     def __init__(
         self,
         registry: dict[str, Any],
-        address: str | bytes | None,
+        address: _Address | None,
         authkey: bytes,
         serializer: str,
         capacity: int | None = None,
@@ -101,7 +103,7 @@ class BaseManager:
     shutdown: Callable[[], None]
     def __init__(
         self,
-        address: str | bytes | None = None,
+        address: _Address | None = None,
         authkey: bytes | None = None,
         serializer: str = "pickle",
         ctx: BaseContext | Any = None,
@@ -127,7 +129,7 @@ class BaseManager:
         exc_tb: TracebackType | None,
     ) -> None: ...
     @property
-    def address(self) -> str | bytes | None: ...
+    def address(self) -> _Address | None: ...
     @classmethod
     def register(
         cls,

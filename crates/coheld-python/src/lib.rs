@@ -26,6 +26,7 @@ mod host;
 mod inspect;
 mod interpreter;
 mod key;
+mod metaclass;
 mod proxy;
 mod rebuild;
 mod server;
@@ -42,6 +43,7 @@ mod _coheld {
         create::create,
         create_waited::create_waited_for,
         inspect::{debug_info, statistics},
+        metaclass::set_metaclass,
         proxy::{
             AcquirerProxy, ArrayProxy, BarrierProxy, BaseProxy, ConditionProxy, DictIterator,
             DictProxy, EventProxy, JoinableQueueProxy, ListIterator, ListProxy, NamespaceProxy,
