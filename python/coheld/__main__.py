@@ -1,8 +1,9 @@
-"""``python -m coheld``: run an unchanged program with Coheld as its ``multiprocessing.managers``."""
+"""``python -m coheld``: run an unchanged program with Coheld in the place of stock managers."""
 
 import builtins
 import importlib.machinery
 import io
+import linecache
 import os
 import pkgutil
 import runpy
@@ -70,6 +71,9 @@ def _run_module(name):
 
 def _run_code(code):
     _set_path("")
+    if sys.version_info >= (3, 13):
+        # Since then tracebacks show the lines.
+        linecache.cache["<string>"] = (len(code), None, code.splitlines(True), "<string>")
     _execute(compile(code, "<string>", "exec", dont_inherit=True), _new_main())
 
 
@@ -90,8 +94,9 @@ def _run_script(path):
     try:
         file = io.open_code(full_path)
     except OSError as error:
+        python = getattr(sys, "orig_argv", [sys.executable])[0]
         reason = f"[Errno {error.errno}] {error.strerror}"
-        print(f"{sys.executable}: can't open file {full_path!r}: {reason}", file=sys.stderr)
+        print(f"{python}: can't open file {full_path!r}: {reason}", file=sys.stderr)
         sys.exit(2)
     with file:
         # Of a compiled file, the code; of any other, nothing.
