@@ -1,13 +1,16 @@
-"""The server of a manager, as the process that runs it sees it."""
+"""The server of a manager: what the manager process does for its clients."""
 
 import os
 import shutil
 import sys
 import tempfile
 import threading
+import traceback
 from multiprocessing import connection, process, util
+from multiprocessing.managers import listener_client
+from multiprocessing.reduction import ForkingPickler
 
-from . import _coheld
+from . import _coheld, _registry
 
 #: Bytes: the path of a Unix socket, without the NUL at its end.
 _LONGEST_PATH = 107
@@ -27,38 +30,262 @@ def _arbitrary_address():
     return os.path.join(folder, name)
 
 
-class Server:
-    """A manager's server, to be run by the process that makes it. See `BaseManager.get_server`."""
+class _Listener:
+    """Where a server listens. Closing it before the server serves gives the address back."""
 
-    def __init__(self, registry, address, authkey, serializer, capacity=None, owner_died="warn"):
+    def __init__(self, server):
+        self._server = server
+
+    @property
+    def address(self):
+        """Where the server listens."""
+        return self._server.address
+
+    def close(self):
+        self._server.close()
+
+
+class Server:
+    """A manager's server, to be run by the process that makes it. See `BaseManager.get_server`.
+
+    Clients call the functions that `public` names; as in the standard library, their first
+    parameter is the client's connection. Here it is None: calls come through the segment.
+    """
+
+    public = [
+        "shutdown",
+        "create",
+        "get_methods",
+        "debug_info",
+        "number_of_objects",
+        "dummy",
+        "incref",
+        "decref",
+        "adopt",
+    ]
+
+    def __init__(
+        self,
+        registry,
+        address,
+        authkey,
+        serializer,
+        capacity=None,
+        owner_died="warn",
+        call_timeout=None,
+    ):
+        if not isinstance(authkey, bytes):
+            raise TypeError(f"Authkey {authkey!r} is type {type(authkey)!s}, not bytes")
         self.registry = registry
         self.authkey = process.AuthenticationString(authkey)
+        self._serializer = serializer
+        listener_client[serializer]  # A KeyError for one that does not exist.
         if address is None:
             address = _arbitrary_address()
-        self._server = _coheld.Server(address, self.authkey, capacity, owner_died == "error")
+        self._server = _coheld.Server(
+            address, self.authkey, capacity, owner_died == "error", call_timeout
+        )
+        self._attachment = self._server.attachment
+        self._creator = None
         self.address = self._server.address
+        self.listener = _Listener(self._server)
+        self.stop_event = threading.Event()
+        self._host = None
+
+    # Its life.
+
+    def open(self):
+        """Make this process the one that has the objects which clients call."""
+        if self._host is None:
+            process.current_process()._manager_server = self
+            self._host = _coheld.Host(self._attachment, self, True)
 
     def serve_forever(self):
         """Serve until a manager that is connected asks for the end; then exit the process."""
-        serving = threading.Thread(target=self._server.serve, daemon=True)
-        serving.start()
         try:
-            serving.join()
-        except (KeyboardInterrupt, SystemExit):
-            self._server.stop()
-            serving.join()
-        sys.exit(0)
+            self.open()
+            serving = threading.Thread(target=self._serve, name="coheld-server", daemon=True)
+            serving.start()
+            try:
+                self.stop_event.wait()
+            except (KeyboardInterrupt, SystemExit):
+                pass
+            finally:
+                self._server.stop()
+                serving.join()
+                self._close()
+        finally:
+            if sys.stdout != sys.__stdout__:
+                util.debug("resetting stdout, stderr")
+                sys.stdout = sys.__stdout__
+                sys.stderr = sys.__stderr__
+            sys.exit(0)
 
-    def serve_for(self, parent):
-        """Serve until asked to end, or until the process *parent* has ended."""
-        if parent is None or parent.pid == os.getppid():
-            self._server.serve(os.getppid() if parent is None else parent.pid)
+    def end_with(self, creator):
+        """Have the server end with the process that has started this one, however that ends."""
+        if creator is None or creator.pid == os.getppid():
+            self._creator = os.getppid()
             return
         # Started by a fork server, which lives as long as this process does.
-        watch = threading.Thread(target=self._stop_after, args=(parent,), daemon=True)
+        watch = threading.Thread(target=self._stop_after, args=(creator,), daemon=True)
         watch.start()
-        self._server.serve()
 
-    def _stop_after(self, parent):
-        parent.join()
-        self._server.stop()
+    def _serve(self):
+        try:
+            self._server.serve(self._creator)
+        finally:
+            self.stop_event.set()
+
+    def _stop_after(self, creator):
+        creator.join()
+        self.stop_event.set()
+
+    def _close(self):
+        """Let go of what others have no use for any more. Calls under way fail."""
+        self._host.stop()
+
+    # What clients call.
+
+    def shutdown(self, c):
+        """End the manager process."""
+        util.debug("manager received shutdown message")
+        self.stop_event.set()
+
+    def create(self, c, typeid, /, *args, **kwds):
+        """Create a shared object; return its token and the methods that it exposes."""
+        entry = self.registry[typeid]
+        callable = entry[0]
+        if callable is None:
+            _registry.check_arguments(args, kwds)
+        if _registry.is_native(entry) or _registry.is_native_copy(entry, args, kwds):
+            token = _registry.Recipe(callable, args, kwds).make(self._attachment, typeid)
+            return token, entry[1]
+        # No lock is held: the callable may use this manager.
+        object = args[0] if callable is None else callable(*args, **kwds)
+        util.debug("%r callable returned %r object", typeid, type(object))
+        return self._publish(entry, typeid, object)
+
+    def _publish(self, entry, typeid, object):
+        exposed = _registry.exposed_methods(entry, object)
+        return self._host.publish(object, typeid, exposed, entry[2]), exposed
+
+    def get_methods(self, c, token):
+        """Return the names of the methods of a shared object that can be called."""
+        return tuple(self._host.entry(token.id)[1])
+
+    def debug_info(self, c):
+        """Return two lines of text for each shared object: who it is and what it holds."""
+        return _coheld.debug_info(self._attachment)
+
+    def number_of_objects(self, c):
+        """Return the number of shared objects."""
+        return _coheld.statistics(self._attachment)["referents"]
+
+    def dummy(self, c):
+        """Do nothing."""
+
+    def incref(self, c, ident):
+        """Do nothing: a process that has a proxy holds the object, as the segment knows."""
+        self._host.entry(ident)
+
+    def decref(self, c, ident):
+        """Do nothing; see `incref`."""
+        self._host.entry(ident)
+
+    def adopt(self, c, proxy):
+        """Keep the content of a shared dict or set here, whose keys have no form in the segment."""
+        self._host.adopt(proxy)
+
+    @property
+    def id_to_obj(self):
+        """The objects of this process by their idents: the object, what it exposes, and the
+        typeids of what its methods return."""
+        return self._host.objects()
+
+    # What the host calls, for all but the plain calls.
+
+    def call_function(self, name, args, kwds):
+        """Call one of the functions in `public`; return the kind of the answer and the answer."""
+        try:
+            assert name in self.public, f"{name!r} unrecognized"
+            result = getattr(self, name)(None, *args, **kwds)
+            if name == "create":
+                return "PROXY", self._proxy_data(args[0], result)
+        except Exception as error:
+            try:
+                ForkingPickler.dumps(error)
+            except Exception:
+                return "TRACEBACK", _text(error)
+            return "ERROR", (error, _text(error))
+        return "RETURN", result
+
+    def answer_slowly(self, ident, object, exposed, method_to_typeid, method, args, kwds, error):
+        """Answer a call that is more than one of an exposed method that returns a plain value.
+
+        Return the kind of the answer and the answer.
+        """
+        if error is not None:
+            return "ERROR", (error, _text(error))
+        try:
+            if method not in exposed:
+                raise AttributeError(
+                    f"method {method!r} of {type(object)!r} object is not in "
+                    f"exposed={set(exposed)!r}"
+                )
+            function = getattr(object, method)
+            try:
+                result = function(*args, **kwds)
+            except Exception as error:
+                return "ERROR", (error, _text(error))
+            typeid = method_to_typeid and method_to_typeid.get(method)
+            if not typeid:
+                return "RETURN", result
+            return "PROXY", self._proxy_data(typeid, self._share(typeid, result))
+        except AttributeError:
+            try:
+                return "RETURN", self.fallback_mapping[method](
+                    self, None, ident, object, *args, **kwds
+                )
+            except Exception:
+                return "TRACEBACK", traceback.format_exc()
+        except Exception:
+            return "TRACEBACK", traceback.format_exc()
+
+    def _share(self, typeid, result):
+        """What a method has returned becomes an object of its own."""
+        entry = self.registry[typeid]
+        if entry[0] is None:
+            # The object itself, not a copy in the segment.
+            return self._publish(entry, typeid, result)
+        return self.create(None, typeid, result)
+
+    def _proxy_data(self, typeid, created):
+        token, exposed = created
+        try:
+            proxytype = bytes(ForkingPickler.dumps(self.registry[typeid][-1]))
+        except Exception:
+            proxytype = None
+        return exposed, token, proxytype
+
+    def fallback_getvalue(self, conn, ident, obj):
+        """Return the object, to be copied to the client."""
+        return obj
+
+    def fallback_str(self, conn, ident, obj):
+        """Return the text of the object."""
+        return str(obj)
+
+    def fallback_repr(self, conn, ident, obj):
+        """Return the representation of the object."""
+        return repr(obj)
+
+    fallback_mapping = {
+        "__str__": fallback_str,
+        "__repr__": fallback_repr,
+        "#GETVALUE": fallback_getvalue,
+    }
+
+
+def _text(error):
+    """The text of the traceback of an exception."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))

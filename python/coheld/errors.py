@@ -6,6 +6,7 @@ Each is also an exception that programs written for ``multiprocessing.managers``
 import sys
 
 __all__ = [
+    "CallTimeout",
     "CoheldError",
     "CorruptedError",
     "ManagerGone",
@@ -36,8 +37,31 @@ class CorruptedError(CoheldError, RuntimeError):
     """The bytes in the segment contradict each other."""
 
 
-class ManagerGone(CoheldError, ConnectionError, EOFError):
-    """What was asked for needs the manager process, and it is gone."""
+class ManagerGone(
+    CoheldError, BrokenPipeError, ConnectionRefusedError, ConnectionResetError, EOFError
+):
+    """What was asked for needs the manager process or another host, and it is gone.
+
+    In the standard library the exception depends on how the process ended and on what this one had
+    sent before: it is each of the bases.
+    """
+
+
+class CallTimeout(CoheldError, TimeoutError):
+    """A method took longer than it may. It may still be running in the process of its object."""
+
+
+class RemoteTraceback(Exception):
+    """The ``__cause__`` of an exception that a method raised in the process of its object.
+
+    Shows the traceback of that process, as ``concurrent.futures`` does.
+    """
+
+    def __init__(self, text):
+        self.text = text
+
+    def __str__(self):
+        return f'\n"""\n{self.text}"""'
 
 
 class StartupError(CoheldError, EOFError):

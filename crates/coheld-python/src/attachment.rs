@@ -16,8 +16,9 @@ use pyo3::{
 use crate::{
     errors::{self, OrRaise},
     interpreter,
+    proxy::kind_number,
     server::PATIENCE,
-    token::{Place, Token},
+    token::{Held, Place, Token},
 };
 
 /// This process's attachment to the segment of a manager.
@@ -27,6 +28,12 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
+    /// What Python gets of an attachment.
+    pub(crate) fn of(shared: &Arc<coheld::Attachment>) -> Self {
+        let shared = Arc::clone(shared);
+        Self { shared }
+    }
+
     /// The attachment itself.
     pub(crate) fn shared(&self) -> &Arc<coheld::Attachment> {
         &self.shared
@@ -217,8 +224,10 @@ pub(crate) fn acquire(
     token: &Token,
     authkey: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Handle> {
-    if let Some(handle) = token.take_held() {
-        return Ok(handle);
+    match token.take_held() {
+        Held::Handle(handle) => return Ok(handle),
+        Held::Lease => return redeem(py, token, authkey),
+        Held::Nothing => {}
     }
     let place = token.place(py)?;
     let attachment = attachment_of(py, token, authkey)?;
@@ -244,7 +253,10 @@ pub(crate) fn redeem(
 fn check(py: Python<'_>, handle: Result<Handle, coheld::Error>, place: Place) -> PyResult<Handle> {
     use coheld_shm::Error;
     match handle {
-        Ok(handle) if (handle.kind(), handle.generation()) == (place.kind, place.generation) => {
+        Ok(handle)
+            if handle.generation() == place.generation
+                && (handle.kind() == place.kind || kind_number(&handle) == place.kind) =>
+        {
             Ok(handle)
         }
         // The token is wrong, not the segment.

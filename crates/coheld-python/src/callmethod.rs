@@ -7,25 +7,34 @@ use pyo3::{
 };
 
 use crate::{
-    copy, errors, interpreter,
+    copy, errors, hosted, interpreter,
     proxy::{self, BaseProxy, Kind, ProxyState, state_of_base},
 };
 
 /// Methods whose proxy form returns the proxy; by name they return a copy, like stock's.
 const IN_PLACE: &[&str] = &["__imul__", "__ior__", "__iand__", "__isub__", "__ixor__"];
 
+/// Methods of our proxies that the built-in types do not have.
+const NATIVE_ONLY: &[&str] = &["increment", "compare_exchange"];
+
+/// What can be called of everything, as of stock's server.
+const FALLBACK: &[&str] = &["__str__", "__repr__", "#GETVALUE"];
+
 /// The first line of every traceback.
 const TRACEBACK: &str = "Traceback (most recent call last):\n";
 
-/// Calls a method of the referent and returns a copy of the result.
+/// Calls a method of the referent and returns a copy of the result. Only a call of another process
+/// is subject to the time-out: what is done in the segment does not take long.
 pub(crate) fn call<'py>(
     proxy: &Bound<'py, BaseProxy>,
     name: &Bound<'py, PyAny>,
     arguments: Option<&Bound<'py, PyAny>>,
     keywords: Option<&Bound<'py, PyAny>>,
+    timeout: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = proxy.py();
     let state = state_of_base(proxy)?;
+    let limit = timeout.map(hosted::limit_of).transpose()?.flatten();
     let arguments = match arguments {
         None => PyTuple::empty(py),
         Some(arguments) => match arguments.cast_exact::<PyTuple>() {
@@ -40,12 +49,41 @@ pub(crate) fn call<'py>(
         None => None,
         Some(keywords) => Some(keywords.cast::<PyDict>()?),
     };
-    let text = match name.cast::<PyString>() {
-        Ok(name) => name.to_str()?,
-        Err(_) => return Err(not_exposed(proxy, state, name, None)),
+    let Ok(name) = name.cast::<PyString>() else {
+        return Err(not_exposed(proxy, state, name, None));
     };
-    if is_exposed(proxy, state, text)? {
+    if state.kind() == Kind::Hosted {
+        return hosted::call_within(proxy, name, &arguments, keywords, limit);
+    }
+    if !state.is_hosted() {
+        match native(proxy, state, name, &arguments, keywords) {
+            Err(error) => proxy::has_moved(proxy, state, error)?,
+            done => return done,
+        }
+    }
+    // A dict or set that has moved. Its host lets anything be called.
+    let text = name.to_str()?;
+    if NATIVE_ONLY.contains(&text) {
         return exposed(proxy, state, text, &arguments, keywords);
+    }
+    if !is_exposed(proxy, state, text)? && !FALLBACK.contains(&text) {
+        return Err(not_exposed(proxy, state, name.as_any(), None));
+    }
+    hosted::call_within(proxy, name, &arguments, keywords, limit)
+}
+
+/// The same for a native referent.
+fn native<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    state: &ProxyState,
+    name: &Bound<'py, PyString>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let text = name.to_str()?;
+    if is_exposed(proxy, state, text)? {
+        return exposed(proxy, state, text, arguments, keywords);
     }
     match text {
         "#GETVALUE" => Ok(copy::of(py, state)?.0),
@@ -60,7 +98,7 @@ pub(crate) fn call<'py>(
             let (copy, _) = copy::of(py, state)?;
             Ok(interpreter::str(&copy)?.into_any())
         }
-        _ => Err(not_exposed(proxy, state, name, None)),
+        _ => Err(not_exposed(proxy, state, name.as_any(), None)),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     errors::OrRaise,
     interpreter,
     key::{self, EncodedKey},
-    proxy::{self, Kind, ProxyState},
+    proxy::{self, BaseProxy, Kind, ProxyState},
 };
 
 /// A copy of the referent and the version it had.
@@ -69,6 +69,8 @@ pub(crate) fn of<'py>(py: Python<'py>, state: &ProxyState) -> PyResult<(Bound<'p
                 version,
             )
         }
+        // No version: nothing of it can be committed.
+        Kind::Hosted => (proxy::value(&hosted(py, state)?)?, 0),
         _ => return Err(proxy::unserializable(py, state)),
     })
 }
@@ -78,8 +80,19 @@ pub(crate) fn text(py: Python<'_>, state: &ProxyState) -> PyResult<String> {
     if state.kind().is_waited_for() {
         return proxy::describe(py, state);
     }
+    if state.is_hosted() {
+        let none = PyTuple::empty(py);
+        let proxy = hosted(py, state)?;
+        let text = proxy::call(&proxy, pyo3::intern!(py, "__str__"), &none, None)?;
+        return Ok(interpreter::str(&text)?.to_string());
+    }
     let (copy, _) = of(py, state)?;
     Ok(interpreter::str(&copy)?.to_string())
+}
+
+/// A proxy to call a hosted referent by.
+fn hosted<'py>(py: Python<'py>, state: &ProxyState) -> PyResult<Bound<'py, BaseProxy>> {
+    Ok(proxy::from_handle(py, state.another_handle())?.cast_into()?)
 }
 
 /// The result of a method on a copy; the referent does not change.

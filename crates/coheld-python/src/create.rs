@@ -7,14 +7,14 @@ use coheld_store::{Array, Dict, List, Namespace, Set, Value, kinds::referent};
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
-    types::{PyBytes, PyDict, PyList, PySet, PyString},
+    types::{PyBytes, PyDict, PyList, PySet, PyString, PyTuple},
 };
 
 use crate::{
     attachment, codec, copy,
-    errors::OrRaise,
-    interpreter, key,
-    proxy::{self, ProxyState},
+    errors::{self, OrRaise},
+    hosted, interpreter, key,
+    proxy::{self, BaseProxy, ProxyState},
     token::Token,
 };
 
@@ -77,11 +77,13 @@ fn create_dict(
 ) -> PyResult<ProxyState> {
     let state = empty(py, attachment, referent::DICT, 0)?;
     if !dict.is_empty() {
-        let content = copy::encode_pairs(&state, dict)?;
-        let pairs = key::pairs(py, state.hasher(), &content)?;
-        Dict::new(&state.referent(py)?)
-            .replace(&pairs, None)
-            .or_raise(py)?;
+        let filled = copy::encode_pairs(&state, dict).and_then(|content| {
+            let pairs = key::pairs(py, state.hasher(), &content)?;
+            Dict::new(&state.referent(py)?)
+                .replace(&pairs, None)
+                .or_raise(py)
+        });
+        or_by_call(&state, filled, dict)?;
     }
     Ok(state)
 }
@@ -93,11 +95,31 @@ fn create_set(
 ) -> PyResult<ProxyState> {
     let state = empty(py, attachment, referent::SET, 0)?;
     if !set.is_empty() {
-        let keys = key::encode_all(set.iter())?;
-        let keys = key::keys(py, state.hasher(), &keys)?;
-        Set::new(&state.referent(py)?).update(&keys).or_raise(py)?;
+        let filled = key::encode_all(set.iter()).and_then(|keys| {
+            let keys = key::keys(py, state.hasher(), &keys)?;
+            Set::new(&state.referent(py)?).update(&keys).or_raise(py)
+        });
+        or_by_call(&state, filled, set)?;
     }
     Ok(state)
+}
+
+/// What a new dict or set begins with, if some of it has no form in the segment: the empty referent
+/// moves to the manager process and is filled there.
+fn or_by_call<'py>(
+    state: &ProxyState,
+    filled: PyResult<()>,
+    content: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = content.py();
+    match filled {
+        Err(error) if errors::is_odd_key(py, &error) => {}
+        done => return done,
+    }
+    let proxy = proxy::from_handle(py, state.another_handle())?.cast_into::<BaseProxy>()?;
+    hosted::move_to_manager(&proxy)?;
+    let arguments = PyTuple::new(py, [content])?;
+    hosted::call_method(&proxy, pyo3::intern!(py, "update"), &arguments, None).map(drop)
 }
 
 /// A namespace, value or array, by the name of its class.

@@ -2,6 +2,7 @@
 
 use coheld_store::{IndexProblem, StoreError};
 use pyo3::{
+    create_exception,
     exceptions::{
         PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError, PyOverflowError,
         PyRuntimeError, PyTypeError, PyValueError,
@@ -71,6 +72,7 @@ static CORRUPTED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static REFERENT_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static COHELD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static MANAGER_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static CALL_TIMEOUT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static REMOTE_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static FULL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static EMPTY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -79,6 +81,36 @@ static BROKEN_BARRIER: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static OWNER_DIED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static OWNER_DIED_WARNING: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static AUTHENTICATION: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+create_exception!(
+    coheld._coheld,
+    OddKey,
+    PyTypeError,
+    "The key has no form in shared memory."
+);
+create_exception!(
+    coheld._coheld,
+    Moved,
+    PyRuntimeError,
+    "The shared object has moved to the manager process meanwhile."
+);
+
+/// The error for a key that has no form in the segment; whoever gets it moves the referent.
+#[cold]
+pub(crate) fn odd_key(text: String) -> PyErr {
+    OddKey::new_err(text)
+}
+
+/// Whether an error is that of [`odd_key`].
+pub(crate) fn is_odd_key(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<OddKey>(py)
+}
+
+/// Whether an error says that the referent has moved to another process; whoever gets it calls that
+/// process.
+pub(crate) fn is_moved(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<Moved>(py)
+}
 
 /// `coheld.CoheldError`, for what has no more fitting class.
 pub(crate) fn coheld_error(py: Python<'_>, text: String) -> PyErr {
@@ -104,6 +136,13 @@ pub(crate) fn remote_error(py: Python<'_>, text: String) -> PyErr {
         Ok(class) => PyErr::from_type(class.clone(), (text,)),
         Err(error) => error,
     }
+}
+
+/// Whether an error is a [`remote_error`].
+pub(crate) fn is_remote(py: Python<'_>, error: &PyErr) -> bool {
+    REMOTE_ERROR
+        .import(py, "multiprocessing.managers", "RemoteError")
+        .is_ok_and(|class| error.is_instance(py, class))
 }
 
 /// The `IndexError` of a sequence type, in Python's words.
@@ -153,6 +192,7 @@ pub(crate) fn warn_of_owner(py: Python<'_>, what: &str, process: u32) -> PyResul
 pub(crate) fn from_store(py: Python<'_>, error: StoreError) -> PyErr {
     match error {
         StoreError::Shm(error) => from_shm(py, &error),
+        StoreError::Moved => Moved::new_err(error.to_string()),
         StoreError::Index(problem) => index_error("list", problem),
         StoreError::ZeroStep => PyValueError::new_err("slice step cannot be zero"),
         StoreError::SliceSize { given, wanted } => PyValueError::new_err(format!(
@@ -213,6 +253,7 @@ pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
     let os = |number: i32, text: String| PyOSError::new_err((number, text));
     match error {
         Error::Shm(error) => from_shm(py, &error),
+        Error::Store(error) => from_store(py, error),
         Error::ConnectionRefused { .. } => os(errno::ECONNREFUSED, text),
         Error::NotFound { .. } => os(errno::ENOENT, text),
         Error::AddressInUse { .. } => os(errno::EADDRINUSE, text),
@@ -228,7 +269,8 @@ pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
                 Err(error) => error,
             }
         }
-        Error::Stopped { .. } => manager_gone(py, text),
+        Error::Stopped { .. } | Error::HostGone { .. } => manager_gone(py, text),
+        Error::CallTimedOut { .. } => raise(py, &CALL_TIMEOUT, "CallTimeout", text),
         Error::BadToken { .. } => PyValueError::new_err(text),
         _ => coheld_error(py, text),
     }

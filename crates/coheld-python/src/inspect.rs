@@ -1,12 +1,21 @@
 //! What a manager tells of its segment: numbers, and two lines of text for each referent.
 
 use coheld::Handle;
+use coheld_shm::{ReferentView, Segment};
+use coheld_store::kinds::referent;
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{attachment::Attachment, copy, proxy::ProxyState, token::Place};
 
 /// Characters of a referent's text that are shown, as in the standard library.
 const SHOWN: usize = 75;
+
+/// Which referents are none that a program has made: the channels of calls, and where the manager
+/// process learns of new ones.
+fn hidden(segment: &Segment) -> impl Fn(&ReferentView) -> bool {
+    let inbox = segment.manager_host().map(|host| host.inbox);
+    move |view| view.kind == referent::CHANNEL || Some(view.offset) == inbox
+}
 
 /// What a segment holds: numbers of referents, blocks, bytes and members.
 #[pyfunction]
@@ -16,7 +25,14 @@ pub(crate) fn statistics<'py>(attachment: &Bound<'py, Attachment>) -> PyResult<B
     let statistics = py.detach(|| {
         // What the dead have held does not count, though the manager may not have noticed yet.
         segment.reap_dead();
-        segment.statistics()
+        let mut statistics = segment.statistics();
+        let hidden = hidden(segment);
+        segment.each_referent(|view| {
+            if view.alive && hidden(&view) {
+                statistics.referents = statistics.referents.saturating_sub(1);
+            }
+        });
+        statistics
     });
     let dict = PyDict::new(py);
     dict.set_item("referents", statistics.referents)?;
@@ -33,8 +49,9 @@ pub(crate) fn debug_info(attachment: &Bound<'_, Attachment>) -> PyResult<String>
     let py = attachment.py();
     let shared = attachment.get().shared();
     let mut found = Vec::new();
+    let hidden = hidden(shared.segment());
     shared.segment().each_referent(|view| {
-        if view.alive {
+        if view.alive && !hidden(&view) {
             let place = Place {
                 kind: view.kind,
                 offset: view.offset,

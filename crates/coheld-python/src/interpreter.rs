@@ -130,6 +130,13 @@ pub(crate) fn iterate<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
     Ok(owned(object.py(), answer)?.cast_into()?)
 }
 
+/// `iter(object)` for a class with no `__iter__`: its items by index, until there are no more.
+pub(crate) fn iterate_sequence<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: `object` is live, as `Bound` says; this takes a reference to it and runs no code.
+    let iterator = unsafe { ffi::PySeqIter_New(object.as_ptr()) };
+    owned(object.py(), iterator)
+}
+
 /// `item in container`.
 pub(crate) fn contains(container: &Bound<'_, PyAny>, item: &Bound<'_, PyAny>) -> PyResult<bool> {
     let answer = run!(

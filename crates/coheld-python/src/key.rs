@@ -1,18 +1,19 @@
 //! Python objects as keys of dicts, sets and namespaces.
 //!
 //! Keys meet by value across processes (`1 == 1.0 == True`), so only types whose equality is known
-//! without running code can be keys in the segment: scalars and tuples of them.
+//! without running code can be keys in the segment: scalars and tuples of them. A dict or set that
+//! is given any other key moves to the manager process, see `proxy::route`.
 
 use coheld_store::{CanonicalBuilder, Input, Key, KeyHasher, TupleKey, kinds::block};
 use pyo3::{
-    exceptions::{PyRecursionError, PyTypeError},
+    exceptions::PyRecursionError,
     prelude::*,
     types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple},
 };
 
 use crate::{
     codec::{self, Encoded},
-    errors::OrRaise,
+    errors::{self, OrRaise},
     interpreter,
 };
 
@@ -145,7 +146,8 @@ pub(crate) fn encode_all<'py>(
         .collect()
 }
 
-/// What storing an object as a key raises: what `hash` does, or else that we cannot.
+/// What storing an object as a key raises: what `hash` does, or else that it cannot be done in the
+/// segment.
 #[cold]
 fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
     if let Err(error) = interpreter::hash(object) {
@@ -155,9 +157,10 @@ fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
         .get_type()
         .fully_qualified_name()
         .map_or_else(|_| String::from("?"), |name| name.to_string());
-    PyTypeError::new_err(format!(
-        "a key of type '{name}' cannot be shared: keys are None, bool, int, float, str, bytes and \
-         tuples of them; use one of these as the key (for instance its name or its value)"
+    errors::odd_key(format!(
+        "a key of type '{name}' cannot be kept in shared memory: there, keys are None, bool, int, \
+         float, str, bytes and tuples of them; use one of these as the key (for instance its name \
+         or its value)"
     ))
 }
 

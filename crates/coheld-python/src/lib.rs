@@ -23,6 +23,7 @@ mod create;
 mod create_waited;
 mod errors;
 mod host;
+mod hosted;
 mod inspect;
 mod interpreter;
 mod key;
@@ -42,6 +43,7 @@ mod _coheld {
         attachment::{Attachment, connect},
         create::create,
         create_waited::create_waited_for,
+        hosted::{Host, call_limit, call_manager, exposed_methods},
         inspect::{debug_info, statistics},
         metaclass::set_metaclass,
         proxy::{

@@ -58,12 +58,13 @@ pub(crate) fn rebuild_proxy<'py>(
 
 /// Unpickle a proxy that lies inside a value of the same segment, as data edge `number`.
 #[pyfunction]
-#[pyo3(name = "_rebuild_edge")]
+#[pyo3(name = "_rebuild_edge", signature = (number, func, typeid, serializer, exposed=None))]
 pub(crate) fn rebuild_edge<'py>(
     number: usize,
     func: &Bound<'py, PyAny>,
     typeid: &Bound<'py, PyAny>,
     serializer: &Bound<'py, PyAny>,
+    exposed: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = func.py();
     let handle = codec::take_edge(number)?;
@@ -76,7 +77,15 @@ pub(crate) fn rebuild_edge<'py>(
         return proxy::from_state(py, state);
     }
     let token = Bound::new(py, Token::of(py, state.handle(), typeid.clone())?)?;
-    let proxy = interpreter::call(func, (token, serializer));
+    let keywords = match exposed {
+        None => None,
+        Some(exposed) => {
+            let keywords = PyDict::new(py);
+            keywords.set_item("exposed", exposed)?;
+            Some(keywords)
+        }
+    };
+    let proxy = interpreter::call_with(func, (token, serializer), keywords.as_ref());
     drop(state);
     proxy
 }

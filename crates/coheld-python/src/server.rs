@@ -1,7 +1,7 @@
 //! The manager process's server, and what clients ask of it.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,8 +12,9 @@ use coheld::{
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 
 use crate::{
-    attachment::{address_from_python, address_to_python, key_bytes},
+    attachment::{Attachment, address_from_python, address_to_python, key_bytes},
     errors::OrRaise,
+    hosted::limit_of,
 };
 
 /// How long a manager may take to answer. It does nothing else, so this is for stopped machines.
@@ -23,21 +24,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 #[pyclass(frozen, module = "coheld._coheld")]
 pub(crate) struct Server {
     idle: Mutex<Option<control::Server>>,
-    address: coheld::Address,
+    attachment: Arc<coheld::Attachment>,
     stopper: Stopper,
 }
 
 #[pymethods]
 impl Server {
     /// Listen at an address. A segment grows up to `capacity` bytes. To acquire what a dead process
-    /// held is an error or a warning.
+    /// held is an error or a warning. Calls of objects of other processes may take `call_timeout`
+    /// seconds.
     #[new]
-    #[pyo3(signature = (address, authkey, capacity=None, owner_died_is_error=false))]
+    #[pyo3(signature = (address, authkey, capacity=None, owner_died_is_error=false,
+                        call_timeout=None))]
     fn new(
         address: &Bound<'_, PyAny>,
         authkey: &Bound<'_, PyAny>,
         capacity: Option<u64>,
         owner_died_is_error: bool,
+        call_timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = address.py();
         let address = address_from_python(address)?;
@@ -49,20 +53,30 @@ impl Server {
         if let Some(capacity) = capacity {
             options.capacity = capacity;
         }
+        let limit = call_timeout.map(limit_of).transpose()?.flatten();
         let server = py
             .detach(|| control::Server::bind(address, &key, &options))
             .or_raise(py)?;
+        let attachment = Arc::clone(server.attachment());
+        let limit = limit.filter(|&limit| limit != Duration::MAX);
+        attachment.segment().set_call_limit(limit);
         Ok(Self {
             stopper: server.stopper(),
-            address: server.address().clone(),
             idle: Mutex::new(Some(server)),
+            attachment,
         })
     }
 
     /// Where it listens.
     #[getter]
     fn get_address<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        address_to_python(py, &self.address)
+        address_to_python(py, self.attachment.address())
+    }
+
+    /// This process's attachment to the segment.
+    #[getter]
+    fn get_attachment(&self) -> Attachment {
+        Attachment::of(&self.attachment)
     }
 
     /// Serve until stopped, or until the process `parent`, the parent of this one, has ended.
@@ -86,14 +100,14 @@ impl Server {
         .map(|_| ())
     }
 
-    /// Listen no longer, if `serve` has not been called; end the segment with it.
+    /// Give the address back, without having served.
     fn close(&self, py: Python<'_>) {
-        let idle = self
+        let server = self
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        py.detach(|| drop(idle));
+        py.detach(|| drop(server));
     }
 
     /// Have `serve` end soon; from any thread.

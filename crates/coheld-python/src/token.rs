@@ -10,7 +10,12 @@ use pyo3::{
     types::{PyString, PyTuple},
 };
 
-use crate::{attachment, errors, interpreter, proxy::Kind};
+use crate::{
+    attachment,
+    errors::{self, OrRaise},
+    interpreter,
+    proxy::{Kind, kind_number},
+};
 
 /// Names a shared object: its type, the address of its manager and its identity there.
 ///
@@ -21,8 +26,19 @@ pub(crate) struct Token {
     address: Py<PyAny>,
     id: Py<PyAny>,
     segment: Option<[u8; 16]>,
-    /// The reference of whoever created the referent, until the first proxy takes it over.
-    held: Mutex<Option<Handle>>,
+    held: Mutex<Held>,
+}
+
+/// The reference that a token brings along, until the first proxy takes it over.
+#[derive(Default)]
+pub(crate) enum Held {
+    /// None (any more).
+    #[default]
+    Nothing,
+    /// That of whoever created the referent.
+    Handle(Handle),
+    /// A lease, in a process that was not attached to the segment when it got the token.
+    Lease,
 }
 
 /// Where a referent lies in its segment.
@@ -38,6 +54,15 @@ const OFFSET_BITS: u32 = 48;
 const GENERATION_BITS: u32 = 32;
 
 impl Place {
+    /// Where the referent lies that `handle` holds. Of one that has moved it is what it was before.
+    pub(crate) fn of(handle: &Handle) -> Self {
+        Self {
+            kind: kind_number(handle),
+            offset: handle.offset(),
+            generation: handle.generation(),
+        }
+    }
+
     /// The text that stands for the place: as in the standard library, a number in hexadecimal.
     pub(crate) fn text(self) -> String {
         let number = u128::from(self.kind) << (OFFSET_BITS + GENERATION_BITS)
@@ -51,7 +76,13 @@ impl Place {
         Lease::counted(word::of_edge(self.offset, self.generation))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Whether it is the same referent, of whatever kind it was or is.
+    pub(crate) fn is_at(self, other: Self) -> bool {
+        (self.offset, self.generation) == (other.offset, other.generation)
+    }
+
+    /// The place that a text stands for.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let number = u128::from_str_radix(text, 16).ok()?;
         Some(Self {
             kind: u8::try_from(number >> (OFFSET_BITS + GENERATION_BITS)).ok()?,
@@ -64,17 +95,14 @@ impl Place {
 impl Token {
     /// The token of the referent that `handle` holds.
     pub(crate) fn of(py: Python<'_>, handle: &Handle, typeid: Bound<'_, PyAny>) -> PyResult<Self> {
-        let place = Place {
-            kind: handle.kind(),
-            offset: handle.offset(),
-            generation: handle.generation(),
-        };
         Ok(Self {
             typeid: typeid.unbind(),
             address: attachment::address(py, handle.attachment())?.unbind(),
-            id: PyString::new(py, &place.text()).into_any().unbind(),
+            id: PyString::new(py, &Place::of(handle).text())
+                .into_any()
+                .unbind(),
             segment: Some(handle.attachment().segment().id()),
-            held: Mutex::new(None),
+            held: Mutex::default(),
         })
     }
 
@@ -85,16 +113,42 @@ impl Token {
         typeid: Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let mut token = Self::of(py, &handle, typeid)?;
-        token.held = Mutex::new(Some(handle));
+        token.held = Mutex::new(Held::Handle(handle));
         Ok(token)
     }
 
-    /// The reference of whoever created the referent, once.
-    pub(crate) fn take_held(&self) -> Option<Handle> {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+    /// The reference that the token brought along, once.
+    pub(crate) fn take_held(&self) -> Held {
+        std::mem::take(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has a lease travel with the pickle that is being made, if the token keeps its referent alive:
+    /// it may be gone itself when the pickle is read.
+    fn lease_for_pickle(&self, py: Python<'_>) -> PyResult<bool> {
+        let held = self.take_held();
+        match &held {
+            Held::Nothing => Ok(false),
+            Held::Lease => Ok(true),
+            Held::Handle(handle) => {
+                let lease = handle.lease().or_raise(py);
+                *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+                lease.map(|_| true)
+            }
+        }
+    }
+
+    /// Takes over the lease that came with the pickle of the token.
+    fn redeem(&self, py: Python<'_>) -> PyResult<()> {
+        let place = self.place(py)?;
+        let attachment = self.segment.and_then(|id| coheld::Attachment::find(&id));
+        let held = match attachment.map(|attachment| Handle::redeem(&attachment, place.lease())) {
+            None => Held::Lease,
+            Some(Ok(handle)) => Held::Handle(handle),
+            // It has run out. What is gone is reported to whoever uses it.
+            Some(Err(_)) => Held::Nothing,
+        };
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+        Ok(())
     }
 
     /// The typeid.
@@ -134,13 +188,15 @@ impl Token {
 #[pymethods]
 impl Token {
     #[new]
-    #[pyo3(signature = (typeid, address, id, segment=None))]
+    #[pyo3(signature = (typeid, address, id, segment=None, leased=false))]
     fn new(
         typeid: Bound<'_, PyAny>,
         address: Bound<'_, PyAny>,
         id: Bound<'_, PyAny>,
         segment: Option<&str>,
+        leased: bool,
     ) -> PyResult<Self> {
+        let py = typeid.py();
         let segment = match segment {
             None => None,
             Some(text) => Some(
@@ -155,13 +211,17 @@ impl Token {
                     })?,
             ),
         };
-        Ok(Self {
+        let token = Self {
             typeid: typeid.unbind(),
             address: address.unbind(),
             id: id.unbind(),
             segment,
-            held: Mutex::new(None),
-        })
+            held: Mutex::default(),
+        };
+        if leased {
+            token.redeem(py)?;
+        }
+        Ok(token)
     }
 
     /// The name under which the type is registered with the manager.
@@ -211,7 +271,12 @@ impl Token {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
         let this = slf.get();
-        let state = (&this.typeid, &this.address, &this.id, this.get_segment());
-        (slf.get_type(), state).into_pyobject(py)
+        let (typeid, address, id) = (&this.typeid, &this.address, &this.id);
+        let segment = this.get_segment();
+        if this.lease_for_pickle(py)? {
+            let state = (typeid, address, id, segment, true);
+            return (slf.get_type(), state).into_pyobject(py);
+        }
+        (slf.get_type(), (typeid, address, id, segment)).into_pyobject(py)
     }
 }

@@ -8,7 +8,7 @@ use core::mem::offset_of;
 /// First eight bytes of a segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"COHELD\0\x01");
 /// Version of the layout; `docs/layout.md` describes this one.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Unit of the heap: a slab or a part of a run.
 pub const PAGE: u64 = 64 * 1024;
@@ -44,7 +44,13 @@ pub(crate) struct Header {
     pub scrap: u64,
     /// Cells of waiters from here on have never been used.
     pub waiter_high: u64,
-    spare: [u64; 5],
+    /// The inbox of the manager's host.
+    pub manager_inbox: u64,
+    /// Generation of that referent in bits 0-31, tag of the host's member in bits 32-63; 0: none.
+    pub manager_host: u64,
+    /// Milliseconds that a call to a host takes at most unless its caller says otherwise; 0: any.
+    pub call_limit: u64,
+    spare: [u64; 2],
     // A cache line of its own: written whenever pages change hands.
     pub page_lock: u32,
     page_lock_spare: u32,
@@ -239,6 +245,8 @@ pub const LAYOUT_HASH: u64 = {
         PAGE,
         BLOCK_HEADER,
         size_of::<Header>() as u64,
+        offset_of!(Header, manager_inbox) as u64,
+        offset_of!(Header, call_limit) as u64,
         offset_of!(Header, page_lock) as u64,
         size_of::<Class>() as u64,
         offset_of!(Class, head) as u64,

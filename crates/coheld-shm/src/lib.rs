@@ -52,6 +52,13 @@ mod line {
 }
 mod member;
 #[cfg(not(loom))]
+mod message;
+/// The part of it that the models are about.
+#[cfg(all(test, loom))]
+mod message {
+    pub(crate) mod word;
+}
+#[cfg(not(loom))]
 mod operation;
 #[cfg(not(loom))]
 pub mod os;
@@ -76,6 +83,8 @@ pub use self::{
     lease::Lease,
     line::{Lost, Owner, Waiter, Wakes},
     member::fork::Reservation,
+    member::manager::HostPlace,
+    message::{Message, Posted},
     operation::{Fate, Operation},
     referent::{Glance, Guard, Look, Referent},
     reservation::Reserved,

@@ -135,6 +135,8 @@ pub trait Look<'s> {
     fn segment(&self) -> &'s Segment;
     /// The root word.
     fn root(&self) -> u64;
+    /// What it is.
+    fn kind(&self) -> u8;
     /// The word that the kind uses as it likes.
     fn auxiliary(&self) -> u64;
     /// One of the words that the kind uses as it likes.
@@ -159,6 +161,14 @@ impl<'s> Look<'s> for Glance<'s> {
         self.segment
             .control(field!(self.offset, ReferentHeader.root))
             .load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn kind(&self) -> u8 {
+        // Relaxed: as above.
+        self.segment
+            .control(field!(self.offset, ReferentHeader.identity))
+            .load(Ordering::Relaxed) as u8
     }
 
     #[inline]
@@ -187,6 +197,11 @@ impl<'s> Look<'s> for Guard<'s> {
     #[inline]
     fn root(&self) -> u64 {
         Guard::root(self)
+    }
+
+    #[inline]
+    fn kind(&self) -> u8 {
+        Guard::kind(self)
     }
 
     #[inline]
@@ -292,6 +307,25 @@ impl<'s> Guard<'s> {
     #[inline]
     pub fn auxiliary(&self) -> u64 {
         self.read(field!(self.offset, ReferentHeader.auxiliary))
+    }
+
+    /// Changes that word, before anybody else knows the referent or right before a change of kind.
+    #[inline]
+    pub fn set_auxiliary(&self, value: u64) {
+        self.segment()
+            .control(field!(self.offset, ReferentHeader.auxiliary))
+            .store(value, Ordering::Relaxed);
+        program_order();
+    }
+
+    /// The identity cell, and what it holds once the referent is of another kind: the commit of a
+    /// move from one to the other.
+    pub fn identity_as(&self, kind: u8) -> (u64, u64) {
+        let (_, generation) = self.identity();
+        (
+            field!(self.offset, ReferentHeader.identity),
+            identity(kind, STATE_ALIVE, generation),
+        )
     }
 
     /// Announces a mutation; goes before its committing store.

@@ -21,12 +21,13 @@ pub struct Dict<'a> {
 }
 
 impl<'a> Dict<'a> {
-    /// Treats `referent`, which is of kind `kinds::referent::DICT`, as a dict.
+    /// Treats `referent`, which is of kind `kinds::referent::DICT`, as a dict. Every operation on one
+    /// that has moved to a host meanwhile is a [`StoreError::Moved`](crate::StoreError::Moved).
     #[inline]
     pub fn new(referent: &'a Referent<'a>) -> Self {
         debug_assert!(matches!(
             referent.kind(),
-            kinds::referent::DICT | kinds::referent::NAMESPACE
+            kinds::referent::DICT | kinds::referent::NAMESPACE | kinds::referent::HOSTED
         ));
         Self { referent }
     }
@@ -46,7 +47,7 @@ impl<'a> Dict<'a> {
     /// The version: it moves with every change.
     #[inline]
     pub fn version(&self) -> Result<u64> {
-        Ok(self.referent.lock()?.version())
+        table::version(self.referent)
     }
 
     /// Number of entries and version at one moment, to notice a change during an iteration.

@@ -50,6 +50,13 @@ pub enum StoreError {
     },
     /// The referent's version moved while its new content was being computed: compute it again.
     Changed,
+    /// The dict or set has moved into a process that hosts it; only that process can work on it.
+    Moved,
+    /// The channel was closed, by this side or the other.
+    Closed,
+    /// A message of a channel that it is not the time for: a request before the one before it was
+    /// answered, or an answer to nothing.
+    OutOfTurn,
     /// A length or a number is beyond what the structure holds.
     Limit {
         /// What has the limit, as a noun.
@@ -132,6 +139,15 @@ impl fmt::Display for StoreError {
             Self::Changed => {
                 formatter.write_str("the object was changed by somebody else meanwhile; try again")
             }
+            Self::Moved => formatter.write_str(
+                "the object has moved into the process that hosts it; use a proxy of it, which \
+                 asks that process",
+            ),
+            Self::Closed => formatter.write_str("the channel to the host is closed"),
+            Self::OutOfTurn => formatter.write_str(
+                "a channel takes one request at a time, and one answer to each; \
+                 use another channel for a call inside of a call",
+            ),
             Self::Limit {
                 what,
                 requested,

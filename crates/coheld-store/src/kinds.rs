@@ -30,9 +30,11 @@ pub mod block {
     pub const BATCH: u8 = 12;
     /// How many permits of a semaphore each member has.
     pub const PERMITS: u8 = 13;
+    /// The messages of a channel.
+    pub const CHANNEL: u8 = 14;
 }
 
-/// Kinds of native referents, kept in the low byte of a referent's identity word.
+/// Kinds of referents, kept in the low byte of a referent's identity word.
 pub mod referent {
     /// `list`.
     pub const LIST: u8 = 1;
@@ -64,6 +66,10 @@ pub mod referent {
     pub const QUEUE: u8 = 14;
     /// `JoinableQueue`: a queue under another name.
     pub const JOINABLE_QUEUE: u8 = 15;
+    /// An object that lives in some process, its host.
+    pub const HOSTED: u8 = 16;
+    /// What a client and a host exchange messages through.
+    pub const CHANNEL: u8 = 17;
 
     /// The word that errors use for a kind.
     pub const fn name(kind: u8) -> &'static str {
@@ -83,6 +89,8 @@ pub mod referent {
             BARRIER => "Barrier",
             QUEUE => "Queue",
             JOINABLE_QUEUE => "JoinableQueue",
+            HOSTED => "hosted object",
+            CHANNEL => "channel",
             _ => "unknown object",
         }
     }

@@ -18,8 +18,10 @@
 pub mod arithmetic;
 pub mod array;
 pub mod block;
+pub mod channel;
 pub mod dict;
 pub mod error;
+pub mod hosted;
 pub mod input;
 pub mod key;
 pub mod kinds;
@@ -40,8 +42,10 @@ use coheld_shm::{Guard, Lost, Mender, Wakes};
 
 pub use self::{
     array::Array,
+    channel::Channel,
     dict::Dict,
     error::{IndexProblem, Result, StoreError},
+    hosted::{Hosted, move_to_host},
     input::Input,
     key::{CanonicalBuilder, Key, KeyHasher, TupleKey},
     list::{List, Search},
@@ -68,6 +72,7 @@ fn mend(guard: &Guard<'_>) {
     match guard.kind() {
         kind::DICT | kind::SET | kind::NAMESPACE => table::mend(guard),
         kind::QUEUE | kind::JOINABLE_QUEUE => queue::mend(guard),
+        kind::HOSTED => hosted::mend(guard),
         // The others change by one store only, or belong to `sync`.
         _ => sync::mend(guard),
     }

@@ -17,10 +17,14 @@ pub struct Set<'a> {
 }
 
 impl<'a> Set<'a> {
-    /// Treats `referent`, which is of kind `kinds::referent::SET`, as a set.
+    /// Treats `referent`, which is of kind `kinds::referent::SET`, as a set. Every operation on one
+    /// that has moved to a host meanwhile is a [`StoreError::Moved`](crate::StoreError::Moved).
     #[inline]
     pub fn new(referent: &'a Referent<'a>) -> Self {
-        debug_assert_eq!(referent.kind(), kinds::referent::SET);
+        debug_assert!(matches!(
+            referent.kind(),
+            kinds::referent::SET | kinds::referent::HOSTED
+        ));
         Self { referent }
     }
 
@@ -39,7 +43,7 @@ impl<'a> Set<'a> {
     /// The version: it moves with every change.
     #[inline]
     pub fn version(&self) -> Result<u64> {
-        Ok(self.referent.lock()?.version())
+        table::version(self.referent)
     }
 
     /// Number of elements and version at one moment, to notice a change during an iteration.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use coheld_shm::backing::MemfdBacking;
 use coheld_shm::{Options, Reservation, Segment};
+use coheld_store::kinds;
 
 use crate::fork::behind_gate;
 use crate::holders::Holders;
@@ -24,6 +25,9 @@ pub struct SegmentOptions {
     pub member_limit: u32,
     /// To acquire a lock or a permit whose owner died is an error, once, instead of a remark.
     pub owner_died_is_error: bool,
+    /// How long a call of a hosted object takes at most unless its caller says otherwise; `None`:
+    /// as long as it takes.
+    pub call_limit: Option<Duration>,
 }
 
 impl Default for SegmentOptions {
@@ -32,6 +36,7 @@ impl Default for SegmentOptions {
             capacity: 64 << 30,
             member_limit: Options::default().member_limit,
             owner_died_is_error: false,
+            call_limit: None,
         }
     }
 }
@@ -69,6 +74,7 @@ impl Attachment {
         } else {
             0
         };
+        let call_limit = options.call_limit;
         let options = Options {
             member_limit: options.member_limit,
             secret: [first, second],
@@ -77,6 +83,7 @@ impl Attachment {
             ..Options::default()
         };
         let segment = Segment::create(Box::new(backing), &options)?;
+        segment.set_call_limit(call_limit);
         Self::enter(segment, address, authkey, ticket)
     }
 
@@ -166,7 +173,9 @@ impl Attachment {
     #[cold]
     fn join_again(&self) -> Result<(), Error> {
         self.segment.join()?;
-        for (offset, generation) in self.holders.places() {
+        let mut places = self.holders.places();
+        places.retain(|place| self.is_inherited(*place));
+        for (offset, generation) in places {
             // What is gone is reported to whoever uses it.
             if let Err(error) = self.segment.acquire(offset, generation) {
                 log::debug!("not held after a fork: {error}");
@@ -175,13 +184,21 @@ impl Attachment {
         Ok(())
     }
 
+    /// Whether a forked child holds what its parent holds. A channel belongs to a call of the
+    /// parent: held by the child it would outlive both ends.
+    fn is_inherited(&self, (offset, generation): (u64, u32)) -> bool {
+        let referent = self.segment.referent(offset, generation);
+        referent.is_ok_and(|referent| referent.kind() != kinds::referent::CHANNEL)
+    }
+
     pub(crate) fn holders(&self) -> &Holders {
         &self.holders
     }
 
     /// Takes a slot for the child that is about to be forked, with everything held here.
     pub(crate) fn prepare_fork(&self) {
-        let places = self.holders.places_behind_gate();
+        let mut places = self.holders.places_behind_gate();
+        places.retain(|place| self.is_inherited(*place));
         // Without a reservation the child joins by itself when it first needs to.
         let reservation = self.segment.prepare_fork(places).unwrap_or_default();
         behind_gate(&self.reservation, |kept| *kept = reservation);

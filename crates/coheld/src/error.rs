@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::io;
+use std::time::Duration;
 
 use coheld_wire::auth::AuthenticationError;
 
@@ -44,6 +45,22 @@ pub enum Error {
     TimedOut {
         /// Where it is.
         address: Address,
+    },
+    /// The process that hosts an object ended, or stopped doing so, before it answered a call.
+    HostGone {
+        /// The manager of the segment that the object is in.
+        address: Address,
+        /// The process, if it is known.
+        process: Option<u32>,
+        /// The method that was called.
+        method: String,
+    },
+    /// A call of a hosted object took longer than it may.
+    CallTimedOut {
+        /// The method that was called.
+        method: String,
+        /// How long it may take.
+        limit: Duration,
     },
     /// The manager understood and said no.
     Refused {
@@ -128,6 +145,29 @@ impl fmt::Display for Error {
             Self::TimedOut { address } => write!(
                 formatter,
                 "the manager at {address} did not answer in time; it may be stopped or overloaded"
+            ),
+            Self::HostGone {
+                address,
+                process,
+                method,
+            } => {
+                match process {
+                    None => formatter.write_str("the process that hosts the object"),
+                    Some(process) => {
+                        write!(formatter, "process {process}, which hosts the object,")
+                    }
+                }?;
+                write!(
+                    formatter,
+                    " ended or was stopped before it answered '{method}' (manager at {address}); \
+                     the call may have taken effect or not"
+                )
+            }
+            Self::CallTimedOut { method, limit } => write!(
+                formatter,
+                "'{method}' did not return within {} s; it may still be running in the process of \
+                 its object; allow it more time, or none at all",
+                limit.as_secs_f64()
             ),
             Self::Refused { reason } => write!(formatter, "the manager refused: {reason}"),
             Self::Protocol { why } => write!(

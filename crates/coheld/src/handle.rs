@@ -1,12 +1,13 @@
 //! A handle: one proxy's reference to a referent.
 
 use core::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use coheld_shm::{Lease, Referent, word};
+use coheld_shm::{HostPlace, Lease, Referent, Segment, word};
+use coheld_store::{Hosted, kinds};
 
 use crate::holders::Added;
-use crate::{Attachment, Error, Token};
+use crate::{Attachment, Error, Token, host, hosted};
 
 /// Keeps a referent alive as long as it lives itself.
 pub struct Handle {
@@ -77,7 +78,9 @@ impl Handle {
             });
         }
         let handle = Self::redeem(attachment, token.lease())?;
-        if (handle.kind, handle.generation) != (token.kind, token.generation) {
+        // A dict or set whose content has moved to a host is still the same.
+        let is_same_kind = handle.kind == token.kind || handle.kind == kinds::referent::HOSTED;
+        if !is_same_kind || handle.generation != token.generation {
             return Err(Error::BadToken {
                 why: "another referent is in its place by now",
             });
@@ -180,15 +183,101 @@ impl Clone for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        let mut to_tell = None;
+        let segment = self.attachment.segment();
         self.attachment.holders().remove(self.edge_word(), || {
-            let segment = self.attachment.segment();
             // A child that has not joined holds nothing yet.
-            if segment.own_slot().is_some()
-                && let Err(error) = segment.release(self.offset, self.generation)
-            {
-                log::debug!("a referent could not be released: {error}");
+            if segment.own_slot().is_none() {
+                return;
+            }
+            let host = host_of(segment, self.offset, self.generation);
+            match segment.release(self.offset, self.generation) {
+                Ok(()) if !is_there(segment, self.offset, self.generation) => to_tell = host,
+                Ok(()) => {}
+                Err(error) => log::debug!("a referent could not be released: {error}"),
             }
         });
+        // With the entry settled, so that nobody waits for it meanwhile.
+        if let Some((place, number)) = to_tell {
+            hosted::tell(segment, place, number);
+        }
+    }
+}
+
+/// Where the object of a hosted referent is. Asked while it is still held.
+fn host_of(segment: &Segment, offset: u64, generation: u32) -> Option<(HostPlace, u64)> {
+    let referent = segment.referent(offset, generation).ok()?;
+    if referent.kind() != kinds::referent::HOSTED {
+        return None;
+    }
+    host::uninterrupted(|| Hosted::new(&referent).place().ok())
+}
+
+/// Whether a referent still exists.
+pub(crate) fn is_there(segment: &Segment, offset: u64, generation: u32) -> bool {
+    let Ok(referent) = segment.referent(offset, generation) else {
+        return false;
+    };
+    // If it cannot be said it is looked at again later.
+    referent.glance(|_| Some(())).is_some()
+        || !matches!(
+            referent.lock_uninterrupted(),
+            Err(coheld_shm::Error::ReferentGone { .. })
+        )
+}
+
+/// A handle that is kept for later without keeping its attachment.
+pub(crate) struct Parked {
+    /// `None` once it has been woken.
+    attachment: Option<Weak<Attachment>>,
+    offset: u64,
+    generation: u32,
+    kind: u8,
+}
+
+impl Parked {
+    /// Another handle of the same referent, parked.
+    pub(crate) fn of(handle: &Handle) -> Self {
+        let &Handle {
+            ref attachment,
+            offset,
+            generation,
+            kind,
+        } = handle;
+        // Never the first, since `handle` is counted, so nothing can fail.
+        let place = (offset, generation);
+        let _ = attachment.holders().add(handle.edge_word(), || Ok(place));
+        Self {
+            attachment: Some(Arc::downgrade(attachment)),
+            offset,
+            generation,
+            kind,
+        }
+    }
+
+    /// The handle; `None` if this process is not attached any more.
+    pub(crate) fn wake(mut self) -> Option<Handle> {
+        self.take()
+    }
+
+    /// The attachment, if there still is one.
+    pub(crate) fn attachment(&self) -> Option<Arc<Attachment>> {
+        self.attachment.as_ref()?.upgrade()
+    }
+
+    fn take(&mut self) -> Option<Handle> {
+        Some(Handle {
+            attachment: self.attachment.take()?.upgrade()?,
+            offset: self.offset,
+            generation: self.generation,
+            kind: self.kind,
+        })
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::sync::OnceLock;
+use std::thread::LocalKey;
 use std::time::{Duration, Instant};
 
 use coheld_shm::Host;
@@ -19,6 +20,10 @@ static RUNTIME: OnceLock<&'static dyn Host> = OnceLock::new();
 thread_local! {
     /// Until when this thread may wait, if it is forking.
     static FORKING_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Whether this thread waits without the runtime.
+    static WITHOUT_RUNTIME: Cell<bool> = const { Cell::new(false) };
+    /// Whether the runtime is not asked whether it wants to interrupt this thread.
+    static UNINTERRUPTED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Tells how this process waits; the first call counts. Before it, threads just sleep.
@@ -34,7 +39,9 @@ pub(crate) struct ForkAware;
 impl Host for ForkAware {
     fn block(&self, wait: &mut dyn FnMut()) {
         match RUNTIME.get() {
-            Some(runtime) if forking_until().is_none() => runtime.block(wait),
+            Some(runtime) if forking_until().is_none() && !is_set(&WITHOUT_RUNTIME) => {
+                runtime.block(wait);
+            }
             _ => wait(),
         }
     }
@@ -42,6 +49,7 @@ impl Host for ForkAware {
     fn interrupted(&self) -> bool {
         match forking_until() {
             Some(deadline) => Instant::now() >= deadline,
+            None if is_set(&UNINTERRUPTED) || is_set(&WITHOUT_RUNTIME) => false,
             None => RUNTIME.get().is_some_and(|runtime| runtime.interrupted()),
         }
     }
@@ -50,6 +58,27 @@ impl Host for ForkAware {
 /// Sleeps a little, with the runtime released.
 pub(crate) fn pause(time: Duration) {
     HOST.block(&mut || std::thread::sleep(time));
+}
+
+/// Runs `work` on a thread that is ending: the runtime may have forgotten it already.
+pub(crate) fn without_runtime<R>(work: impl FnOnce() -> R) -> R {
+    with_set(&WITHOUT_RUNTIME, work)
+}
+
+/// Runs `work`, whose errors nobody will see: what a signal handler raises is left for later.
+pub(crate) fn uninterrupted<R>(work: impl FnOnce() -> R) -> R {
+    with_set(&UNINTERRUPTED, work)
+}
+
+fn with_set<R>(note: &'static LocalKey<Cell<bool>>, work: impl FnOnce() -> R) -> R {
+    let before = note.try_with(|note| note.replace(true)).unwrap_or(true);
+    let done = work();
+    let _ = note.try_with(|note| note.set(before));
+    done
+}
+
+fn is_set(note: &'static LocalKey<Cell<bool>>) -> bool {
+    note.try_with(Cell::get).unwrap_or(false)
 }
 
 /// Notes that the calling thread is about to fork.

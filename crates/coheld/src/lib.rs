@@ -10,6 +10,7 @@
 //! * [`Token`]: the name of a referent, for handing it to another process as text;
 //! * [`proxy`]: lists, dicts, sets, values, arrays and namespaces, locks, semaphores, events,
 //!   conditions, barriers and queues, typed or not;
+//! * [`hosted`]: objects that live in one process, which the others call;
 //! * [`value`]: what can be in them;
 //! * [`control`]: the server and client between which segments are handed over.
 
@@ -24,6 +25,7 @@ mod fork;
 mod handle;
 mod holders;
 mod host;
+pub mod hosted;
 mod key;
 mod manager;
 pub mod proxy;

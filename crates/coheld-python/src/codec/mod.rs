@@ -4,7 +4,9 @@ mod context;
 mod decode;
 mod encode;
 pub(crate) mod make;
+mod message;
 mod pickle;
+mod plain;
 
 pub(crate) use self::{
     context::{Encoding, take_edge},
@@ -13,5 +15,6 @@ pub(crate) use self::{
         Encoded, encode, encode_simple, encode_text, inline, inputs, int_bytes, small_int,
         surrogate_bytes,
     },
+    message::Serializer,
     pickle::dumps,
 };

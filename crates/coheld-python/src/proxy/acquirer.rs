@@ -9,8 +9,9 @@ use pyo3::{
 
 use super::{
     BaseProxy, Kind, ProxyState,
-    argument::{Argument, Keywords, Rest},
-    state::state_of,
+    argument::{Argument, Keywords, Rest, positional},
+    route::{IntoAnswer, route},
+    sequence::tuple,
     timeout::{self, First},
 };
 use crate::{
@@ -217,6 +218,23 @@ fn permits(py: Python<'_>, state: &ProxyState, number: &Bound<'_, PyAny>) -> PyR
     number.extract()
 }
 
+/// The arguments of `acquire` as stock's proxy hands them on: no time-out unless there is one.
+#[cold]
+fn as_stock_passes<'py>(
+    py: Python<'py>,
+    blocking: &Argument<'py>,
+    timeout: &Argument<'py>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let blocking = match blocking {
+        Argument::Given(blocking) => blocking.clone(),
+        Argument::Missing => PyBool::new(py, true).to_owned().into_any(),
+    };
+    match timeout {
+        Argument::Given(timeout) if !timeout.is_none() => tuple(py, [&blocking, timeout]),
+        _ => tuple(py, [&blocking]),
+    }
+}
+
 #[pymethods]
 impl AcquirerProxy {
     #[classattr]
@@ -236,47 +254,70 @@ impl AcquirerProxy {
     /// manager was made with `owner_died="error"`, by an `OwnerDiedError` and without acquiring.
     #[pyo3(signature = (blocking=Argument::Missing, timeout=Argument::Missing),
            text_signature = "($self, blocking=True, timeout=None)")]
-    fn acquire(
-        slf: &Bound<'_, Self>,
-        blocking: Argument<'_>,
-        timeout: Argument<'_>,
-    ) -> PyResult<bool> {
-        let (py, state) = (slf.py(), state_of(slf)?);
-        let wait = match (&blocking, &timeout) {
-            (Argument::Missing, Argument::Missing) => Wait::Forever,
-            _ => wait_for_arguments(py, state, &blocking, &timeout)?,
-        };
-        acquire(py, state, wait)
+    fn acquire<'py>(
+        slf: &Bound<'py, Self>,
+        blocking: Argument<'py>,
+        timeout: Argument<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "acquire");
+        let arguments = || as_stock_passes(py, &blocking, &timeout);
+        route(slf.as_super(), name, arguments, None, |state| {
+            let wait = match (&blocking, &timeout) {
+                (Argument::Missing, Argument::Missing) => Wait::Forever,
+                _ => wait_for_arguments(py, state, &blocking, &timeout)?,
+            };
+            acquire(py, state, wait).answer(py)
+        })
     }
 
     /// Release the lock, or so many permits of a semaphore.
     #[pyo3(signature = (n=Argument::Missing), text_signature = "($self, n=1)")]
-    fn release(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
-        let (py, state) = (slf.py(), state_of(slf)?);
-        let number = match &n {
-            Argument::Missing => 1,
-            Argument::Given(number) => permits(py, state, number)?,
-        };
-        release(py, state, number)
+    fn release<'py>(slf: &Bound<'py, Self>, n: Argument<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "release");
+        let arguments = || positional(&[&n], &PyTuple::empty(py));
+        route(slf.as_super(), name, arguments, None, |state| {
+            let number = match &n {
+                Argument::Missing => 1,
+                Argument::Given(number) => permits(py, state, number)?,
+            };
+            release(py, state, number).answer(py)
+        })
     }
 
     /// Return whether nobody can acquire it without waiting.
-    fn locked(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        is_locked(slf.py(), state_of(slf)?)
+    fn locked<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "locked");
+        let none = || Ok(PyTuple::empty(py));
+        route(slf.as_super(), name, none, None, |state| {
+            is_locked(py, state).answer(py)
+        })
     }
 
-    fn __enter__(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        acquire(slf.py(), state_of(slf)?, Wait::Forever)
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "acquire");
+        let none = || Ok(PyTuple::empty(py));
+        route(slf.as_super(), name, none, None, |state| {
+            acquire(py, state, Wait::Forever).answer(py)
+        })
     }
 
     #[pyo3(signature = (exc_type, exc_val, exc_tb))]
-    fn __exit__(
-        slf: &Bound<'_, Self>,
-        exc_type: &Bound<'_, PyAny>,
-        exc_val: &Bound<'_, PyAny>,
-        exc_tb: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
+    fn __exit__<'py>(
+        slf: &Bound<'py, Self>,
+        exc_type: &Bound<'py, PyAny>,
+        exc_val: &Bound<'py, PyAny>,
+        exc_tb: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let _ = (exc_type, exc_val, exc_tb);
-        release(slf.py(), state_of(slf)?, 1)
+        let py = slf.py();
+        let name = pyo3::intern!(py, "release");
+        let none = || Ok(PyTuple::empty(py));
+        route(slf.as_super(), name, none, None, |state| {
+            release(py, state, 1).answer(py)
+        })
     }
 }

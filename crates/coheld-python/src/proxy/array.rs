@@ -11,6 +11,7 @@ use pyo3::{
 use super::{
     BaseProxy, Kind, ProxyState,
     argument::{Keywords, Rest},
+    route::route,
     sequence::{exact_index, exact_slice, tuple},
     state::state_of,
 };
@@ -167,10 +168,12 @@ impl ArrayProxy {
 
     fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
         let py = slf.py();
-        let length = Array::new(&state_of(slf)?.referent(py)?)
-            .len()
-            .or_raise(py)?;
-        Ok(usize::try_from(length)?)
+        let name = pyo3::intern!(py, "__len__");
+        let none = || Ok(PyTuple::empty(py));
+        route(slf.as_super(), name, none, None, |state| {
+            let length = Array::new(&state.referent(py)?).len().or_raise(py)?;
+            Ok(usize::try_from(length)?)
+        })
     }
 
     fn __getitem__<'py>(
@@ -178,24 +181,21 @@ impl ArrayProxy {
         key: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        let referent = state.referent(py)?;
-        let array = Array::new(&referent);
-        if let Some(index) = exact_index(key) {
-            let (typecode, size) = shape(py, state)?;
-            let raw = array.get(index).map_err(|error| raise(py, error))?;
-            return decode(py, typecode, size, raw);
-        }
-        if let Some(slice) = exact_slice(key)? {
-            return copy(py, &array, &array.slice(slice).or_raise(py)?);
-        }
-        read(
-            py,
-            state,
-            pyo3::intern!(py, "__getitem__"),
-            &tuple(py, [key])?,
-            None,
-        )
+        let name = pyo3::intern!(py, "__getitem__");
+        let arguments = || tuple(py, [key]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            let referent = state.referent(py)?;
+            let array = Array::new(&referent);
+            if let Some(index) = exact_index(key) {
+                let (typecode, size) = shape(py, state)?;
+                let raw = array.get(index).map_err(|error| raise(py, error))?;
+                return decode(py, typecode, size, raw);
+            }
+            if let Some(slice) = exact_slice(key)? {
+                return copy(py, &array, &array.slice(slice).or_raise(py)?);
+            }
+            read(py, state, name, &arguments()?, None)
+        })
     }
 
     fn __setitem__<'py>(
@@ -204,18 +204,14 @@ impl ArrayProxy {
         value: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let Some(index) = exact_index(key) {
-            return set(py, state, index, value);
-        }
-        write(
-            py,
-            state,
-            pyo3::intern!(py, "__setitem__"),
-            &tuple(py, [key, value])?,
-            None,
-        )
-        .map(|_| ())
+        let name = pyo3::intern!(py, "__setitem__");
+        let arguments = || tuple(py, [key, value]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            if let Some(index) = exact_index(key) {
+                return set(py, state, index, value);
+            }
+            write(py, state, name, &arguments()?, None).map(drop)
+        })
     }
 
     fn __delitem__(_slf: &Bound<'_, Self>, _key: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -2,16 +2,19 @@
 //!
 //! What fits in a word is computed under the lock, in one hold of it. Anything else goes through a
 //! copy: Python's own operators decide, without any lock, and the result is stored only if nobody
-//! has changed the referent meanwhile.
+//! has changed the referent meanwhile. A dict that has moved to the manager process is read and written
+//! by calls, with the lock that belongs to it held: that keeps out the others that come this way, but
+//! nobody who just assigns.
 
 use coheld_shm::Referent;
-use coheld_store::{Dict, Key, Output, StoreError, Updated, Value, arithmetic, word};
+use coheld_store::{Dict, Key, Lock, Output, StoreError, Updated, Value, Wait, arithmetic, word};
 use pyo3::{
+    exceptions::PyKeyError,
     prelude::*,
-    types::{PyBool, PyInt},
+    types::{PyBool, PyInt, PyTuple},
 };
 
-use super::{ProxyState, argument::Argument};
+use super::{BaseProxy, ProxyState, argument::Argument, route::call, state::state_of_base};
 use crate::{attempts::Attempts, codec, copy, errors::OrRaise, interpreter, key::EncodedKey};
 
 /// Where the value is.
@@ -151,6 +154,13 @@ pub(super) fn increment<'py>(
     increment_copy(py, state, place, by, initial)
 }
 
+fn given_or<'py>(py: Python<'py>, argument: &Argument<'py>, default: i64) -> Bound<'py, PyAny> {
+    match argument {
+        Argument::Given(object) => object.clone(),
+        Argument::Missing => PyInt::new(py, default).into_any(),
+    }
+}
+
 #[cold]
 fn increment_copy<'py>(
     py: Python<'py>,
@@ -159,17 +169,13 @@ fn increment_copy<'py>(
     by: &Argument<'py>,
     initial: &Argument<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let object = |argument: &Argument<'py>, default: i64| match argument {
-        Argument::Given(object) => object.clone(),
-        Argument::Missing => PyInt::new(py, default).into_any(),
-    };
-    let by = object(by, 1);
+    let by = given_or(py, by, 1);
     let mut attempts = Attempts::many(state.referent(py)?);
     loop {
         let seen = place.look(py, state)?;
         let sum = match &seen.old {
             Some(old) => interpreter::add(old, &by)?,
-            None => interpreter::add(&object(initial, 0), &by)?,
+            None => interpreter::add(&given_or(py, initial, 0), &by)?,
         };
         if place.replace(py, state, &seen, &sum)? {
             return Ok(sum);
@@ -220,4 +226,76 @@ fn compare_exchange_copy<'py>(
         }
         attempts.again_or_raise(py, "compare_exchange")?;
     }
+}
+
+/// [`increment`] of an entry of a dict that has moved to the manager process.
+#[cold]
+pub(super) fn increment_moved<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    key: &Bound<'py, PyAny>,
+    by: &Argument<'py>,
+    initial: &Argument<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let by = given_or(py, by, 1);
+    locked(proxy, || {
+        let old = match called_value(proxy, key)? {
+            Some(old) => old,
+            None => given_or(py, initial, 0),
+        };
+        let sum = interpreter::add(&old, &by)?;
+        call_set(proxy, key, &sum)?;
+        Ok(sum)
+    })
+}
+
+/// [`compare_exchange`] of such an entry.
+#[cold]
+pub(super) fn compare_exchange_moved<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    key: &Bound<'py, PyAny>,
+    old: &Bound<'py, PyAny>,
+    new: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBool>> {
+    let py = proxy.py();
+    let exchanged = locked(proxy, || match called_value(proxy, key)? {
+        Some(found) if interpreter::equal(&found, old)? => call_set(proxy, key, new).map(|()| true),
+        _ => Ok(false),
+    })?;
+    Ok(PyBool::new(py, exchanged).to_owned())
+}
+
+/// Does something while this thread has the lock that belongs to the referent.
+fn locked<T>(proxy: &Bound<'_, BaseProxy>, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    let py = proxy.py();
+    let companion = state_of_base(proxy)?.handle().companion().or_raise(py)?;
+    let referent = companion.referent().or_raise(py)?;
+    let lock = Lock::new(&referent);
+    // Whoever died with it has changed the value or has not: there is nothing to warn of.
+    lock.acquire(Wait::Forever).or_raise(py)?;
+    let done = work();
+    lock.release().or_raise(py)?;
+    done
+}
+
+fn called_value<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    key: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = proxy.py();
+    let arguments = PyTuple::new(py, [key])?;
+    match call(proxy, pyo3::intern!(py, "__getitem__"), &arguments, None) {
+        Err(error) if error.is_instance_of::<PyKeyError>(py) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+fn call_set<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    key: &Bound<'py, PyAny>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = proxy.py();
+    let arguments = PyTuple::new(py, [key, value])?;
+    call(proxy, pyo3::intern!(py, "__setitem__"), &arguments, None).map(drop)
 }

@@ -12,7 +12,8 @@ use super::{
     BaseProxy, Kind, ProxyState,
     argument::{Keywords, Rest},
     describe::unserializable,
-    state::state_of,
+    route::{IntoAnswer, call, native_state, plain, route},
+    sequence::tuple,
     timeout::{self, First},
 };
 use crate::{codec, errors::OrRaise, interpreter};
@@ -82,6 +83,20 @@ pub(crate) fn attribute<'py>(
     }
 }
 
+/// The value of a property.
+fn get<'py>(
+    slf: &Bound<'py, BarrierProxy>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = slf.py();
+    let method = pyo3::intern!(py, "__getattribute__");
+    let arguments = tuple(py, [name.as_any()])?;
+    let given = || Ok(arguments.clone());
+    route(slf.as_super(), method, given, None, |state| {
+        attribute(py, state, &arguments)
+    })
+}
+
 #[pymethods]
 impl BarrierProxy {
     #[classattr]
@@ -100,8 +115,15 @@ impl BarrierProxy {
     /// Without a time-out that of the barrier counts. When the time is over for one party, the
     /// barrier is broken for all.
     #[pyo3(signature = (timeout=None))]
-    fn wait(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<u64> {
-        let (py, state) = (slf.py(), state_of(slf)?);
+    fn wait<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let Some(state) = native_state(slf.as_super())? else {
+            let arguments = (timeout,).into_pyobject(py)?;
+            return call(slf.as_super(), pyo3::intern!(py, "wait"), &arguments, None);
+        };
         let referent = state.referent(py)?;
         let configuration = slf.get().configuration(py, state)?;
         let wait = match (timeout, configuration) {
@@ -120,46 +142,42 @@ impl BarrierProxy {
             .as_mut()
             .map(|action| action as &mut dyn FnMut() -> PyResult<()>);
         match Barrier::new(&referent).wait(wait, action).or_raise(py)? {
-            Passage::Passed(number) => Ok(number),
+            Passage::Passed(number) => Ok(number).answer(py),
             Passage::Failed(error) => Err(error),
         }
     }
 
     /// Break the barrier: whoever waits or comes gets a `BrokenBarrierError`.
-    fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
+    fn abort<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Barrier::new(&referent).abort().or_raise(py)
+        plain(slf.as_super(), pyo3::intern!(py, "abort"), |referent| {
+            Barrier::new(referent).abort().or_raise(py).answer(py)
+        })
     }
 
     /// Make the barrier as new: whoever waits gets a `BrokenBarrierError`.
-    fn reset(slf: &Bound<'_, Self>) -> PyResult<()> {
+    fn reset<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Barrier::new(&referent).reset().or_raise(py)
+        plain(slf.as_super(), pyo3::intern!(py, "reset"), |referent| {
+            Barrier::new(referent).reset().or_raise(py).answer(py)
+        })
     }
 
     /// How many parties have to come.
     #[getter]
-    fn parties(slf: &Bound<'_, Self>) -> PyResult<u64> {
-        let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Barrier::new(&referent).parties().or_raise(py)
+    fn parties<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        get(slf, pyo3::intern!(slf.py(), "parties"))
     }
 
     /// How many parties wait.
     #[getter]
-    fn n_waiting(slf: &Bound<'_, Self>) -> PyResult<u64> {
-        let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Barrier::new(&referent).waiting().or_raise(py)
+    fn n_waiting<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        get(slf, pyo3::intern!(slf.py(), "n_waiting"))
     }
 
     /// Whether the barrier is broken.
     #[getter]
-    fn broken(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Barrier::new(&referent).is_broken().or_raise(py)
+    fn broken<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        get(slf, pyo3::intern!(slf.py(), "broken"))
     }
 }

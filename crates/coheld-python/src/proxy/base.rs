@@ -9,9 +9,9 @@ use pyo3::{
     types::{PyDict, PyTuple},
 };
 
-use super::{Kind, ProxyState, state::state_of_base};
+use super::{Kind, ProxyState, QueueProxy, route::route, state::state_of_base};
 use crate::{
-    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, interpreter, rebuild,
+    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, hosted, interpreter, rebuild,
     token::Token,
 };
 
@@ -80,9 +80,9 @@ impl BaseProxy {
             (None, None) => None,
         };
         let handle = attachment::acquire(py, token.get(), authkey.as_ref())?;
-        Kind::check_class(slf, Kind::from_number(handle.kind()))?;
-        let state =
-            ProxyState::new(py, handle)?.with(py, token, Some(serializer), authkey, manager)?;
+        let state = ProxyState::new(py, handle)?;
+        Kind::check_class(slf, Some(state.kind()))?;
+        let state = state.with(py, token, Some(serializer), authkey, manager)?;
         // A second initialisation of the same proxy changes nothing.
         let _ = slf.get().state.set(state);
         Ok(())
@@ -131,19 +131,22 @@ impl BaseProxy {
     }
 
     /// Call a method of the referent and return a copy of the result.
-    #[pyo3(signature = (methodname, args=None, kwds=None))]
+    ///
+    /// If the referent is an object of another process, the call may take `timeout` seconds.
+    #[pyo3(signature = (methodname, args=None, kwds=None, *, timeout=None))]
     fn _callmethod<'py>(
         slf: &Bound<'py, Self>,
         methodname: &Bound<'py, PyAny>,
         args: Option<&Bound<'py, PyAny>>,
         kwds: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        callmethod::call(slf, methodname, args, kwds)
+        callmethod::call(slf, methodname, args, kwds, timeout)
     }
 
     /// Return a copy of the referent.
     fn _getvalue<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(copy::of(slf.py(), state_of_base(slf)?)?.0)
+        value(slf)
     }
 
     /// Make sure that this process is attached to the segment of the referent. It always is.
@@ -165,19 +168,33 @@ impl BaseProxy {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
         let state = state_of_base(slf)?;
-        let class = slf.get_type();
+        let mut class = slf.get_type().into_any();
+        // A class that was made for this proxy is made again where it arrives.
+        let mut exposed = None;
+        if is_auto(slf)? {
+            class = hosted::auto_proxy(py)?;
+            exposed = Some(interpreter::attribute(slf, pyo3::intern!(py, "_exposed_"))?);
+        }
         let noted = Encoding::note(
             state.segment_id(),
             state.handle().edge_word(),
             slf.clone().into_any().unbind(),
         );
         if let Some(number) = noted {
-            let arguments = (number, class, state.typeid(py), state.serializer(py));
+            let (typeid, serializer) = (state.typeid(py), state.serializer(py));
+            if exposed.is_some() {
+                let arguments = (number, class, typeid, serializer, exposed);
+                return (rebuild::edge_function(py)?, arguments).into_pyobject(py);
+            }
+            let arguments = (number, class, typeid, serializer);
             return (rebuild::edge_function(py)?, arguments).into_pyobject(py);
         }
         let keywords = PyDict::new(py);
         if attachment::is_spawning(py)? {
             keywords.set_item("authkey", state.authkey(py)?)?;
+        }
+        if let Some(exposed) = exposed {
+            keywords.set_item("exposed", exposed)?;
         }
         // The referent stays alive on its way, even if this process lets go of it meanwhile.
         state.handle().lease().or_raise(py)?;
@@ -237,10 +254,28 @@ impl BaseProxy {
     }
 }
 
+/// Whether the class of a proxy was made for the methods that its referent exposes.
+fn is_auto(proxy: &Bound<'_, BaseProxy>) -> PyResult<bool> {
+    match proxy.getattr_opt(pyo3::intern!(proxy.py(), "_isauto"))? {
+        // These classes are there everywhere, whatever they are called.
+        Some(_) if proxy.is_instance_of::<QueueProxy>() => Ok(false),
+        Some(auto) => interpreter::is_true(&auto),
+        None => Ok(false),
+    }
+}
+
+/// A copy of the referent, wherever it is.
+pub(crate) fn value<'py>(proxy: &Bound<'py, BaseProxy>) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let name = pyo3::intern!(py, "#GETVALUE");
+    let none = || Ok(PyTuple::empty(py));
+    route(proxy, name, none, None, |state| Ok(copy::of(py, state)?.0))
+}
+
 /// An operand of an operator: a proxy stands for a copy of its referent.
 pub(crate) fn operand<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     match object.cast::<BaseProxy>() {
-        Ok(proxy) => Ok(copy::of(object.py(), state_of_base(proxy)?)?.0),
+        Ok(proxy) => value(proxy),
         Err(_) => Ok(object.clone()),
     }
 }

@@ -11,7 +11,7 @@ use super::{
     AcquirerProxy, BaseProxy, Kind, ProxyState,
     acquirer::warn,
     argument::{Keywords, Rest},
-    state::state_of_base,
+    route::{IntoAnswer, native_state, route},
     timeout::{self, First},
 };
 use crate::{codec, errors, interpreter};
@@ -22,8 +22,8 @@ use crate::{codec, errors, interpreter};
 #[pyclass(extends = AcquirerProxy, frozen, subclass)]
 pub(crate) struct ConditionProxy;
 
-fn state_of<'a>(proxy: &'a Bound<'_, ConditionProxy>) -> PyResult<&'a ProxyState> {
-    state_of_base(proxy.as_super().as_super())
+fn base_of<'a, 'py>(proxy: &'a Bound<'py, ConditionProxy>) -> &'a Bound<'py, BaseProxy> {
+    proxy.as_super().as_super()
 }
 
 /// The exception for an error of an operation that needs the lock.
@@ -102,19 +102,26 @@ impl ConditionProxy {
     /// Let go of the lock, wait for a notification and take the lock again; return whether a
     /// notification came within the time.
     #[pyo3(signature = (timeout=None))]
-    fn wait(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
-        let (py, state) = (slf.py(), state_of(slf)?);
-        let time = match timeout {
-            None => Wait::Forever,
-            Some(timeout) => match timeout::wait(timeout, First::Compare) {
-                Ok(time) => time,
-                Err(error) => {
-                    check_held(py, state, "wait")?;
-                    return Err(error);
-                }
-            },
-        };
-        wait(py, state, time)
+    fn wait<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "wait");
+        let arguments = || (timeout,).into_pyobject(py);
+        route(base_of(slf), name, arguments, None, |state| {
+            let time = match timeout {
+                None => Wait::Forever,
+                Some(timeout) => match timeout::wait(timeout, First::Compare) {
+                    Ok(time) => time,
+                    Err(error) => {
+                        check_held(py, state, "wait")?;
+                        return Err(error);
+                    }
+                },
+            };
+            wait(py, state, time).answer(py)
+        })
     }
 
     /// Wait until a function returns something true, and return that; or what it returned last when
@@ -125,7 +132,7 @@ impl ConditionProxy {
         predicate: &Bound<'py, PyAny>,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, state) = (slf.py(), state_of(slf)?);
+        let (py, native) = (slf.py(), native_state(base_of(slf))?);
         let mut result = interpreter::call(predicate, ())?;
         let mut end = None;
         while !interpreter::is_true(&result)? {
@@ -144,7 +151,7 @@ impl ConditionProxy {
             if over {
                 break;
             }
-            if slf.is_exact_instance_of::<Self>() {
+            if let (Some(state), true) = (native, slf.is_exact_instance_of::<Self>()) {
                 wait(py, state, end)?;
             } else {
                 // A subclass may have a way of its own to wait.
@@ -164,20 +171,35 @@ impl ConditionProxy {
 
     /// Wake up to so many of those that wait.
     #[pyo3(signature = (n=None), text_signature = "($self, n=1)")]
-    fn notify(slf: &Bound<'_, Self>, n: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let (py, state) = (slf.py(), state_of(slf)?);
-        let number = match n {
-            None => 1,
-            Some(number) => {
-                check_held(py, state, "notify")?;
-                count(py, number)?
-            }
+    fn notify<'py>(
+        slf: &Bound<'py, Self>,
+        n: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "notify");
+        let arguments = || match n {
+            None => (1,).into_pyobject(py),
+            Some(number) => (number,).into_pyobject(py),
         };
-        notify(py, state, number)
+        route(base_of(slf), name, arguments, None, |state| {
+            let number = match n {
+                None => 1,
+                Some(number) => {
+                    check_held(py, state, "notify")?;
+                    count(py, number)?
+                }
+            };
+            notify(py, state, number).answer(py)
+        })
     }
 
     /// Wake all that wait.
-    fn notify_all(slf: &Bound<'_, Self>) -> PyResult<()> {
-        notify(slf.py(), state_of(slf)?, u64::MAX)
+    fn notify_all<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "notify_all");
+        let none = || Ok(PyTuple::empty(py));
+        route(base_of(slf), name, none, None, |state| {
+            notify(py, state, u64::MAX).answer(py)
+        })
     }
 }

@@ -12,13 +12,14 @@ use super::{
     argument::{Argument, Keywords, Rest, is_simple, positional},
     atomic::{self, Place},
     base::operand,
+    route::{IntoAnswer, call, call_in_place, has_moved, native_state, route, settle},
     sequence::tuple,
     state::state_of,
 };
 use crate::{
     codec,
     copy::{self, read, write},
-    errors::OrRaise,
+    errors::{self, OrRaise},
     interpreter, key,
 };
 
@@ -48,10 +49,47 @@ fn look_up<'py>(
 }
 
 /// Takes over all pairs of a plain dict, as one change.
-fn update(py: Python<'_>, state: &ProxyState, content: &Bound<'_, PyDict>) -> PyResult<()> {
-    let content = copy::encode_pairs(state, content)?;
-    let pairs = key::pairs(py, state.hasher(), &content)?;
-    Dict::new(&state.referent(py)?).update(&pairs).or_raise(py)
+fn update<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    state: &ProxyState,
+    content: &Bound<'py, PyDict>,
+) -> PyResult<()> {
+    let py = proxy.py();
+    let name = pyo3::intern!(py, "update");
+    let arguments = || tuple(py, [content.as_any()]);
+    settle(proxy, state, name, arguments, None, |state| {
+        let content = copy::encode_pairs(state, content)?;
+        let pairs = key::pairs(py, state.hasher(), &content)?;
+        Dict::new(&state.referent(py)?).update(&pairs).or_raise(py)
+    })
+}
+
+/// `|` with either operand first.
+fn union<'py>(
+    slf: &Bound<'py, DictProxy>,
+    name: &Bound<'py, PyString>,
+    other: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = slf.py();
+    let arguments = tuple(py, [&operand(other)?])?;
+    let given = || Ok(arguments.clone());
+    route(slf.as_super(), name, given, None, |state| {
+        read(py, state, name, &arguments, None)
+    })
+}
+
+/// An iterator over the keys of a hosted dict, as they are now.
+fn iterate_hosted<'py>(proxy: &Bound<'py, BaseProxy>) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let none = PyTuple::empty(py);
+    let keys = match call(proxy, pyo3::intern!(py, "keys"), &none, None) {
+        // It may be another mapping, whose keys cannot be sent or are not exposed.
+        Err(error) if errors::is_remote(py, &error) => {
+            call(proxy, pyo3::intern!(py, "__iter__"), &none, None)?
+        }
+        keys => keys?,
+    };
+    Ok(interpreter::iterate(&keys)?.into_any())
 }
 
 /// What `dict.method(*args, **kwds)` makes of an empty dict.
@@ -90,10 +128,12 @@ impl DictProxy {
 
     fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
         let py = slf.py();
-        let length = Dict::new(&state_of(slf)?.referent(py)?)
-            .len()
-            .or_raise(py)?;
-        Ok(usize::try_from(length)?)
+        let name = pyo3::intern!(py, "__len__");
+        let none = || Ok(PyTuple::empty(py));
+        route(slf.as_super(), name, none, None, |state| {
+            let length = Dict::new(&state.referent(py)?).len().or_raise(py)?;
+            Ok(usize::try_from(length)?)
+        })
     }
 
     fn __getitem__<'py>(
@@ -101,20 +141,17 @@ impl DictProxy {
         key: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        let Some(encoded) = key::encode(key)? else {
-            return read(
-                py,
-                state,
-                pyo3::intern!(py, "__getitem__"),
-                &tuple(py, [key])?,
-                None,
-            );
-        };
-        match look_up(py, state, &encoded.key(py, state.hasher())?)? {
-            Some(value) => Ok(value),
-            None => Err(missing(key)),
-        }
+        let name = pyo3::intern!(py, "__getitem__");
+        let arguments = || tuple(py, [key]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            let Some(encoded) = key::encode(key)? else {
+                return read(py, state, name, &arguments()?, None);
+            };
+            match look_up(py, state, &encoded.key(py, state.hasher())?)? {
+                Some(value) => Ok(value),
+                None => Err(missing(key)),
+            }
+        })
     }
 
     fn __setitem__<'py>(
@@ -123,50 +160,70 @@ impl DictProxy {
         value: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        let Some(encoded) = key::encode(key)? else {
-            let arguments = tuple(py, [key, value])?;
-            let method = pyo3::intern!(py, "__setitem__");
-            return write(py, state, method, &arguments, None).map(|_| ());
-        };
-        let value = codec::encode(value, state)?;
-        let key = encoded.key(py, state.hasher())?;
-        Dict::new(&state.referent(py)?)
-            .insert(&key, &value.input()?)
-            .or_raise(py)
+        let name = pyo3::intern!(py, "__setitem__");
+        let arguments = || tuple(py, [key, value]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            let Some(encoded) = key::encode(key)? else {
+                return write(py, state, name, &arguments()?, None).map(drop);
+            };
+            let value = codec::encode(value, state)?;
+            let key = encoded.key(py, state.hasher())?;
+            Dict::new(&state.referent(py)?)
+                .insert(&key, &value.input()?)
+                .or_raise(py)
+        })
     }
 
     fn __delitem__<'py>(slf: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        let Some(encoded) = key::encode(key)? else {
-            let method = pyo3::intern!(py, "__delitem__");
-            return write(py, state, method, &tuple(py, [key])?, None).map(|_| ());
-        };
-        let stored = encoded.key(py, state.hasher())?;
-        let found = Dict::new(&state.referent(py)?)
-            .delete(&stored)
-            .or_raise(py)?;
-        if found { Ok(()) } else { Err(missing(key)) }
+        let name = pyo3::intern!(py, "__delitem__");
+        let arguments = || tuple(py, [key]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            let Some(encoded) = key::encode(key)? else {
+                return write(py, state, name, &arguments()?, None).map(drop);
+            };
+            let stored = encoded.key(py, state.hasher())?;
+            let found = Dict::new(&state.referent(py)?)
+                .delete(&stored)
+                .or_raise(py)?;
+            if found { Ok(()) } else { Err(missing(key)) }
+        })
     }
 
     fn __contains__<'py>(slf: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<bool> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        let Some(encoded) = key::encode(key)? else {
-            let (copy, _) = copy::of(py, state)?;
-            return interpreter::contains(&copy, key);
-        };
-        let key = encoded.key(py, state.hasher())?;
-        Dict::new(&state.referent(py)?).contains(&key).or_raise(py)
+        let name = pyo3::intern!(py, "__contains__");
+        let arguments = || tuple(py, [key]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            let Some(encoded) = key::encode(key)? else {
+                let (copy, _) = copy::of(py, state)?;
+                return interpreter::contains(&copy, key);
+            };
+            let key = encoded.key(py, state.hasher())?;
+            Dict::new(&state.referent(py)?).contains(&key).or_raise(py)
+        })
     }
 
-    fn __iter__(slf: &Bound<'_, Self>) -> PyResult<DictIterator> {
-        DictIterator::new(slf.as_super())
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, proxy) = (slf.py(), slf.as_super());
+        if let Some(state) = native_state(proxy)? {
+            match DictIterator::new(proxy) {
+                Ok(iterator) => return Ok(Bound::new(py, iterator)?.into_any()),
+                Err(error) => has_moved(proxy, state, error)?,
+            }
+        }
+        iterate_hosted(proxy)
     }
 
     fn __reversed__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Self::keys(slf, &PyTuple::empty(slf.py()), None)?.call_method0("__reversed__")
+        let py = slf.py();
+        let name = pyo3::intern!(py, "__reversed__");
+        if state_of(slf)?.kind() == Kind::Hosted {
+            return call(slf.as_super(), name, &PyTuple::empty(py), None);
+        }
+        // A list of keys, also of a dict that has moved: an iterator cannot be sent.
+        let keys = Self::keys(slf, &PyTuple::empty(py), None)?;
+        interpreter::method(&keys, name, ())
     }
 
     fn __or__<'py>(
@@ -174,14 +231,7 @@ impl DictProxy {
         other: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let other = operand(other)?;
-        read(
-            py,
-            state_of(slf)?,
-            pyo3::intern!(py, "__or__"),
-            &tuple(py, [&other])?,
-            None,
-        )
+        union(slf, pyo3::intern!(py, "__or__"), other)
     }
 
     fn __ror__<'py>(
@@ -189,22 +239,21 @@ impl DictProxy {
         other: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let other = operand(other)?;
-        read(
-            py,
-            state_of(slf)?,
-            pyo3::intern!(py, "__ror__"),
-            &tuple(py, [&other])?,
-            None,
-        )
+        union(slf, pyo3::intern!(py, "__ror__"), other)
     }
 
     fn __ior__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<()> {
-        let py = slf.py();
-        let other = operand(other)?;
-        let arguments = tuple(py, [&other])?;
-        let content = from_empty(py, pyo3::intern!(py, "__ior__"), &arguments, None)?;
-        update(py, state_of(slf)?, &content)
+        let (py, proxy) = (slf.py(), slf.as_super());
+        let arguments = tuple(py, [&operand(other)?])?;
+        let name = pyo3::intern!(py, "__ior__");
+        match native_state(proxy)? {
+            Some(state) => update(proxy, state, &from_empty(py, name, &arguments, None)?),
+            // The same, without the whole dict as an answer.
+            None if state_of(slf)?.kind() == Kind::Dict => {
+                call(proxy, pyo3::intern!(py, "update"), &arguments, None).map(drop)
+            }
+            None => call_in_place(proxy, "|=", name, &arguments),
+        }
     }
 
     /// Remove all items from the dict.
@@ -213,13 +262,24 @@ impl DictProxy {
         slf: &Bound<'py, Self>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if is_simple(args, kwds) {
-            return Dict::new(&state.referent(py)?).clear().or_raise(py);
-        }
-        write(py, state, pyo3::intern!(py, "clear"), args, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "clear");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return Dict::new(&state.referent(py)?)
+                        .clear()
+                        .or_raise(py)
+                        .answer(py);
+                }
+                write(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Return a plain dict with the items.
@@ -230,11 +290,19 @@ impl DictProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if is_simple(args, kwds) {
-            return Ok(copy::of(py, state)?.0);
-        }
-        read(py, state, pyo3::intern!(py, "copy"), args, kwds)
+        let name = pyo3::intern!(py, "copy");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return Ok(copy::of(py, state)?.0);
+                }
+                read(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Return a new plain dict with keys from iterable and values set to value.
@@ -245,9 +313,11 @@ impl DictProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        state_of(slf)?;
-        let method = PyDict::new(py).getattr(pyo3::intern!(py, "fromkeys"))?;
-        interpreter::call_with(&method, args, kwds)
+        let name = pyo3::intern!(py, "fromkeys");
+        if state_of(slf)?.kind() == Kind::Hosted {
+            return call(slf.as_super(), name, args, kwds);
+        }
+        interpreter::call_with(&PyDict::new(py).getattr(name)?, args, kwds)
     }
 
     /// Return the value for key if key is in the dict, else default.
@@ -261,18 +331,21 @@ impl DictProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(wanted), true) = (&key, is_simple(args, kwds))
-            && let Some(encoded) = key::encode(wanted)?
-        {
-            let found = look_up(py, state, &encoded.key(py, state.hasher())?)?;
-            return Ok(match (found, default) {
-                (Some(value), _) | (None, Argument::Given(value)) => value,
-                (None, Argument::Missing) => py.None().into_bound(py),
-            });
-        }
-        let arguments = positional(&[&key, &default], args)?;
-        read(py, state, pyo3::intern!(py, "get"), &arguments, kwds)
+        let name = pyo3::intern!(py, "get");
+        let arguments = || positional(&[&key, &default], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(wanted), true) = (&key, is_simple(args, kwds))
+                && let Some(encoded) = key::encode(wanted)?
+            {
+                let found = look_up(py, state, &encoded.key(py, state.hasher())?)?;
+                return Ok(match (found, &default) {
+                    (Some(value), _) => value,
+                    (None, Argument::Given(value)) => value.clone(),
+                    (None, Argument::Missing) => py.None().into_bound(py),
+                });
+            }
+            read(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Return a list of the (key, value) pairs.
@@ -283,20 +356,28 @@ impl DictProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if !is_simple(args, kwds) {
-            return read(py, state, pyo3::intern!(py, "items"), args, kwds);
-        }
-        let snapshot = Dict::new(&state.referent(py)?)
-            .snapshot_items()
-            .or_raise(py)?;
-        let values = codec::values(py, state.attachment(), &snapshot)?;
-        let mut pairs = Vec::with_capacity(values.len() / 2);
-        let mut values = values.into_iter();
-        while let (Some(key), Some(value)) = (values.next(), values.next()) {
-            pairs.push((key, value));
-        }
-        Ok(PyList::new(py, pairs)?.into_any())
+        let name = pyo3::intern!(py, "items");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !is_simple(args, kwds) {
+                    return read(py, state, name, args, kwds);
+                }
+                let snapshot = Dict::new(&state.referent(py)?)
+                    .snapshot_items()
+                    .or_raise(py)?;
+                let values = codec::values(py, state.attachment(), &snapshot)?;
+                let mut pairs = Vec::with_capacity(values.len() / 2);
+                let mut values = values.into_iter();
+                while let (Some(key), Some(value)) = (values.next(), values.next()) {
+                    pairs.push((key, value));
+                }
+                Ok(PyList::new(py, pairs)?.into_any())
+            },
+        )
     }
 
     /// Return a list of the keys.
@@ -307,14 +388,22 @@ impl DictProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if !is_simple(args, kwds) {
-            return read(py, state, pyo3::intern!(py, "keys"), args, kwds);
-        }
-        let snapshot = Dict::new(&state.referent(py)?)
-            .snapshot_keys()
-            .or_raise(py)?;
-        Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
+        let name = pyo3::intern!(py, "keys");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !is_simple(args, kwds) {
+                    return read(py, state, name, args, kwds);
+                }
+                let snapshot = Dict::new(&state.referent(py)?)
+                    .snapshot_keys()
+                    .or_raise(py)?;
+                Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
+            },
+        )
     }
 
     /// Return a list of the values.
@@ -325,14 +414,22 @@ impl DictProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if !is_simple(args, kwds) {
-            return read(py, state, pyo3::intern!(py, "values"), args, kwds);
-        }
-        let snapshot = Dict::new(&state.referent(py)?)
-            .snapshot_values()
-            .or_raise(py)?;
-        Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
+        let name = pyo3::intern!(py, "values");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !is_simple(args, kwds) {
+                    return read(py, state, name, args, kwds);
+                }
+                let snapshot = Dict::new(&state.referent(py)?)
+                    .snapshot_values()
+                    .or_raise(py)?;
+                Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
+            },
+        )
     }
 
     /// Remove specified key and return the corresponding value.
@@ -348,24 +445,22 @@ impl DictProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(wanted), true) = (&key, is_simple(args, kwds))
-            && let Some(encoded) = key::encode(wanted)?
-        {
-            let stored = encoded.key(py, state.hasher())?;
-            return match (
-                Dict::new(&state.referent(py)?)
-                    .remove(&stored)
-                    .or_raise(py)?,
-                default,
-            ) {
-                (Some(value), _) => codec::output(py, state.attachment(), value),
-                (None, Argument::Given(default)) => Ok(default),
-                (None, Argument::Missing) => Err(missing(wanted)),
-            };
-        }
-        let arguments = positional(&[&key, &default], args)?;
-        write(py, state, pyo3::intern!(py, "pop"), &arguments, kwds)
+        let name = pyo3::intern!(py, "pop");
+        let arguments = || positional(&[&key, &default], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(wanted), true) = (&key, is_simple(args, kwds))
+                && let Some(encoded) = key::encode(wanted)?
+            {
+                let stored = encoded.key(py, state.hasher())?;
+                let taken = Dict::new(&state.referent(py)?).remove(&stored);
+                return match (taken.or_raise(py)?, &default) {
+                    (Some(value), _) => codec::output(py, state.attachment(), value),
+                    (None, Argument::Given(default)) => Ok(default.clone()),
+                    (None, Argument::Missing) => Err(missing(wanted)),
+                };
+            }
+            write(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Remove and return the last (key, value) pair as a tuple.
@@ -378,19 +473,27 @@ impl DictProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if !is_simple(args, kwds) {
-            return write(py, state, pyo3::intern!(py, "popitem"), args, kwds);
-        }
-        match Dict::new(&state.referent(py)?).pop_last().or_raise(py)? {
-            Some((key, value)) => {
-                // The value first: only it can hold references, which must not be forgotten.
-                let value = codec::output(py, state.attachment(), value)?;
-                let key = codec::output(py, state.attachment(), key)?;
-                Ok((key, value).into_pyobject(py)?.into_any())
-            }
-            None => PyDict::new(py).call_method0(pyo3::intern!(py, "popitem")),
-        }
+        let name = pyo3::intern!(py, "popitem");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !is_simple(args, kwds) {
+                    return write(py, state, name, args, kwds);
+                }
+                match Dict::new(&state.referent(py)?).pop_last().or_raise(py)? {
+                    Some((key, value)) => {
+                        // The value first: only it can hold references, which must not be forgotten.
+                        let value = codec::output(py, state.attachment(), value)?;
+                        let key = codec::output(py, state.attachment(), key)?;
+                        Ok((key, value).into_pyobject(py)?.into_any())
+                    }
+                    None => PyDict::new(py).call_method0(name),
+                }
+            },
+        )
     }
 
     /// Insert key with a value of default if key is not in the dict.
@@ -406,30 +509,32 @@ impl DictProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(wanted), true) = (&key, is_simple(args, kwds))
-            && let Some(encoded) = key::encode(wanted)?
-        {
-            let stored = encoded.key(py, state.hasher())?;
-            let referent = state.referent(py)?;
-            let dict = Dict::new(&referent);
-            let (found, default) = match default {
-                Argument::Missing => (
-                    dict.set_default(&stored, &Input::NONE),
-                    py.None().into_bound(py),
-                ),
-                Argument::Given(default) => {
-                    let value = codec::encode(&default, state)?;
-                    (dict.set_default(&stored, &value.input()?), default)
-                }
-            };
-            return match found.or_raise(py)? {
-                Some(value) => codec::output(py, state.attachment(), value),
-                None => Ok(default),
-            };
-        }
-        let arguments = positional(&[&key, &default], args)?;
-        write(py, state, pyo3::intern!(py, "setdefault"), &arguments, kwds)
+        let name = pyo3::intern!(py, "setdefault");
+        let arguments = || positional(&[&key, &default], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(wanted), true) = (&key, is_simple(args, kwds))
+                && let Some(encoded) = key::encode(wanted)?
+            {
+                let stored = encoded.key(py, state.hasher())?;
+                let referent = state.referent(py)?;
+                let dict = Dict::new(&referent);
+                let (found, default) = match &default {
+                    Argument::Missing => (
+                        dict.set_default(&stored, &Input::NONE),
+                        py.None().into_bound(py),
+                    ),
+                    Argument::Given(default) => {
+                        let value = codec::encode(default, state)?;
+                        (dict.set_default(&stored, &value.input()?), default.clone())
+                    }
+                };
+                return match found.or_raise(py)? {
+                    Some(value) => codec::output(py, state.attachment(), value),
+                    None => Ok(default),
+                };
+            }
+            write(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Add to the value of key, as `value + by` does, and return the sum.
@@ -444,10 +549,17 @@ impl DictProxy {
         by: Argument<'py>,
         initial: Argument<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let state = state_of(slf)?;
-        let encoded = key::encode(key)?;
-        let place = Place::of_key(state, key, encoded.as_ref())?;
-        atomic::increment(slf.py(), state, &place, &by, &initial)
+        let proxy = slf.as_super();
+        state_of(slf)?.refuse_hosted("increment")?;
+        if let Some(state) = native_state(proxy)? {
+            let encoded = key::encode(key)?;
+            let place = Place::of_key(state, key, encoded.as_ref())?;
+            match atomic::increment(slf.py(), state, &place, &by, &initial) {
+                Err(error) => has_moved(proxy, state, error)?,
+                done => return done,
+            }
+        }
+        atomic::increment_moved(proxy, key, &by, &initial)
     }
 
     /// Replace the value of key by new if it is equal to old. Return whether it was.
@@ -461,10 +573,17 @@ impl DictProxy {
         old: &Bound<'py, PyAny>,
         new: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyBool>> {
-        let state = state_of(slf)?;
-        let encoded = key::encode(key)?;
-        let place = Place::of_key(state, key, encoded.as_ref())?;
-        atomic::compare_exchange(slf.py(), state, &place, old, new)
+        let proxy = slf.as_super();
+        state_of(slf)?.refuse_hosted("compare_exchange")?;
+        if let Some(state) = native_state(proxy)? {
+            let encoded = key::encode(key)?;
+            let place = Place::of_key(state, key, encoded.as_ref())?;
+            match atomic::compare_exchange(slf.py(), state, &place, old, new) {
+                Err(error) => has_moved(proxy, state, error)?,
+                done => return done,
+            }
+        }
+        atomic::compare_exchange_moved(proxy, key, old, new)
     }
 
     /// Update the dict from a mapping or an iterable of pairs, and from keyword arguments.
@@ -475,17 +594,25 @@ impl DictProxy {
         slf: &Bound<'py, Self>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
-        let py = slf.py();
-        let state = state_of(slf)?;
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, proxy) = (slf.py(), slf.as_super());
+        let name = pyo3::intern!(py, "update");
+        let Some(state) = native_state(proxy)? else {
+            if state_of(slf)?.kind() == Kind::Hosted {
+                return call(proxy, name, args, kwds);
+            }
+            // Also what cannot be pickled can be taken from.
+            let content = from_empty(py, name, args, kwds)?;
+            return call(proxy, name, &tuple(py, [content.as_any()])?, None);
+        };
         let content = match (args.len(), kwds) {
             // The one dict given is not changed, so it need not be copied.
             (1, None) if args.get_item(0)?.is_exact_instance_of::<PyDict>() => {
                 args.get_item(0)?.cast_into::<PyDict>()?
             }
-            _ => from_empty(py, pyo3::intern!(py, "update"), args, kwds)?,
+            _ => from_empty(py, name, args, kwds)?,
         };
-        update(py, state, &content)
+        update(proxy, state, &content).answer(py)
     }
 
     /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.

@@ -4,7 +4,10 @@ use coheld_store::Dict;
 use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyList};
 
 use super::{BaseProxy, state::state_of_base};
-use crate::{codec, errors::OrRaise};
+use crate::{
+    codec,
+    errors::{self, OrRaise},
+};
 
 /// Iterator over the keys of a shared dict, from a snapshot of them.
 ///
@@ -17,7 +20,9 @@ pub(crate) struct DictIterator {
     next: usize,
     version: u64,
     /// Whether anything in the dict has changed since the start.
-    moved: bool,
+    changed: bool,
+    /// Whether changes can be noticed: not once the dict has moved to another process.
+    watching: bool,
 }
 
 impl DictIterator {
@@ -32,20 +37,27 @@ impl DictIterator {
             proxy: Some(proxy.clone().unbind()),
             next: 0,
             version: snapshot.version(),
-            moved: false,
+            changed: false,
+            watching: true,
         })
     }
 
     /// Looks whether the keys are still those of the snapshot.
     fn check(&mut self, py: Python<'_>, proxy: &Py<BaseProxy>) -> PyResult<()> {
+        if !self.watching {
+            return Ok(());
+        }
         let state = state_of_base(proxy.bind(py))?;
         let referent = state.referent(py)?;
         let dict = Dict::new(&referent);
-        let (size, version) = dict.size_and_version().or_raise(py)?;
+        let (size, version) = match dict.size_and_version().or_raise(py) {
+            Err(error) => return self.stop_watching(py, error),
+            Ok(found) => found,
+        };
         if version == self.version {
             return Ok(());
         }
-        self.moved = true;
+        self.changed = true;
         self.version = version;
         if usize::try_from(size)? == self.keys.bind(py).len() {
             // New values for the same keys are allowed; `finish` looks at the keys themselves.
@@ -57,16 +69,26 @@ impl DictIterator {
         ))
     }
 
+    /// A dict that has moved is iterated to the end of the snapshot; other errors are handed on.
+    fn stop_watching(&mut self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        if !errors::is_moved(py, &error) {
+            return Err(error);
+        }
+        self.watching = false;
+        Ok(())
+    }
+
     /// After the last key: an error if others have taken the place of some.
     fn finish(&mut self, py: Python<'_>, proxy: &Py<BaseProxy>) -> PyResult<()> {
         self.proxy = None;
-        if !self.moved {
+        if !self.changed || !self.watching {
             return Ok(());
         }
         let state = state_of_base(proxy.bind(py))?;
-        let snapshot = Dict::new(&state.referent(py)?)
-            .snapshot_keys()
-            .or_raise(py)?;
+        let snapshot = match Dict::new(&state.referent(py)?).snapshot_keys().or_raise(py) {
+            Err(error) => return self.stop_watching(py, error),
+            Ok(snapshot) => snapshot,
+        };
         let now = codec::list(py, state.attachment(), &snapshot)?;
         if now.eq(self.keys.bind(py))? {
             return Ok(());

@@ -6,7 +6,7 @@ use pyo3::{prelude::*, types::PyTuple};
 use super::{
     BaseProxy, Kind,
     argument::{Keywords, Rest},
-    state::state_of,
+    route::{IntoAnswer, plain, route},
     timeout::{self, First},
 };
 use crate::errors::OrRaise;
@@ -29,39 +29,49 @@ impl EventProxy {
     }
 
     /// Return whether the flag is set.
-    fn is_set(slf: &Bound<'_, Self>) -> PyResult<bool> {
+    fn is_set<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Event::new(&referent).is_set().or_raise(py)
+        plain(slf.as_super(), pyo3::intern!(py, "is_set"), |referent| {
+            Event::new(referent).is_set().or_raise(py).answer(py)
+        })
     }
 
     /// Set the flag and wake all that wait for it.
-    fn set(slf: &Bound<'_, Self>) -> PyResult<()> {
+    fn set<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Event::new(&referent).set().or_raise(py)
+        plain(slf.as_super(), pyo3::intern!(py, "set"), |referent| {
+            Event::new(referent).set().or_raise(py).answer(py)
+        })
     }
 
     /// Take the flag back.
-    fn clear(slf: &Bound<'_, Self>) -> PyResult<()> {
+    fn clear<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Event::new(&referent).clear().or_raise(py)
+        plain(slf.as_super(), pyo3::intern!(py, "clear"), |referent| {
+            Event::new(referent).clear().or_raise(py).answer(py)
+        })
     }
 
     /// Wait until the flag is set; return whether it was within the time.
     #[pyo3(signature = (timeout=None))]
-    fn wait(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+    fn wait<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        let event = Event::new(&referent);
-        if event.is_set().or_raise(py)? {
-            return Ok(true);
-        }
-        let wait = match timeout {
-            None => Wait::Forever,
-            Some(timeout) => timeout::wait(timeout, First::Compare)?,
-        };
-        event.wait(wait).or_raise(py)
+        let name = pyo3::intern!(py, "wait");
+        let arguments = || (timeout,).into_pyobject(py);
+        route(slf.as_super(), name, arguments, None, |state| {
+            let referent = state.referent(py)?;
+            let event = Event::new(&referent);
+            if event.is_set().or_raise(py)? {
+                return Ok(true).answer(py);
+            }
+            let wait = match timeout {
+                None => Wait::Forever,
+                Some(timeout) => timeout::wait(timeout, First::Compare)?,
+            };
+            event.wait(wait).or_raise(py).answer(py)
+        })
     }
 }

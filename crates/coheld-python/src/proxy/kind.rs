@@ -1,6 +1,7 @@
-//! The kinds of native referents, as Python knows them.
+//! The kinds of referents, as Python knows them.
 
-use coheld_store::kinds::referent;
+use coheld::Handle;
+use coheld_store::{Hosted, kinds::referent};
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
@@ -22,7 +23,7 @@ use super::{
     value::ValueProxy,
 };
 
-/// A kind of native referent.
+/// A kind of referent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     List,
@@ -40,9 +41,12 @@ pub(crate) enum Kind {
     Barrier,
     Queue,
     JoinableQueue,
+    /// An object of any class, in the process of its host.
+    Hosted,
 }
 
 impl Kind {
+    /// The native ones.
     const ALL: [Self; 15] = [
         Self::List,
         Self::Dict,
@@ -79,6 +83,7 @@ impl Kind {
             referent::BARRIER => Some(Self::Barrier),
             referent::QUEUE => Some(Self::Queue),
             referent::JOINABLE_QUEUE => Some(Self::JoinableQueue),
+            referent::HOSTED => Some(Self::Hosted),
             _ => None,
         }
     }
@@ -101,6 +106,7 @@ impl Kind {
             Self::Barrier => "Barrier",
             Self::Queue => "Queue",
             Self::JoinableQueue => "JoinableQueue",
+            Self::Hosted => "object",
         }
     }
 
@@ -113,8 +119,20 @@ impl Kind {
     pub(crate) const fn is_waited_for(self) -> bool {
         !matches!(
             self,
-            Self::List | Self::Dict | Self::Set | Self::Namespace | Self::Value | Self::Array
+            Self::List
+                | Self::Dict
+                | Self::Set
+                | Self::Namespace
+                | Self::Value
+                | Self::Array
+                | Self::Hosted
         )
+    }
+
+    /// Whether such a referent can become a hosted one.
+    #[inline]
+    pub(crate) const fn can_move(self) -> bool {
+        matches!(self, Self::Dict | Self::Set)
     }
 
     /// How Python writes the class of such a referent.
@@ -134,6 +152,7 @@ impl Kind {
             Self::Condition => "<class 'threading.Condition'>",
             Self::Barrier => "<class 'threading.Barrier'>",
             Self::Queue | Self::JoinableQueue => "<class 'queue.Queue'>",
+            Self::Hosted => "<class 'object'>",
         }
     }
 
@@ -154,11 +173,16 @@ impl Kind {
             Self::Barrier => py.get_type::<BarrierProxy>(),
             Self::Queue => py.get_type::<QueueProxy>(),
             Self::JoinableQueue => py.get_type::<JoinableQueueProxy>(),
+            Self::Hosted => py.get_type::<BaseProxy>(),
         }
     }
 
-    /// Makes sure that the class of a proxy does not stand for another kind than the referent's.
+    /// Makes sure that the class of a proxy does not stand for another kind than the referent's. A
+    /// hosted referent has whatever methods its object has, so it suits any class.
     pub(crate) fn check_class(proxy: &Bound<'_, BaseProxy>, kind: Option<Self>) -> PyResult<()> {
+        if kind == Some(Self::Hosted) {
+            return Ok(());
+        }
         let py = proxy.py();
         let own = kind.map(|kind| kind.class(py));
         for other in Self::ALL {
@@ -304,6 +328,21 @@ impl Kind {
                 "shutdown",
                 "task_done",
             ],
+            // Each object has its own.
+            Self::Hosted => &[],
         }
+    }
+}
+
+/// The number of the kind of a referent; of one that has moved to another process, that of the kind
+/// it had before, by which tokens name it from beginning to end.
+pub(crate) fn number(handle: &Handle) -> u8 {
+    let former = || {
+        let referent = handle.referent().ok()?;
+        Hosted::new(&referent).former_kind().ok()?
+    };
+    match handle.kind() {
+        referent::HOSTED => former().unwrap_or(referent::HOSTED),
+        kind => kind,
     }
 }

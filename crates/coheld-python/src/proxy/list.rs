@@ -4,7 +4,7 @@ use coheld_store::{List, Search, StoreError};
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
-    types::{PyGenericAlias, PyList, PyTuple, PyType},
+    types::{PyGenericAlias, PyList, PyString, PyTuple, PyType},
 };
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     argument::{Argument, Keywords, Rest, is_simple, positional},
     base::operand,
     list_operations::{append, extend, find, plain_list, remove, sort},
+    route::{IntoAnswer, call_in_place, native_state, route},
     sequence::{exact_index, exact_slice, tuple},
     state::state_of,
 };
@@ -28,6 +29,18 @@ use crate::{
 /// Compares by identity, like every proxy.
 #[pyclass(extends = BaseProxy, frozen, subclass)]
 pub(crate) struct ListProxy;
+
+/// A built-in method of list that only looks.
+fn on_copy<'py>(
+    slf: &Bound<'py, ListProxy>,
+    name: &Bound<'py, PyString>,
+    arguments: Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let given = || Ok(arguments.clone());
+    route(slf.as_super(), name, given, None, |state| {
+        read(slf.py(), state, name, &arguments, None)
+    })
+}
 
 #[pymethods]
 impl ListProxy {
@@ -52,10 +65,12 @@ impl ListProxy {
 
     fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
         let py = slf.py();
-        let length = List::new(&state_of(slf)?.referent(py)?)
-            .len()
-            .or_raise(py)?;
-        Ok(usize::try_from(length)?)
+        let name = pyo3::intern!(py, "__len__");
+        let none = || Ok(PyTuple::empty(py));
+        route(slf.as_super(), name, none, None, |state| {
+            let length = List::new(&state.referent(py)?).len().or_raise(py)?;
+            Ok(usize::try_from(length)?)
+        })
     }
 
     fn __getitem__<'py>(
@@ -63,22 +78,19 @@ impl ListProxy {
         key: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let Some(index) = exact_index(key) {
-            let value = List::new(&state.referent(py)?).get(index).or_raise(py)?;
-            return codec::output(py, state.attachment(), value);
-        }
-        if let Some(slice) = exact_slice(key)? {
-            let snapshot = List::new(&state.referent(py)?).slice(slice).or_raise(py)?;
-            return Ok(codec::list(py, state.attachment(), &snapshot)?.into_any());
-        }
-        read(
-            py,
-            state,
-            pyo3::intern!(py, "__getitem__"),
-            &tuple(py, [key])?,
-            None,
-        )
+        let name = pyo3::intern!(py, "__getitem__");
+        let arguments = || tuple(py, [key]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            if let Some(index) = exact_index(key) {
+                let value = List::new(&state.referent(py)?).get(index).or_raise(py)?;
+                return codec::output(py, state.attachment(), value);
+            }
+            if let Some(slice) = exact_slice(key)? {
+                let snapshot = List::new(&state.referent(py)?).slice(slice).or_raise(py)?;
+                return Ok(codec::list(py, state.attachment(), &snapshot)?.into_any());
+            }
+            read(py, state, name, &arguments()?, None)
+        })
     }
 
     fn __setitem__<'py>(
@@ -87,83 +99,73 @@ impl ListProxy {
         value: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let Some(index) = exact_index(key) {
-            let value = codec::encode(value, state)?;
-            return List::new(&state.referent(py)?)
-                .set(index, &value.input()?)
-                .or_raise(py);
-        }
-        if let Some(slice) = exact_slice(key)?
-            && let Ok(items) = interpreter::iterate(value)
-        {
-            let items = plain_list(&items)?;
-            let values = copy::encode_all(state, items.iter())?;
-            let inputs = codec::inputs(&values)?;
-            return List::new(&state.referent(py)?)
-                .set_slice(slice, &inputs, None)
-                .or_raise(py);
-        }
-        write(
-            py,
-            state,
-            pyo3::intern!(py, "__setitem__"),
-            &tuple(py, [key, value])?,
-            None,
-        )
-        .map(|_| ())
+        let name = pyo3::intern!(py, "__setitem__");
+        let arguments = || tuple(py, [key, value]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            if let Some(index) = exact_index(key) {
+                let value = codec::encode(value, state)?;
+                return List::new(&state.referent(py)?)
+                    .set(index, &value.input()?)
+                    .or_raise(py);
+            }
+            if let Some(slice) = exact_slice(key)?
+                && let Ok(items) = interpreter::iterate(value)
+            {
+                let items = plain_list(&items)?;
+                let values = copy::encode_all(state, items.iter())?;
+                let inputs = codec::inputs(&values)?;
+                return List::new(&state.referent(py)?)
+                    .set_slice(slice, &inputs, None)
+                    .or_raise(py);
+            }
+            write(py, state, name, &arguments()?, None).map(drop)
+        })
     }
 
     fn __delitem__<'py>(slf: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let Some(index) = exact_index(key) {
-            return List::new(&state.referent(py)?)
-                .delete(index, None)
-                .or_raise(py);
-        }
-        if let Some(slice) = exact_slice(key)? {
-            return List::new(&state.referent(py)?)
-                .delete_slice(slice, None)
-                .or_raise(py);
-        }
-        write(
-            py,
-            state,
-            pyo3::intern!(py, "__delitem__"),
-            &tuple(py, [key])?,
-            None,
-        )
-        .map(|_| ())
-    }
-
-    fn __contains__(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let py = slf.py();
-        let state = state_of(slf)?;
-        match find(py, state, value, 0, i64::MAX)? {
-            Search::Found { .. } => Ok(true),
-            Search::Absent => Ok(false),
-            Search::Unknown => {
-                let (copy, _) = copy::of(py, state)?;
-                interpreter::contains(&copy, value)
+        let name = pyo3::intern!(py, "__delitem__");
+        let arguments = || tuple(py, [key]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            let referent = state.referent(py)?;
+            let list = List::new(&referent);
+            if let Some(index) = exact_index(key) {
+                return list.delete(index, None).or_raise(py);
             }
-        }
+            if let Some(slice) = exact_slice(key)? {
+                return list.delete_slice(slice, None).or_raise(py);
+            }
+            write(py, state, name, &arguments()?, None).map(drop)
+        })
     }
 
-    fn __iter__(slf: &Bound<'_, Self>) -> PyResult<ListIterator> {
-        state_of(slf)?;
-        Ok(ListIterator::new(slf.as_super()))
+    fn __contains__<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<bool> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "__contains__");
+        let arguments = || tuple(py, [value]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            match find(py, state, value, 0, i64::MAX)? {
+                Search::Found { .. } => Ok(true),
+                Search::Absent => Ok(false),
+                Search::Unknown => {
+                    let (copy, _) = copy::of(py, state)?;
+                    interpreter::contains(&copy, value)
+                }
+            }
+        })
+    }
+
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, proxy) = (slf.py(), slf.as_super());
+        match native_state(proxy)? {
+            Some(_) => Ok(Bound::new(py, ListIterator::new(proxy))?.into_any()),
+            None => interpreter::iterate_sequence(proxy),
+        }
     }
 
     fn __reversed__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        read(
-            py,
-            state_of(slf)?,
-            pyo3::intern!(py, "__reversed__"),
-            &PyTuple::empty(py),
-            None,
-        )
+        on_copy(slf, pyo3::intern!(py, "__reversed__"), PyTuple::empty(py))
     }
 
     fn __add__<'py>(
@@ -172,13 +174,7 @@ impl ListProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let other = operand(other)?;
-        read(
-            py,
-            state_of(slf)?,
-            pyo3::intern!(py, "__add__"),
-            &tuple(py, [&other])?,
-            None,
-        )
+        on_copy(slf, pyo3::intern!(py, "__add__"), tuple(py, [&other])?)
     }
 
     fn __mul__<'py>(
@@ -186,13 +182,7 @@ impl ListProxy {
         times: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        read(
-            py,
-            state_of(slf)?,
-            pyo3::intern!(py, "__mul__"),
-            &tuple(py, [times])?,
-            None,
-        )
+        on_copy(slf, pyo3::intern!(py, "__mul__"), tuple(py, [times])?)
     }
 
     fn __rmul__<'py>(
@@ -200,33 +190,32 @@ impl ListProxy {
         times: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        read(
-            py,
-            state_of(slf)?,
-            pyo3::intern!(py, "__rmul__"),
-            &tuple(py, [times])?,
-            None,
-        )
+        on_copy(slf, pyo3::intern!(py, "__rmul__"), tuple(py, [times])?)
     }
 
-    fn __iadd__(slf: &Bound<'_, Self>, items: &Bound<'_, PyAny>) -> PyResult<()> {
-        extend(slf.py(), state_of(slf)?, items)
+    fn __iadd__<'py>(slf: &Bound<'py, Self>, items: &Bound<'py, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "extend");
+        route(
+            slf.as_super(),
+            name,
+            || tuple(py, [items]),
+            None,
+            |state| extend(py, state, items),
+        )
     }
 
     fn __imul__<'py>(slf: &Bound<'py, Self>, times: &Bound<'py, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let state = state_of(slf)?;
+        let name = pyo3::intern!(py, "__imul__");
+        let arguments = tuple(py, [times])?;
+        let Some(state) = native_state(slf.as_super())? else {
+            return call_in_place(slf.as_super(), "*=", name, &arguments);
+        };
         if let Some(times) = exact_index(times) {
             return List::new(&state.referent(py)?).repeat(times).or_raise(py);
         }
-        write(
-            py,
-            state,
-            pyo3::intern!(py, "__imul__"),
-            &tuple(py, [times])?,
-            None,
-        )
-        .map(|_| ())
+        write(py, state, name, &arguments, None).map(drop)
     }
 
     /// Append object to the end of the list.
@@ -237,14 +226,16 @@ impl ListProxy {
         object: Argument<'py>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(value), true) = (&object, is_simple(args, kwds)) {
-            return append(py, state, value);
-        }
-        let arguments = positional(&[&object], args)?;
-        write(py, state, pyo3::intern!(py, "append"), &arguments, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "append");
+        let arguments = || positional(&[&object], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(value), true) = (&object, is_simple(args, kwds)) {
+                return append(py, state, value).answer(py);
+            }
+            write(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Remove all items from list.
@@ -253,13 +244,24 @@ impl ListProxy {
         slf: &Bound<'py, Self>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if is_simple(args, kwds) {
-            return List::new(&state.referent(py)?).clear().or_raise(py);
-        }
-        write(py, state, pyo3::intern!(py, "clear"), args, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "clear");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return List::new(&state.referent(py)?)
+                        .clear()
+                        .or_raise(py)
+                        .answer(py);
+                }
+                write(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Return a plain list with the items.
@@ -270,11 +272,19 @@ impl ListProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if is_simple(args, kwds) {
-            return Ok(copy::of(py, state)?.0);
-        }
-        read(py, state, pyo3::intern!(py, "copy"), args, kwds)
+        let name = pyo3::intern!(py, "copy");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return Ok(copy::of(py, state)?.0);
+                }
+                read(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Return number of occurrences of value.
@@ -287,15 +297,17 @@ impl ListProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(value), true) = (&value, is_simple(args, kwds))
-            && let Some(word) = codec::inline(value)
-            && let Some(count) = List::new(&state.referent(py)?).count(word).or_raise(py)?
-        {
-            return Ok(count.into_pyobject(py)?.into_any());
-        }
-        let arguments = positional(&[&value], args)?;
-        read(py, state, pyo3::intern!(py, "count"), &arguments, kwds)
+        let name = pyo3::intern!(py, "count");
+        let arguments = || positional(&[&value], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(value), true) = (&value, is_simple(args, kwds))
+                && let Some(word) = codec::inline(value)
+                && let Some(count) = List::new(&state.referent(py)?).count(word).or_raise(py)?
+            {
+                return Ok(count.into_pyobject(py)?.into_any());
+            }
+            read(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Extend list by appending elements from the iterable.
@@ -306,14 +318,16 @@ impl ListProxy {
         iterable: Argument<'py>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(items), true) = (&iterable, is_simple(args, kwds)) {
-            return extend(py, state, items);
-        }
-        let arguments = positional(&[&iterable], args)?;
-        write(py, state, pyo3::intern!(py, "extend"), &arguments, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "extend");
+        let arguments = || positional(&[&iterable], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(items), true) = (&iterable, is_simple(args, kwds)) {
+                return extend(py, state, items).answer(py);
+            }
+            write(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Return first index of value.
@@ -328,14 +342,16 @@ impl ListProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(value), true) = (&value, is_simple(args, kwds))
-            && let Search::Found { index, .. } = find(py, state, value, 0, i64::MAX)?
-        {
-            return Ok(index.into_pyobject(py)?.into_any());
-        }
-        let arguments = positional(&[&value], args)?;
-        read(py, state, pyo3::intern!(py, "index"), &arguments, kwds)
+        let name = pyo3::intern!(py, "index");
+        let arguments = || positional(&[&value], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(value), true) = (&value, is_simple(args, kwds))
+                && let Search::Found { index, .. } = find(py, state, value, 0, i64::MAX)?
+            {
+                return Ok(index.into_pyobject(py)?.into_any());
+            }
+            read(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Insert object before index.
@@ -347,21 +363,22 @@ impl ListProxy {
         object: Argument<'py>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(place), Argument::Given(value), true) =
-            (&index, &object, is_simple(args, kwds))
-            && let Some(place) = exact_index(place)
-        {
-            let value = codec::encode(value, state)?;
-            let referent = state.referent(py)?;
-            return List::new(&referent)
-                .insert(place, &value.input()?)
-                .or_raise(py);
-        }
-        let arguments = positional(&[&index, &object], args)?;
-        write(py, state, pyo3::intern!(py, "insert"), &arguments, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "insert");
+        let arguments = || positional(&[&index, &object], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(place), Argument::Given(value), true) =
+                (&index, &object, is_simple(args, kwds))
+                && let Some(place) = exact_index(place)
+            {
+                let value = codec::encode(value, state)?;
+                let referent = state.referent(py)?;
+                let done = List::new(&referent).insert(place, &value.input()?);
+                return done.or_raise(py).answer(py);
+            }
+            write(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Remove and return item at index (default last).
@@ -376,24 +393,23 @@ impl ListProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if is_simple(args, kwds) {
+        let name = pyo3::intern!(py, "pop");
+        let arguments = || positional(&[&index], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
             let place = match &index {
+                _ if !is_simple(args, kwds) => None,
                 Argument::Missing => Some(-1),
                 Argument::Given(place) => exact_index(place),
             };
-            if let Some(place) = place {
-                let taken = match List::new(&state.referent(py)?).pop(place) {
-                    Err(StoreError::Empty) => {
-                        return PyList::empty(py).call_method0(pyo3::intern!(py, "pop"));
-                    }
-                    taken => taken.or_raise(py)?,
-                };
-                return codec::output(py, state.attachment(), taken);
-            }
-        }
-        let arguments = positional(&[&index], args)?;
-        write(py, state, pyo3::intern!(py, "pop"), &arguments, kwds)
+            let Some(place) = place else {
+                return write(py, state, name, &arguments()?, kwds);
+            };
+            let taken = match List::new(&state.referent(py)?).pop(place) {
+                Err(StoreError::Empty) => return PyList::empty(py).call_method0(name),
+                taken => taken.or_raise(py)?,
+            };
+            codec::output(py, state.attachment(), taken)
+        })
     }
 
     /// Remove first occurrence of value.
@@ -408,12 +424,14 @@ impl ListProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(value), true) = (&value, is_simple(args, kwds)) {
-            return remove(py, state, value);
-        }
-        let arguments = positional(&[&value], args)?;
-        write(py, state, pyo3::intern!(py, "remove"), &arguments, kwds)
+        let name = pyo3::intern!(py, "remove");
+        let arguments = || positional(&[&value], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(value), true) = (&value, is_simple(args, kwds)) {
+                return remove(py, state, value);
+            }
+            write(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Reverse *IN PLACE*.
@@ -422,13 +440,24 @@ impl ListProxy {
         slf: &Bound<'py, Self>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if is_simple(args, kwds) {
-            return List::new(&state.referent(py)?).reverse().or_raise(py);
-        }
-        write(py, state, pyo3::intern!(py, "reverse"), args, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "reverse");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return List::new(&state.referent(py)?)
+                        .reverse()
+                        .or_raise(py)
+                        .answer(py);
+                }
+                write(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Sort the list in ascending order and return None.
@@ -440,14 +469,22 @@ impl ListProxy {
         slf: &Bound<'py, Self>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if !args.is_empty() {
-            PyList::empty(py).call_method(pyo3::intern!(py, "sort"), args.clone(), kwds)?;
-            return Err(PyTypeError::new_err("sort() takes no positional arguments"));
-        }
-        sort(py, state, kwds)
+        let name = pyo3::intern!(py, "sort");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !args.is_empty() {
+                    PyList::empty(py).call_method(name, args.clone(), kwds)?;
+                    return Err(PyTypeError::new_err("sort() takes no positional arguments"));
+                }
+                sort(py, state, kwds).answer(py)
+            },
+        )
     }
 
     /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.

@@ -17,6 +17,7 @@ mod list_iterator;
 mod list_operations;
 mod namespace;
 mod queue;
+mod route;
 mod sequence;
 mod set;
 mod set_operations;
@@ -31,16 +32,17 @@ pub(crate) use self::{
     acquirer::AcquirerProxy,
     array::ArrayProxy,
     barrier::BarrierProxy,
-    base::BaseProxy,
+    base::{BaseProxy, value},
     condition::ConditionProxy,
     dict::DictProxy,
     dict_iterator::DictIterator,
     event::EventProxy,
-    kind::Kind,
+    kind::{Kind, number as kind_number},
     list::ListProxy,
     list_iterator::ListIterator,
     namespace::NamespaceProxy,
     queue::{JoinableQueueProxy, QueueProxy},
+    route::{call, has_moved},
     set::SetProxy,
     state::{ProxyState, state_of_base},
     value::{ValueProxy, auxiliary as auxiliary_of_value, copy as copy_of_value},
@@ -83,6 +85,7 @@ pub(crate) fn from_state(py: Python<'_>, state: ProxyState) -> PyResult<Bound<'_
             let base = base.add_subclass(QueueProxy);
             Bound::new(py, base.add_subclass(JoinableQueueProxy))?.into_any()
         }
+        Kind::Hosted => Bound::new(py, base)?.into_any(),
     })
 }
 

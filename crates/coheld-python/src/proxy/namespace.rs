@@ -12,6 +12,8 @@ use pyo3::{
 use super::{
     BaseProxy, Kind, ProxyState,
     argument::{Keywords, Rest},
+    route::{native_state, route},
+    sequence::tuple,
     state::state_of,
 };
 use crate::{codec, errors, errors::OrRaise, interpreter};
@@ -208,7 +210,10 @@ impl NamespaceProxy {
             // A subclass may have attributes and methods of its own.
             return generic_get(slf, name);
         }
-        match find(py, state_of(slf)?, name)? {
+        let Some(state) = native_state(slf.as_super())? else {
+            return Err(PyAttributeError::new_err(()));
+        };
+        match find(py, state, name)? {
             Some(value) => Ok(value),
             // The one method that is ours; a shared attribute of that name comes first.
             None if name == "get_lock" => generic_get(slf, name),
@@ -224,7 +229,12 @@ impl NamespaceProxy {
         if is_local(name)? {
             return generic_get(slf, name);
         }
-        get(slf.py(), state_of(slf)?, name)
+        let py = slf.py();
+        let method = pyo3::intern!(py, "__getattribute__");
+        let arguments = || tuple(py, [name.as_any()]);
+        route(slf.as_super(), method, arguments, None, |state| {
+            get(py, state, name)
+        })
     }
 
     /// Return a shared attribute.
@@ -244,14 +254,24 @@ impl NamespaceProxy {
         if is_local(name)? {
             return generic_set(slf, name, Some(value));
         }
-        set(slf.py(), state_of(slf)?, name, value)
+        let py = slf.py();
+        let method = pyo3::intern!(py, "__setattr__");
+        let arguments = || tuple(py, [name.as_any(), value]);
+        route(slf.as_super(), method, arguments, None, |state| {
+            set(py, state, name, value)
+        })
     }
 
     fn __delattr__<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyString>) -> PyResult<()> {
         if is_local(name)? {
             return generic_set(slf, name, None);
         }
-        delete(slf.py(), state_of(slf)?, name)
+        let py = slf.py();
+        let method = pyo3::intern!(py, "__delattr__");
+        let arguments = || tuple(py, [name.as_any()]);
+        route(slf.as_super(), method, arguments, None, |state| {
+            delete(py, state, name)
+        })
     }
 
     /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.

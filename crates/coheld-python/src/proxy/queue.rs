@@ -4,13 +4,13 @@ use coheld_store::{Queue, StoreError, Wait};
 use pyo3::{
     prelude::*,
     sync::PyOnceLock,
-    types::{PyDict, PyTuple},
+    types::{PyDict, PyString, PyTuple},
 };
 
 use super::{
     BaseProxy, Kind, ProxyState,
     argument::{Argument, Keywords, Rest, is_simple, positional},
-    state::state_of,
+    route::{IntoAnswer, call, native_state, plain, route},
     timeout,
 };
 use crate::{
@@ -34,12 +34,41 @@ static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 #[cold]
 fn refuse<'py>(
     py: Python<'py>,
-    method: &str,
+    method: &Bound<'py, PyString>,
     arguments: &Bound<'py, PyTuple>,
     keywords: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let queue = interpreter::call(CLASS.import(py, "queue", "Queue")?, ())?;
     interpreter::call_with(&queue.getattr(method)?, arguments, keywords)
+}
+
+/// Calls a method of a hosted queue with the arguments as they were given: those by position first,
+/// and those after a gap by their names.
+#[cold]
+fn call_named<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    method: &Bound<'py, PyString>,
+    named: &[(&str, &Argument<'py>)],
+    rest: Rest<'_, 'py>,
+    keywords: Option<Keywords<'_, 'py>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let is_given = |(_, argument): &&(&str, &Argument<'py>)| given(argument).is_some();
+    let leading = named.iter().take_while(is_given).count();
+    let first: Vec<_> = named[..leading]
+        .iter()
+        .map(|(_, argument)| *argument)
+        .collect();
+    let all = match keywords {
+        Some(keywords) => keywords.copy()?,
+        None => PyDict::new(py),
+    };
+    for (name, argument) in &named[leading..] {
+        if let Some(object) = given(argument) {
+            all.set_item(*name, object)?;
+        }
+    }
+    call(proxy, method, &positional(&first, rest)?, Some(&all))
 }
 
 fn given<'a, 'py>(argument: &'a Argument<'py>) -> Option<&'a Bound<'py, PyAny>> {
@@ -106,8 +135,13 @@ impl QueueProxy {
         timeout: Argument<'py>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
-        let (py, state) = (slf.py(), state_of(slf)?);
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "put");
+        let Some(state) = native_state(slf.as_super())? else {
+            let named = [("item", &item), ("block", &block), ("timeout", &timeout)];
+            return call_named(slf.as_super(), name, &named, args, kwds);
+        };
         match &item {
             Argument::Given(item) if is_simple(args, kwds) => {
                 let wait = match (&block, &timeout) {
@@ -116,11 +150,11 @@ impl QueueProxy {
                     _ if state.auxiliary(py)? == Queue::auxiliary(0) => Wait::Forever,
                     _ => wait_of(&block, &timeout)?,
                 };
-                put(py, state, item, wait)
+                put(py, state, item, wait).answer(py)
             }
             item => {
                 let arguments = positional(&[item, &block, &timeout], args)?;
-                refuse(py, "put", &arguments, kwds).map(drop)
+                refuse(py, name, &arguments, kwds)
             }
         }
     }
@@ -139,15 +173,20 @@ impl QueueProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        let name = pyo3::intern!(py, "get");
+        let Some(state) = native_state(slf.as_super())? else {
+            let named = [("block", &block), ("timeout", &timeout)];
+            return call_named(slf.as_super(), name, &named, args, kwds);
+        };
         if !is_simple(args, kwds) {
             let arguments = positional(&[&block, &timeout], args)?;
-            return refuse(py, "get", &arguments, kwds);
+            return refuse(py, name, &arguments, kwds);
         }
         let wait = match (&block, &timeout) {
             (Argument::Missing, Argument::Missing) => Wait::Forever,
             _ => wait_of(&block, &timeout)?,
         };
-        get(py, state_of(slf)?, wait)
+        get(py, state, wait)
     }
 
     /// Put an item in if there is room; raise `queue.Full` otherwise.
@@ -157,17 +196,16 @@ impl QueueProxy {
         item: Argument<'py>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        match &item {
+        let name = pyo3::intern!(py, "put_nowait");
+        let arguments = || positional(&[&item], args);
+        route(slf.as_super(), name, arguments, kwds, |state| match &item {
             Argument::Given(item) if is_simple(args, kwds) => {
-                put(py, state_of(slf)?, item, Wait::No)
+                put(py, state, item, Wait::No).answer(py)
             }
-            item => {
-                let arguments = positional(&[item], args)?;
-                refuse(py, "put_nowait", &arguments, kwds).map(drop)
-            }
-        }
+            _ => refuse(py, name, &arguments()?, kwds),
+        })
     }
 
     /// Take an item out if there is one; raise `queue.Empty` otherwise.
@@ -178,62 +216,85 @@ impl QueueProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        if !is_simple(args, kwds) {
-            return refuse(py, "get_nowait", args, kwds);
-        }
-        get(py, state_of(slf)?, Wait::No)
+        let name = pyo3::intern!(py, "get_nowait");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return get(py, state, Wait::No);
+                }
+                refuse(py, name, args, kwds)
+            },
+        )
     }
 
     /// Return the number of items in the queue.
-    fn qsize(slf: &Bound<'_, Self>) -> PyResult<u64> {
+    fn qsize<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Queue::new(&referent).len().or_raise(py)
+        plain(slf.as_super(), pyo3::intern!(py, "qsize"), |referent| {
+            Queue::new(referent).len().or_raise(py).answer(py)
+        })
     }
 
     /// Return whether the queue has no items.
-    fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
+    fn empty<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Queue::new(&referent).is_empty().or_raise(py)
+        plain(slf.as_super(), pyo3::intern!(py, "empty"), |referent| {
+            Queue::new(referent).is_empty().or_raise(py).answer(py)
+        })
     }
 
     /// Return whether the queue has as many items as it takes.
-    fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        let (py, state) = (slf.py(), state_of(slf)?);
-        let referent = state.referent(py)?;
-        let most = Queue::new(&referent).maxsize().or_raise(py)?;
-        Ok(most > 0 && Queue::new(&referent).len().or_raise(py)? >= most)
+    fn full<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        plain(slf.as_super(), pyo3::intern!(py, "full"), |referent| {
+            let most = Queue::new(referent).maxsize().or_raise(py)?;
+            let full = most > 0 && Queue::new(referent).len().or_raise(py)? >= most;
+            Ok(full).answer(py)
+        })
     }
 
     /// Say that an item that was taken out is done.
-    fn task_done(slf: &Bound<'_, Self>) -> PyResult<()> {
+    fn task_done<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Queue::new(&referent).task_done().or_raise(py)
+        plain(slf.as_super(), pyo3::intern!(py, "task_done"), |referent| {
+            Queue::new(referent).task_done().or_raise(py).answer(py)
+        })
     }
 
     /// Wait until all items that were put in are done.
-    fn join(slf: &Bound<'_, Self>) -> PyResult<()> {
+    fn join<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let referent = state_of(slf)?.referent(py)?;
-        Queue::new(&referent)
-            .join(Wait::Forever)
-            .or_raise(py)
-            .map(drop)
+        plain(slf.as_super(), pyo3::intern!(py, "join"), |referent| {
+            let done = Queue::new(referent).join(Wait::Forever).or_raise(py);
+            done.map(drop).answer(py)
+        })
     }
 
     /// Let nobody put items in any more, nor take any out once there are none; with *immediate*
     /// there are none from now on. Whoever waits gets a `coheld.ShutDown`.
     #[pyo3(signature = (immediate=None), text_signature = "($self, immediate=False)")]
-    fn shutdown(slf: &Bound<'_, Self>, immediate: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    fn shutdown<'py>(
+        slf: &Bound<'py, Self>,
+        immediate: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let immediate = match immediate {
-            None => false,
-            Some(immediate) => interpreter::is_true(immediate)?,
-        };
-        let referent = state_of(slf)?.referent(py)?;
-        Queue::new(&referent).shut_down(immediate).or_raise(py)
+        let name = pyo3::intern!(py, "shutdown");
+        let arguments = || PyTuple::new(py, immediate);
+        route(slf.as_super(), name, arguments, None, |state| {
+            let immediate = match immediate {
+                None => false,
+                Some(immediate) => interpreter::is_true(immediate)?,
+            };
+            let referent = state.referent(py)?;
+            Queue::new(&referent)
+                .shut_down(immediate)
+                .or_raise(py)
+                .answer(py)
+        })
     }
 }
 

@@ -12,6 +12,8 @@ use pyo3::{
 use super::{
     BaseProxy, Kind,
     argument::{Argument, Keywords, Rest, is_simple, positional},
+    route::{IntoAnswer, route},
+    sequence::tuple,
     set_operations::{add_all, named, named_in_place, on_copy, operator_in_place, take},
     state::state_of,
 };
@@ -52,28 +54,38 @@ impl SetProxy {
 
     fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
         let py = slf.py();
-        let length = Set::new(&state_of(slf)?.referent(py)?).len().or_raise(py)?;
-        Ok(usize::try_from(length)?)
+        let name = pyo3::intern!(py, "__len__");
+        let none = || Ok(PyTuple::empty(py));
+        route(slf.as_super(), name, none, None, |state| {
+            let length = Set::new(&state.referent(py)?).len().or_raise(py)?;
+            Ok(usize::try_from(length)?)
+        })
     }
 
     fn __contains__<'py>(slf: &Bound<'py, Self>, element: &Bound<'py, PyAny>) -> PyResult<bool> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        let Some(encoded) = key::encode(element)? else {
-            let (copy, _) = copy::of(py, state)?;
-            return interpreter::contains(&copy, element);
-        };
-        let key = encoded.key(py, state.hasher())?;
-        Set::new(&state.referent(py)?).contains(&key).or_raise(py)
+        let name = pyo3::intern!(py, "__contains__");
+        let arguments = || tuple(py, [element]);
+        route(slf.as_super(), name, arguments, None, |state| {
+            let Some(encoded) = key::encode(element)? else {
+                let (copy, _) = copy::of(py, state)?;
+                return interpreter::contains(&copy, element);
+            };
+            let key = encoded.key(py, state.hasher())?;
+            Set::new(&state.referent(py)?).contains(&key).or_raise(py)
+        })
     }
 
     fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        let snapshot = Set::new(&state.referent(py)?).snapshot().or_raise(py)?;
-        Ok(codec::list(py, state.attachment(), &snapshot)?
-            .try_iter()?
-            .into_any())
+        let name = pyo3::intern!(py, "__iter__");
+        let none = || Ok(PyTuple::empty(py));
+        route(slf.as_super(), name, none, None, |state| {
+            let snapshot = Set::new(&state.referent(py)?).snapshot().or_raise(py)?;
+            Ok(codec::list(py, state.attachment(), &snapshot)?
+                .try_iter()?
+                .into_any())
+        })
     }
 
     // Defining an order takes the identity hash away unless it is asked for.
@@ -156,19 +168,36 @@ impl SetProxy {
     }
 
     fn __ior__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<()> {
-        operator_in_place(slf, "|=", pyo3::intern!(slf.py(), "__ior__"), other)
+        let py = slf.py();
+        let names = (pyo3::intern!(py, "__ior__"), pyo3::intern!(py, "update"));
+        operator_in_place(slf, "|=", names, other)
     }
 
     fn __iand__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<()> {
-        operator_in_place(slf, "&=", pyo3::intern!(slf.py(), "__iand__"), other)
+        let py = slf.py();
+        let names = (
+            pyo3::intern!(py, "__iand__"),
+            pyo3::intern!(py, "intersection_update"),
+        );
+        operator_in_place(slf, "&=", names, other)
     }
 
     fn __isub__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<()> {
-        operator_in_place(slf, "-=", pyo3::intern!(slf.py(), "__isub__"), other)
+        let py = slf.py();
+        let names = (
+            pyo3::intern!(py, "__isub__"),
+            pyo3::intern!(py, "difference_update"),
+        );
+        operator_in_place(slf, "-=", names, other)
     }
 
     fn __ixor__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<()> {
-        operator_in_place(slf, "^=", pyo3::intern!(slf.py(), "__ixor__"), other)
+        let py = slf.py();
+        let names = (
+            pyo3::intern!(py, "__ixor__"),
+            pyo3::intern!(py, "symmetric_difference_update"),
+        );
+        operator_in_place(slf, "^=", names, other)
     }
 
     /// Add an element to the set. Has no effect if the element is already there.
@@ -179,20 +208,20 @@ impl SetProxy {
         object: Argument<'py>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(element), true) = (&object, is_simple(args, kwds))
-            && let Some(encoded) = key::encode(element)?
-        {
-            let key = encoded.key(py, state.hasher())?;
-            return Set::new(&state.referent(py)?)
-                .add(&key)
-                .or_raise(py)
-                .map(|_| ());
-        }
-        let arguments = positional(&[&object], args)?;
-        write(py, state, pyo3::intern!(py, "add"), &arguments, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "add");
+        let arguments = || positional(&[&object], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(element), true) = (&object, is_simple(args, kwds))
+                && let Some(encoded) = key::encode(element)?
+            {
+                let key = encoded.key(py, state.hasher())?;
+                let added = Set::new(&state.referent(py)?).add(&key).or_raise(py);
+                return added.map(drop).answer(py);
+            }
+            write(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Remove all elements from the set.
@@ -201,13 +230,24 @@ impl SetProxy {
         slf: &Bound<'py, Self>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if is_simple(args, kwds) {
-            return Set::new(&state.referent(py)?).clear().or_raise(py);
-        }
-        write(py, state, pyo3::intern!(py, "clear"), args, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "clear");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return Set::new(&state.referent(py)?)
+                        .clear()
+                        .or_raise(py)
+                        .answer(py);
+                }
+                write(py, state, name, args, kwds)
+            },
+        )
     }
 
     /// Return a plain set with the elements.
@@ -217,12 +257,14 @@ impl SetProxy {
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        read(
-            slf.py(),
-            state_of(slf)?,
-            pyo3::intern!(slf.py(), "copy"),
-            args,
+        let py = slf.py();
+        let name = pyo3::intern!(py, "copy");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
             kwds,
+            |state| read(py, state, name, args, kwds),
         )
     }
 
@@ -234,16 +276,18 @@ impl SetProxy {
         object: Argument<'py>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(element), true) = (&object, is_simple(args, kwds))
-            && take(py, state, element)?.is_some()
-        {
-            return Ok(());
-        }
-        let arguments = positional(&[&object], args)?;
-        write(py, state, pyo3::intern!(py, "discard"), &arguments, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "discard");
+        let arguments = || positional(&[&object], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(element), true) = (&object, is_simple(args, kwds))
+                && take(py, state, element)?.is_some()
+            {
+                return Ok(()).answer(py);
+            }
+            write(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Remove an element from the set; it must be there.
@@ -256,17 +300,19 @@ impl SetProxy {
         object: Argument<'py>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if let (Argument::Given(element), true) = (&object, is_simple(args, kwds))
-            && let Some(found) = take(py, state, element)?
-        {
-            let missing = || PyKeyError::new_err((element.clone().unbind(),));
-            return if found { Ok(()) } else { Err(missing()) };
-        }
-        let arguments = positional(&[&object], args)?;
-        write(py, state, pyo3::intern!(py, "remove"), &arguments, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "remove");
+        let arguments = || positional(&[&object], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(element), true) = (&object, is_simple(args, kwds))
+                && let Some(found) = take(py, state, element)?
+            {
+                let missing = || PyKeyError::new_err((element.clone().unbind(),));
+                return if found { Ok(()) } else { Err(missing()) }.answer(py);
+            }
+            write(py, state, name, &arguments()?, kwds)
+        })
     }
 
     /// Remove and return an arbitrary element.
@@ -279,17 +325,23 @@ impl SetProxy {
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let state = state_of(slf)?;
-        if !is_simple(args, kwds) {
-            return write(py, state, pyo3::intern!(py, "pop"), args, kwds);
-        }
-        match Set::new(&state.referent(py)?).pop_any() {
-            Ok(Some(element)) => codec::output(py, state.attachment(), element),
-            Ok(None) | Err(StoreError::Empty) => {
-                PySet::empty(py)?.call_method0(pyo3::intern!(py, "pop"))
-            }
-            Err(error) => Err(error).or_raise(py),
-        }
+        let name = pyo3::intern!(py, "pop");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if !is_simple(args, kwds) {
+                    return write(py, state, name, args, kwds);
+                }
+                match Set::new(&state.referent(py)?).pop_any() {
+                    Ok(Some(element)) => codec::output(py, state.attachment(), element),
+                    Ok(None) | Err(StoreError::Empty) => PySet::empty(py)?.call_method0(name),
+                    Err(error) => Err(error).or_raise(py),
+                }
+            },
+        )
     }
 
     /// Add all elements of the others. They arrive as one change.
@@ -298,13 +350,11 @@ impl SetProxy {
         slf: &Bound<'py, Self>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
-        let py = slf.py();
-        let state = state_of(slf)?;
-        if kwds.is_none_or(PyDictMethods::is_empty) {
-            return add_all(py, state, args);
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if kwds.is_none_or(PyDictMethods::is_empty) && state_of(slf)?.kind() == Kind::Set {
+            return add_all(slf.as_super(), args);
         }
-        named_in_place(slf, pyo3::intern!(py, "update"), args, kwds)
+        named_in_place(slf, pyo3::intern!(slf.py(), "update"), args, kwds)
     }
 
     /// Return a plain set with the elements that are not in the others.
@@ -388,7 +438,7 @@ impl SetProxy {
         slf: &Bound<'py, Self>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         named_in_place(
             slf,
             pyo3::intern!(slf.py(), "difference_update"),
@@ -403,7 +453,7 @@ impl SetProxy {
         slf: &Bound<'py, Self>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         named_in_place(
             slf,
             pyo3::intern!(slf.py(), "intersection_update"),
@@ -418,7 +468,7 @@ impl SetProxy {
         slf: &Bound<'py, Self>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         named_in_place(
             slf,
             pyo3::intern!(slf.py(), "symmetric_difference_update"),

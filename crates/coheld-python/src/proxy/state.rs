@@ -4,15 +4,20 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use coheld::{Attachment, Handle};
 use coheld_shm::Referent;
-use coheld_store::KeyHasher;
+use coheld_store::{KeyHasher, kinds::referent};
 use pyo3::{
-    PyClass, exceptions::PyAttributeError, prelude::*, pyclass::boolean_struct::True,
-    sync::PyOnceLock, types::PyString,
+    PyClass,
+    exceptions::{PyAttributeError, PyTypeError},
+    prelude::*,
+    pyclass::boolean_struct::True,
+    sync::PyOnceLock,
+    types::PyString,
 };
 
-use super::{BaseProxy, Kind};
+use super::{BaseProxy, Kind, kind};
 use crate::{
     attachment,
+    codec::Serializer,
     errors::{self, OrRaise},
     token::Token,
 };
@@ -39,11 +44,11 @@ pub(crate) struct ProxyState {
 impl ProxyState {
     /// The state of a proxy that holds `handle`, with everything else as by default.
     pub(crate) fn new(py: Python<'_>, handle: Handle) -> PyResult<Self> {
-        let Some(kind) = Kind::from_number(handle.kind()) else {
+        let number = kind::number(&handle);
+        let Some(kind) = Kind::from_number(number) else {
             let text = format!(
-                "the shared object is of kind {}, which this version does not know; \
-                 use the same version of Coheld in all processes",
-                handle.kind()
+                "the shared object is of kind {number}, which this version does not know; use the \
+                 same version of Coheld in all processes"
             );
             return Err(errors::coheld_error(py, text));
         };
@@ -113,9 +118,32 @@ impl ProxyState {
         Ok(self.referent)
     }
 
+    /// Whether the content of the referent is in another process, and not in the segment.
+    #[inline]
+    pub(crate) fn is_hosted(&self) -> bool {
+        match self.kind {
+            Kind::Hosted => true,
+            // One load. Who misses a move learns of it from the operation in the segment.
+            kind if kind.can_move() => self.referent.kind() == referent::HOSTED,
+            _ => false,
+        }
+    }
+
     /// A proxy of the lock that belongs to the referent.
     pub(super) fn get_lock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.refuse_hosted("get_lock")?;
         super::from_handle(py, self.handle.companion().or_raise(py)?)
+    }
+
+    /// The error for a method that only native referents have, and dicts and sets that were native.
+    pub(super) fn refuse_hosted(&self, method: &str) -> PyResult<()> {
+        if self.kind == Kind::Hosted {
+            return Err(PyTypeError::new_err(format!(
+                "{method}() needs an object in shared memory, and this one lives in the process \
+                 that registered it; register a method of your own for this"
+            )));
+        }
+        Ok(())
     }
 
     /// Another reference to the same referent.
@@ -133,7 +161,7 @@ impl ProxyState {
         Ok(*self.auxiliary.get_or_init(|| auxiliary))
     }
 
-    /// What kind of referent it is.
+    /// What kind of referent it is; of one that has moved, what it was before.
     #[inline]
     pub(crate) fn kind(&self) -> Kind {
         self.kind
@@ -186,6 +214,15 @@ impl ProxyState {
         match &self.serializer {
             None => PyString::intern(py, "pickle").into_any(),
             Some(own) => own.bind(py).clone(),
+        }
+    }
+
+    /// How the messages of calls are written.
+    #[inline]
+    pub(crate) fn message_serializer(&self, py: Python<'_>) -> Serializer {
+        match &self.serializer {
+            None => Serializer::Pickle,
+            Some(own) => Serializer::from_name(own.bind(py)),
         }
     }
 

@@ -11,6 +11,8 @@ use super::{
     BaseProxy, Kind, ProxyState,
     argument::{Argument, Keywords, Rest, is_simple, positional},
     atomic::{self, Place},
+    route::{IntoAnswer, route},
+    sequence::tuple,
     state::state_of,
 };
 use crate::{codec, errors::OrRaise, interpreter};
@@ -144,11 +146,20 @@ impl ValueProxy {
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if !is_simple(args, kwds) {
-            let method = plain(slf.py())?.getattr("get")?;
-            return interpreter::call_with(&method, args, kwds);
-        }
-        get(slf.py(), state_of(slf)?)
+        let py = slf.py();
+        let name = pyo3::intern!(py, "get");
+        route(
+            slf.as_super(),
+            name,
+            || Ok(args.clone()),
+            kwds,
+            |state| {
+                if is_simple(args, kwds) {
+                    return get(py, state);
+                }
+                interpreter::call_with(&plain(py)?.getattr(name)?, args, kwds)
+            },
+        )
     }
 
     /// Replace the value.
@@ -159,16 +170,16 @@ impl ValueProxy {
         value: Argument<'py>,
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        match &value {
-            Argument::Given(value) if is_simple(args, kwds) => set(py, state_of(slf)?, value),
-            _ => {
-                let arguments = positional(&[&value], args)?;
-                let method = plain(py)?.getattr("set")?;
-                interpreter::call_with(&method, &arguments, kwds).map(|_| ())
+        let name = pyo3::intern!(py, "set");
+        let arguments = || positional(&[&value], args);
+        route(slf.as_super(), name, arguments, kwds, |state| {
+            if let (Argument::Given(value), true) = (&value, is_simple(args, kwds)) {
+                return set(py, state, value).answer(py);
             }
-        }
+            interpreter::call_with(&plain(py)?.getattr(name)?, &arguments()?, kwds)
+        })
     }
 
     /// Add to the value, as `value + by` does, and return the sum.
@@ -177,6 +188,7 @@ impl ValueProxy {
     #[pyo3(signature = (by=Argument::Missing), text_signature = "($self, by=1)")]
     fn increment<'py>(slf: &Bound<'py, Self>, by: Argument<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = state_of(slf)?;
+        state.refuse_hosted("increment")?;
         atomic::increment(slf.py(), state, &Place::Value, &by, &Argument::Missing)
     }
 
@@ -190,18 +202,25 @@ impl ValueProxy {
         old: &Bound<'py, PyAny>,
         new: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyBool>> {
-        atomic::compare_exchange(slf.py(), state_of(slf)?, &Place::Value, old, new)
+        let state = state_of(slf)?;
+        state.refuse_hosted("compare_exchange")?;
+        atomic::compare_exchange(slf.py(), state, &Place::Value, old, new)
     }
 
     /// The value.
     #[getter]
     fn get_value<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        get(slf.py(), state_of(slf)?)
+        Self::get(slf, &PyTuple::empty(slf.py()), None)
     }
 
     #[setter]
     fn set_value<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<()> {
-        set(slf.py(), state_of(slf)?, value)
+        let py = slf.py();
+        let arguments = || tuple(py, [value]);
+        let name = pyo3::intern!(py, "set");
+        route(slf.as_super(), name, arguments, None, |state| {
+            set(py, state, value)
+        })
     }
 
     /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.

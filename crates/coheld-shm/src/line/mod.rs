@@ -13,7 +13,7 @@
 
 mod owner;
 mod signal;
-mod spin;
+pub(crate) mod spin;
 mod sweep;
 mod waiter;
 mod wakes;

@@ -31,9 +31,20 @@ fn rounds() -> u32 {
     })
 }
 
+/// Whether spinning can bring anything in this process.
+pub(crate) fn pays() -> bool {
+    rounds() != 0
+}
+
+/// One round of a spin.
+#[inline]
+pub(crate) fn round() {
+    spin();
+}
+
 /// Spins until `done`, or gives up. `credit` remembers, for this process, how spinning went: the
 /// credit in the low half, a count of waits in the high half.
-pub(super) fn until(credit: &AtomicU32, done: impl Fn() -> bool) -> bool {
+pub(crate) fn until(credit: &AtomicU32, done: impl Fn() -> bool) -> bool {
     if done() {
         return true;
     }

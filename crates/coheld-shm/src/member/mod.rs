@@ -5,6 +5,8 @@
 
 #[cfg(not(loom))]
 pub(crate) mod fork;
+#[cfg(not(loom))]
+pub(crate) mod manager;
 pub(crate) mod slot;
 #[cfg(not(loom))]
 pub(crate) mod table;

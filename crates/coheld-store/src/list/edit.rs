@@ -11,6 +11,7 @@ use super::batch::{Batch, Grave};
 use super::window::{Window, check_length, state};
 use crate::block::{HEADER, STATE};
 use crate::error::{Result, StoreError};
+use crate::hosted::check_here;
 use crate::input::Input;
 use crate::{kinds, word};
 
@@ -366,7 +367,10 @@ fn allocate_array(operation: &mut Operation<'_>, capacity: u64) -> Result<Option
 #[inline]
 pub(crate) fn check_version(guard: &Guard<'_>, expected: Option<u64>) -> Result<()> {
     match expected {
-        Some(version) if version != guard.version() => Err(StoreError::Changed),
+        Some(version) if version != guard.version() => {
+            check_here(guard)?;
+            Err(StoreError::Changed)
+        }
         _ => Ok(()),
     }
 }
@@ -379,6 +383,8 @@ pub(crate) fn check_kind(guard: &Guard<'_>, expected: u8) -> Result<()> {
     let found = guard.kind();
     if found == expected {
         Ok(())
+    } else if found == kinds::referent::HOSTED {
+        Err(StoreError::Moved)
     } else {
         Err(StoreError::WrongKind { expected, found })
     }

@@ -9,6 +9,7 @@ use super::probe::{Place, Vacancy};
 use super::put::{Mode, put};
 use super::reserved;
 use crate::error::{Result, StoreError};
+use crate::hosted::check_here;
 use crate::input::Input;
 use crate::key::Key;
 use crate::kinds;
@@ -55,6 +56,7 @@ pub(crate) fn replace(
         root = fresh.complete()?;
     }
     let guard = referent.lock()?;
+    check_here(&guard)?;
     check_version(&guard, expected)?;
     if root == guard.root() {
         // Empty before and after.

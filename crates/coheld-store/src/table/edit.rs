@@ -5,6 +5,7 @@ use coheld_shm::{Fate, Guard, Operation, Referent};
 use super::layout::Table;
 use super::probe::Place;
 use crate::error::{Result, StoreError};
+use crate::hosted::check_here;
 use crate::key::{Key, KeyHasher};
 use crate::list::check_version;
 use crate::output::{self, Output, Read, Reader};
@@ -137,6 +138,7 @@ pub(crate) fn pop_last(referent: &Referent<'_>) -> Result<Option<Taken>> {
 pub(crate) fn clear(referent: &Referent<'_>) -> Result<()> {
     let mut operation = referent.segment().begin()?;
     let guard = referent.lock()?;
+    check_here(&guard)?;
     if guard.root() == word::EMPTY {
         guard.bump_version();
         return Ok(());

@@ -24,6 +24,7 @@ use coheld_shm::{Look, Segment};
 
 use crate::block;
 use crate::error::{Result, StoreError};
+use crate::hosted::check_here;
 use crate::kinds;
 use crate::word;
 
@@ -121,6 +122,7 @@ impl<'s> Table<'s> {
     pub(crate) fn open(guard: &impl Look<'s>) -> Result<Option<Self>> {
         let root = guard.root();
         if root == word::EMPTY {
+            check_here(guard)?;
             return Ok(None);
         }
         let Some(offset) = word::block_offset(root) else {

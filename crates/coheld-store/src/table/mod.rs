@@ -24,6 +24,7 @@ pub(crate) use self::{
 pub use self::put::Updated;
 
 use crate::error::{Result, StoreError};
+use crate::hosted::check_here;
 use crate::key::Key;
 use crate::output::{self, Output, Read, Reader};
 use crate::snapshot::{Snapshot, capture};
@@ -37,6 +38,13 @@ pub(crate) fn size_and_version(referent: &Referent<'_>) -> Result<(u64, u64)> {
         None => 0,
     };
     Ok((live, guard.version()))
+}
+
+/// The version of what is still a table.
+pub(crate) fn version(referent: &Referent<'_>) -> Result<u64> {
+    let guard = referent.lock()?;
+    check_here(&guard)?;
+    Ok(guard.version())
 }
 
 /// Whether the key is there.

@@ -104,6 +104,11 @@ impl<'s> Walk<'s> {
                 Ok(())
             }
             kind::DICT | kind::SET | kind::NAMESPACE => table::visit(self, view.root),
+            kind::CHANNEL => self.visit_channel(view.root),
+            kind::HOSTED => {
+                self.broken("it has a root, though its content is elsewhere", view.root);
+                Ok(())
+            }
             _ => {
                 self.broken("its kind is unknown", view.offset);
                 Ok(())
@@ -185,6 +190,23 @@ impl<'s> Walk<'s> {
             self.broken("its items are of another kind", header.payload);
         }
         Ok(())
+    }
+
+    /// Walks the block of a channel and the messages that it owns.
+    fn visit_channel(&mut self, root: u64) -> Result<()> {
+        let Some(header) = self.own(root)? else {
+            return Ok(());
+        };
+        if header.kind != kinds::block::CHANNEL || (header.start, header.count) != (0, 2) {
+            self.broken("its messages are of another kind", header.payload);
+            return Ok(());
+        }
+        (0..header.count).try_for_each(|index| {
+            match self.segment.load(header.owning_word(index))? {
+                word::EMPTY => Ok(()),
+                large => self.visit_plain(large, kinds::block::BYTES),
+            }
+        })
     }
 
     /// Walks a word that has to refer to a lock.

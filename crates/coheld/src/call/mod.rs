@@ -5,6 +5,7 @@
 //! Python.
 
 mod dict;
+mod hosted;
 mod list;
 mod plain;
 mod queue;
@@ -13,7 +14,7 @@ mod set;
 mod sum;
 mod sync;
 
-use coheld_store::Wait;
+use coheld_store::{StoreError, Wait};
 
 pub use self::raised::{Exception, Raised};
 use crate::proxy::within_seconds;
@@ -22,6 +23,10 @@ use crate::{DictProxy, Error, Kind, ListProxy, NamespaceProxy, Proxy, SetProxy, 
 
 /// Calls a method of an object by its name in Python.
 pub(crate) fn call_method(proxy: &Proxy, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+    // A dict or a set may have moved to a host since the proxy was made.
+    if proxy.referent()?.kind() == Kind::Hosted.number() {
+        return hosted::call(proxy, name, arguments);
+    }
     let method = Method {
         kind: proxy.kind(),
         name,
@@ -43,7 +48,11 @@ pub(crate) fn call_method(proxy: &Proxy, name: &str, arguments: &[Value]) -> Res
         Kind::Condition => sync::condition(&proxy.clone().try_into()?, &method),
         Kind::Barrier => sync::barrier(&proxy.clone().try_into()?, &method),
         Kind::Queue | Kind::JoinableQueue => queue::call(&proxy.clone().try_into()?, &method),
+        Kind::Hosted => return hosted::call(proxy, name, arguments),
     };
+    if let Err(Error::Store(StoreError::Moved)) = answer {
+        return hosted::call(proxy, name, arguments);
+    }
     answer.map_err(|error| raised::in_words(error, proxy.kind()))
 }
 
@@ -70,7 +79,8 @@ pub(crate) fn copy(proxy: &Proxy) -> Result<Value, Error> {
         | Kind::Condition
         | Kind::Barrier
         | Kind::Queue
-        | Kind::JoinableQueue) => {
+        | Kind::JoinableQueue
+        | Kind::Hosted) => {
             let message = format!("a {kind} is nothing that could be copied");
             Err(raise(Exception::TypeError, message))
         }

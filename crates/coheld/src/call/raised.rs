@@ -31,16 +31,48 @@ pub enum Exception {
     MemoryError,
     /// `OverflowError`: a number is too large.
     OverflowError,
+    /// Any other class, whose name the message begins with: of a hosted object only.
+    Other,
     /// `coheld.OwnerDiedError`: a process died with the lock.
     OwnerDiedError,
+    /// `multiprocessing.managers.RemoteError`: the host of an object could not do what it was told.
+    RemoteError,
     /// `RuntimeError`: anything else.
     RuntimeError,
     /// `queue.ShutDown`: a queue was shut down.
     ShutDown,
+    /// `TimeoutError`: a call took longer than it may.
+    TimeoutError,
     /// `TypeError`: an argument of a wrong type, or a wrong number of them.
     TypeError,
     /// `ValueError`: an argument of a wrong value.
     ValueError,
+}
+
+impl Exception {
+    /// The class of this name in Python.
+    pub(super) fn from_python(module: &str, class: &str) -> Self {
+        match (module, class) {
+            ("builtins", "AttributeError") => Self::AttributeError,
+            ("threading", "BrokenBarrierError") => Self::BrokenBarrierError,
+            ("builtins", "ConnectionError") => Self::ConnectionError,
+            ("_queue" | "queue", "Empty") => Self::Empty,
+            ("_queue" | "queue", "Full") => Self::Full,
+            ("builtins", "IndexError") => Self::IndexError,
+            ("builtins", "KeyError") => Self::KeyError,
+            ("builtins", "KeyboardInterrupt") => Self::KeyboardInterrupt,
+            ("builtins", "MemoryError") => Self::MemoryError,
+            ("builtins", "OverflowError") => Self::OverflowError,
+            ("coheld.errors", "OwnerDiedError") => Self::OwnerDiedError,
+            ("multiprocessing.managers", "RemoteError") => Self::RemoteError,
+            ("builtins", "RuntimeError") => Self::RuntimeError,
+            ("coheld.errors" | "queue", "ShutDown") => Self::ShutDown,
+            ("builtins", "TimeoutError") => Self::TimeoutError,
+            ("builtins", "TypeError") => Self::TypeError,
+            ("builtins", "ValueError") => Self::ValueError,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl fmt::Display for Exception {
@@ -70,6 +102,9 @@ impl Raised {
 impl fmt::Display for Raised {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // As Python ends a traceback.
+        if self.exception == Exception::Other {
+            return formatter.write_str(&self.message);
+        }
         if self.message.is_empty() {
             return self.exception.fmt(formatter);
         }
@@ -88,7 +123,9 @@ impl Error {
             Self::ConnectionRefused { .. }
             | Self::NotFound { .. }
             | Self::Stopped { .. }
+            | Self::HostGone { .. }
             | Self::TimedOut { .. } => Exception::ConnectionError,
+            Self::CallTimedOut { .. } => Exception::TimeoutError,
             Self::BadToken { .. } | Self::BadAddress { .. } => Exception::ValueError,
             _ => Exception::RuntimeError,
         }

@@ -38,11 +38,13 @@ pub enum Kind {
     Queue,
     /// `JoinableQueue`.
     JoinableQueue,
+    /// Any object of Python, which lives in one process. Its type is known there.
+    Hosted,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::List,
         Self::Dict,
         Self::Set,
@@ -58,6 +60,7 @@ impl Kind {
         Self::Barrier,
         Self::Queue,
         Self::JoinableQueue,
+        Self::Hosted,
     ];
 
     /// The kind with this number in the segment.
@@ -78,6 +81,7 @@ impl Kind {
             referent::BARRIER => Some(Self::Barrier),
             referent::QUEUE => Some(Self::Queue),
             referent::JOINABLE_QUEUE => Some(Self::JoinableQueue),
+            referent::HOSTED => Some(Self::Hosted),
             _ => None,
         }
     }
@@ -100,10 +104,12 @@ impl Kind {
             Self::Barrier => referent::BARRIER,
             Self::Queue => referent::QUEUE,
             Self::JoinableQueue => referent::JOINABLE_QUEUE,
+            Self::Hosted => referent::HOSTED,
         }
     }
 
-    /// The name under which Python's `SyncManager` makes it.
+    /// The name under which Python's `SyncManager` makes it. Hosted objects have the names under
+    /// which programs register them; this one stands for all of those.
     pub const fn typeid(self) -> &'static str {
         match self {
             Self::List => "list",
@@ -121,6 +127,7 @@ impl Kind {
             Self::Barrier => "Barrier",
             Self::Queue => "Queue",
             Self::JoinableQueue => "JoinableQueue",
+            Self::Hosted => "object",
         }
     }
 
@@ -139,6 +146,7 @@ impl Kind {
             Self::Barrier => "BarrierProxy",
             Self::Queue => "AutoProxy[Queue]",
             Self::JoinableQueue => "AutoProxy[JoinableQueue]",
+            Self::Hosted => "BaseProxy",
         }
     }
 }

@@ -13,7 +13,7 @@ mod encode;
 mod error;
 mod integer;
 mod magic;
-mod pickle;
+pub(crate) mod pickle;
 mod serialize;
 
 pub use self::{convert::Bytes, error::ValueError, integer::BigInt, pickle::Pickle};

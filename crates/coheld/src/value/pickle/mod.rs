@@ -9,11 +9,16 @@
 
 mod opcode;
 mod read;
+mod reply;
 mod write;
 
 use std::fmt;
 
-pub(crate) use self::{read::read, write::Writer};
+pub(crate) use self::{
+    read::read,
+    reply::{read_exception, read_hosted},
+    write::Writer,
+};
 use crate::proxy::Proxy;
 
 /// How deep values can be nested, in either direction.

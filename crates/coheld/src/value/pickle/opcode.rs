@@ -13,6 +13,7 @@ pub(super) const REDUCE: u8 = b'R';
 pub(super) const BINUNICODE: u8 = b'X';
 pub(super) const APPEND: u8 = b'a';
 pub(super) const GLOBAL: u8 = b'c';
+pub(super) const BUILD: u8 = b'b';
 pub(super) const DICT: u8 = b'd';
 pub(super) const EMPTY_DICT: u8 = b'}';
 pub(super) const APPENDS: u8 = b'e';

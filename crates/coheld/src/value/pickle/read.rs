@@ -23,17 +23,28 @@ pub(crate) fn read(pickle: &[u8], proxies: &[Proxy]) -> Option<Value> {
     let mut machine = Machine::new(pickle);
     let root = machine.run()?;
     let budget = pickle.len() as u64 * EXPANSION + EXPANSION_BASE;
-    Builder {
+    let mut builder = Builder {
         nodes: &machine.nodes,
         proxies,
         budget,
-    }
-    .build(root, 0)
+    };
+    builder.build(root, 0)
 }
 
-type Number = usize;
+/// The value of one node of a machine that has run on a pickle of `length` bytes without proxies.
+pub(super) fn build(nodes: &[Node<'_>], number: Number, length: usize) -> Option<Value> {
+    let budget = length as u64 * EXPANSION + EXPANSION_BASE;
+    let mut builder = Builder {
+        nodes,
+        proxies: &[],
+        budget,
+    };
+    builder.build(number, 0)
+}
 
-enum Node<'p> {
+pub(super) type Number = usize;
+
+pub(super) enum Node<'p> {
     Value(Value),
     Text(&'p [u8]),
     Bytes(&'p [u8]),
@@ -48,11 +59,13 @@ enum Node<'p> {
     Slice([Option<i64>; 3]),
     /// A pickle inside this one.
     Pickle(&'p [u8]),
+    /// What a function or a class that is called here would make: module, name, arguments.
+    Object(&'p [u8], &'p [u8], Vec<Number>),
 }
 
-struct Machine<'p> {
+pub(super) struct Machine<'p> {
     rest: &'p [u8],
-    nodes: Vec<Node<'p>>,
+    pub(super) nodes: Vec<Node<'p>>,
     stack: Vec<Number>,
     /// Heights of the stack.
     marks: Vec<usize>,
@@ -60,7 +73,7 @@ struct Machine<'p> {
 }
 
 impl<'p> Machine<'p> {
-    fn new(pickle: &'p [u8]) -> Self {
+    pub(super) fn new(pickle: &'p [u8]) -> Self {
         Self {
             rest: pickle,
             nodes: Vec::new(),
@@ -70,7 +83,7 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn run(&mut self) -> Option<Number> {
+    pub(super) fn run(&mut self) -> Option<Number> {
         loop {
             match self.byte()? {
                 opcode::STOP => return self.pop(),
@@ -166,6 +179,12 @@ impl<'p> Machine<'p> {
                 }
             }
             opcode::REDUCE => self.reduce(),
+            // More of an object that only Python makes.
+            opcode::BUILD => {
+                self.pop()?;
+                let top = *self.stack.last()?;
+                matches!(self.nodes[top], Node::Object(..)).then_some(())
+            }
             _ => None,
         }
     }
@@ -285,12 +304,12 @@ impl<'p> Machine<'p> {
     /// The calls that stand for data: a proxy, a slice, a pickle inside.
     fn reduce(&mut self) -> Option<()> {
         let (arguments, function) = (self.pop()?, self.pop()?);
-        let (&Node::Global(module, name), Node::Tuple(arguments)) =
+        let (&Node::Global(module, name), Node::Tuple(numbers)) =
             (&self.nodes[function], &self.nodes[arguments])
         else {
             return None;
         };
-        let arguments: Vec<&Node<'p>> = arguments.iter().map(|&item| &self.nodes[item]).collect();
+        let arguments: Vec<&Node<'p>> = numbers.iter().map(|&item| &self.nodes[item]).collect();
         let made = match (module, name, arguments.as_slice()) {
             (b"builtins", b"slice", [start, stop, step]) => {
                 Node::Slice([bound(start)?, bound(stop)?, bound(step)?])
@@ -311,7 +330,7 @@ impl<'p> Machine<'p> {
             {
                 Node::Proxy(usize::try_from(number.as_int()?).ok()?)
             }
-            _ => return None,
+            _ => Node::Object(module, name, numbers.clone()),
         };
         self.push(made)
     }
@@ -386,7 +405,7 @@ impl Builder<'_, '_> {
                 self.charge(bytes.len())?;
                 Value::Pickle(Pickle::new(bytes.to_vec()))
             }
-            Node::Global(..) => return None,
+            Node::Global(..) | Node::Object(..) => return None,
         })
     }
 

@@ -1,0 +1,16 @@
+//! Objects of any Python class behind proxies: calling their methods, and being their host.
+
+mod call;
+mod entry;
+mod host;
+mod limit;
+mod reply;
+mod serving;
+mod thread;
+
+pub(crate) use self::{
+    call::{call_manager, call_method, call_within, exposed_methods, move_to_manager},
+    host::Host,
+    limit::{call_limit, limit_of},
+    reply::auto_proxy,
+};

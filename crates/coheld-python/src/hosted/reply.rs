@@ -1,0 +1,211 @@
+//! Replies of hosts: made of what a method returned or raised, and read by who called it.
+
+use coheld::hosted::{Reply, ReplyKind};
+use pyo3::{
+    exceptions::{PyBaseException, PyException},
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyBytes, PyDict, PyString, PyType},
+};
+
+use crate::{
+    codec::Serializer,
+    errors, interpreter,
+    proxy::{BaseProxy, state_of_base},
+    token::Token,
+};
+
+static FORMAT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static REMOTE_TRACEBACK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// The reply for a result.
+#[inline]
+pub(super) fn returned(serializer: Serializer, result: &Bound<'_, PyAny>) -> PyResult<Reply> {
+    match serializer.encode(result) {
+        Ok(message) => Ok(Reply::new(ReplyKind::Return, message.into_vec())),
+        Err(error) => unserializable(result.py(), &error),
+    }
+}
+
+/// The reply for an exception that a method raised.
+pub(super) fn raised(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
+    if !error.is_instance_of::<PyException>(py) {
+        // The end of this process, or of a thread of it, is no matter of the caller's.
+        return traceback(py, error);
+    }
+    exception(error.value(py), &text(py, error)?)
+}
+
+/// The same for an exception and the text that goes with it. It is pickled by itself, so that the
+/// text can be read where the exception cannot.
+pub(super) fn exception(value: &Bound<'_, PyAny>, text: &str) -> PyResult<Reply> {
+    let py = value.py();
+    let pickle = match Serializer::Pickle.encode(value) {
+        Ok(pickle) => pickle,
+        Err(error) => return unserializable(py, &error),
+    };
+    let pair = (PyBytes::new(py, &pickle), text).into_pyobject(py)?;
+    let message = Serializer::Pickle.encode(pair.as_any())?;
+    Ok(Reply::new(ReplyKind::Error, message.into_vec()))
+}
+
+/// The reply for an exception that the method has no part in.
+pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
+    Ok(Reply::new(ReplyKind::Traceback, text(py, error)?))
+}
+
+fn unserializable(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
+    if !error.is_instance_of::<PyException>(py) {
+        return traceback(py, error);
+    }
+    Ok(Reply::new(ReplyKind::Unserializable, text(py, error)?))
+}
+
+/// What `traceback.format_exc` writes.
+fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
+    let format = FORMAT.import(py, "traceback", "format_exception")?;
+    let arguments = (error.get_type(py), error.value(py), error.traceback(py));
+    let lines = interpreter::call(format, arguments)?.extract::<Vec<Bound<'_, PyString>>>()?;
+    let mut text = String::new();
+    if error.traceback(py).is_none() {
+        // Nothing of Python was running. The standard library's texts begin so in any case.
+        text += "Traceback (most recent call last):\n";
+    }
+    for line in lines {
+        text += &line.to_string_lossy();
+    }
+    Ok(text)
+}
+
+/// The reply that the server object has put together: what kind it is, and its content.
+pub(super) fn assembled(serializer: Serializer, answer: &Bound<'_, PyAny>) -> PyResult<Reply> {
+    let py = answer.py();
+    let (kind, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = answer.extract()?;
+    match kind.to_str()? {
+        "RETURN" => returned(serializer, &value),
+        "ERROR" => {
+            let (value, text): (Bound<'_, PyAny>, Bound<'_, PyString>) = value.extract()?;
+            exception(&value, &text.to_string_lossy())
+        }
+        "TRACEBACK" => Ok(Reply::new(ReplyKind::Traceback, content(&value)?)),
+        "PROXY" => {
+            let message = Serializer::Pickle.encode(&value)?;
+            Ok(Reply::new(ReplyKind::Proxy, message.into_vec()))
+        }
+        kind => Err(errors::coheld_error(
+            py,
+            format!("the host's answer is of no known kind: {kind:?}"),
+        )),
+    }
+}
+
+fn content(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(value.cast::<PyString>()?.to_string_lossy().into_owned())
+}
+
+/// What the caller gets: the result, a proxy of it, or the exception. A caller that has no proxy
+/// gets the token and the names of the exposed methods instead of a proxy.
+#[inline]
+pub(super) fn read<'py>(
+    py: Python<'py>,
+    serializer: Serializer,
+    reply: Reply,
+    caller: Option<&Bound<'py, BaseProxy>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match reply.kind {
+        ReplyKind::Return => serializer.decode(py, &reply.body),
+        ReplyKind::Error => Err(read_exception(py, &reply.body)?),
+        ReplyKind::Traceback => Err(remote_error(py, &reply.body, |text| text)),
+        ReplyKind::Unserializable => Err(remote_error(py, &reply.body, |text| {
+            format!("Unserializable message: {text}\n")
+        })),
+        ReplyKind::Proxy => read_proxy(py, &reply.body, caller),
+    }
+}
+
+fn remote_error(py: Python<'_>, body: &[u8], frame: impl FnOnce(String) -> String) -> PyErr {
+    let text = String::from_utf8_lossy(body).into_owned();
+    errors::remote_error(py, frame(text))
+}
+
+/// The exception of a method, with the traceback of its process as the cause.
+#[cold]
+fn read_exception(py: Python<'_>, body: &[u8]) -> PyResult<PyErr> {
+    let pair = Serializer::Pickle.decode(py, body)?;
+    let (pickle, text): (Bound<'_, PyBytes>, Bound<'_, PyString>) = pair.extract()?;
+    let value = match Serializer::Pickle.decode(py, pickle.as_bytes()) {
+        Ok(value) => value,
+        Err(error) if !error.is_instance_of::<PyException>(py) => return Err(error),
+        Err(_) => py.None().into_bound(py),
+    };
+    let Ok(value) = value.cast_into::<PyBaseException>() else {
+        // Its class is not to be had here, or cannot be made from what it pickles.
+        return Ok(errors::remote_error(py, text.to_string()));
+    };
+    let class = REMOTE_TRACEBACK.import(py, "coheld.errors", "RemoteTraceback")?;
+    let error = PyErr::from_value(value.into_any());
+    if error.cause(py).is_none() {
+        error.set_cause(py, Some(PyErr::from_type(class.clone(), (text.unbind(),))));
+    }
+    Ok(error)
+}
+
+/// The proxy of a result that stays with its host.
+#[cold]
+fn read_proxy<'py>(
+    py: Python<'py>,
+    body: &[u8],
+    caller: Option<&Bound<'py, BaseProxy>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let parts = Serializer::Pickle.decode(py, body)?;
+    let (exposed, token, class): (
+        Bound<'_, PyAny>,
+        Bound<'_, Token>,
+        Option<Bound<'_, PyBytes>>,
+    ) = parts.extract()?;
+    let Some(caller) = caller else {
+        return Ok((token, exposed).into_pyobject(py)?.into_any());
+    };
+    let state = state_of_base(caller)?;
+    let manager = state.manager(py).map(|manager| manager.into_bound(py));
+    let keywords = PyDict::new(py);
+    keywords.set_item("exposed", exposed)?;
+    keywords.set_item("manager", &manager)?;
+    keywords.set_item("authkey", state.authkey(py)?)?;
+    let class = match (registered(manager.as_ref(), token.get())?, class) {
+        (Some(class), _) => class,
+        (None, Some(pickle)) => match Serializer::Pickle.decode(py, pickle.as_bytes()) {
+            Ok(class) => class,
+            // Its module is not to be had in this process.
+            Err(error) if error.is_instance_of::<PyException>(py) => auto_proxy(py)?,
+            Err(error) => return Err(error),
+        },
+        (None, None) => auto_proxy(py)?,
+    };
+    let arguments = (token, state.serializer(py));
+    interpreter::call_with(&class, arguments, Some(&keywords))
+}
+
+/// What makes proxies where nothing better is known.
+pub(crate) fn auto_proxy(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // By its name: programs put functions of their own there.
+    let managers = py.import("coheld.managers")?;
+    interpreter::attribute(&managers, pyo3::intern!(py, "AutoProxy"))
+}
+
+/// What makes the proxies of a typeid according to the manager object.
+fn registered<'py>(
+    manager: Option<&Bound<'py, PyAny>>,
+    token: &Token,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some(manager) = manager else {
+        return Ok(None);
+    };
+    let py = manager.py();
+    let registry = interpreter::attribute(manager, pyo3::intern!(py, "_registry"))?;
+    let typeid = token.typeid(py);
+    match registry.cast::<PyDict>()?.get_item(typeid)? {
+        Some(entry) => Ok(Some(entry.get_item(-1)?)),
+        None => Ok(None),
+    }
+}

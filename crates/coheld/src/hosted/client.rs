@@ -1,0 +1,143 @@
+//! One call: a request posted, and the wait for its reply.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coheld_shm::{HostPlace, Owner};
+use coheld_store::{Channel, Hosted, StoreError};
+
+use super::channels::CallerEnd;
+use super::{Reply, Request, inbox, local};
+use crate::{Attachment, Error, Handle};
+
+/// How long a caller sleeps before it looks for the first time whether the host lives. Later it
+/// looks less and less often,
+const PATIENCE: Duration = Duration::from_millis(20);
+/// down to this: a long call costs nothing, and a death is noticed soon all the same.
+const MOST_PATIENCE: Duration = Duration::from_millis(160);
+
+/// Calls a method of the object that `handle` refers to; the number in `request` is of no account.
+///
+/// Without a `limit` that of the segment counts, if it has one; `Duration::MAX` is for ever.
+///
+/// [`Error::HostGone`]: its host is not there any more. [`Error::CallTimedOut`]: it took too long.
+pub fn call(
+    handle: &Handle,
+    request: &Request<'_>,
+    limit: Option<Duration>,
+) -> Result<Reply, Error> {
+    let (place, number) = Hosted::new(&handle.referent()?).place()?;
+    let request = request.of_object(number);
+    exchange(handle.attachment(), place, &request, limit)
+}
+
+/// Calls a function of the manager itself, which is object 0 of the manager's host.
+pub fn call_manager(
+    attachment: &Arc<Attachment>,
+    request: &Request<'_>,
+    limit: Option<Duration>,
+) -> Result<Reply, Error> {
+    let Some(place) = attachment.joined()?.manager_host() else {
+        return Err(Error::NeedsPython {
+            what: "a function of the manager itself",
+        });
+    };
+    exchange(attachment, place, &request.of_object(0), limit)
+}
+
+fn exchange(
+    attachment: &Arc<Attachment>,
+    place: HostPlace,
+    request: &Request<'_>,
+    limit: Option<Duration>,
+) -> Result<Reply, Error> {
+    let segment = attachment.joined()?;
+    if segment.own_tag()? == place.tag {
+        return match local::find(&attachment.segment_id(), place) {
+            Some(host) => Ok(host.answer(request)),
+            None => Err(gone(attachment, place, request)),
+        };
+    }
+    let mut message = Vec::new();
+    request.encode(&mut message)?;
+    let Some(end) = CallerEnd::post(attachment, place, &message)? else {
+        return Err(gone(attachment, place, request));
+    };
+    drop(message);
+    let limit = limit.or_else(|| segment.call_limit());
+    match wait_for_reply(&end, place, limit)? {
+        Outcome::Replied(reply) => {
+            end.park();
+            Reply::decode(reply)
+        }
+        Outcome::Gone => Err(gone(attachment, place, request)),
+        Outcome::TimedOut(limit) => Err(Error::CallTimedOut {
+            method: request.method.to_owned(),
+            limit,
+        }),
+    }
+}
+
+/// How waiting for a reply ended.
+enum Outcome {
+    Replied(Vec<u8>),
+    Gone,
+    TimedOut(Duration),
+}
+
+fn wait_for_reply(
+    end: &CallerEnd,
+    place: HostPlace,
+    limit: Option<Duration>,
+) -> Result<Outcome, Error> {
+    let referent = end.handle().referent()?;
+    let channel = Channel::open(&referent)?;
+    channel.spin_for_reply();
+    let mut patience = PATIENCE;
+    let mut begun = None;
+    let mut has_waited = false;
+    loop {
+        if let Some(outcome) = look(&channel)? {
+            return Ok(outcome);
+        }
+        if has_waited && !inbox::is_open(referent.segment(), place)? {
+            // It may have answered as its last act.
+            return Ok(look(&channel)?.unwrap_or(Outcome::Gone));
+        }
+        let left = match limit {
+            None => patience,
+            Some(limit) => {
+                let begun = *begun.get_or_insert_with(Instant::now);
+                let left = limit.saturating_sub(begun.elapsed());
+                if left.is_zero() {
+                    return Ok(Outcome::TimedOut(limit));
+                }
+                left.min(patience)
+            }
+        };
+        // Fails in a child that a signal handler forks: the call is its parent's.
+        channel.wait_for_reply(left)?;
+        has_waited = true;
+        patience = (2 * patience).min(MOST_PATIENCE);
+    }
+}
+
+/// What there is of a reply.
+fn look(channel: &Channel<'_>) -> Result<Option<Outcome>, Error> {
+    match channel.take_reply() {
+        Ok(reply) => Ok(reply.map(Outcome::Replied)),
+        Err(StoreError::Closed) => Ok(Some(Outcome::Gone)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cold]
+fn gone(attachment: &Attachment, place: HostPlace, request: &Request<'_>) -> Error {
+    let member = Owner::from_word(place.tag.into());
+    let process = member.map(|member| attachment.segment().process_of(member));
+    Error::HostGone {
+        address: attachment.address().clone(),
+        process: process.filter(|process| *process != 0),
+        method: request.method.to_owned(),
+    }
+}

@@ -1,0 +1,209 @@
+//! What callers and hosts say to each other: requests and replies as bytes.
+//!
+//! ```text
+//! request   object u64 | flags u8 | length of the method's name u16 | name | body
+//! reply     body | kind u8
+//! ```
+//!
+//! The kind of a reply stands at its end so that a body, which may be large, is never moved to make
+//! room for it. Numbers are little endian. Reading is total: any bytes are a message or an error.
+
+use crate::Error;
+
+/// Bytes of a request before the name of its method.
+const HEAD: usize = 11;
+
+/// One call of one method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'r> {
+    /// The object's number in the table of its host; 0 is the host itself. Whoever calls through a
+    /// [`Handle`](crate::Handle) need not know it.
+    pub object: u64,
+    /// See [`Request::XMLRPC`].
+    pub flags: u8,
+    /// The name of the method.
+    pub method: &'r str,
+    /// The pickle of the pair of positional and named arguments.
+    pub body: &'r [u8],
+}
+
+impl<'r> Request<'r> {
+    /// Flag: the result is to be written by `xmlrpc.client`, not by `pickle`.
+    pub const XMLRPC: u8 = 1;
+
+    /// A call of `method`, of an object that is found later.
+    #[must_use]
+    pub const fn new(method: &'r str, body: &'r [u8]) -> Self {
+        Self {
+            object: 0,
+            flags: 0,
+            method,
+            body,
+        }
+    }
+
+    /// The same call of another object.
+    #[must_use]
+    pub const fn of_object(self, object: u64) -> Self {
+        Self { object, ..self }
+    }
+
+    /// Writes the request behind what `into` holds.
+    pub fn encode(&self, into: &mut Vec<u8>) -> Result<(), Error> {
+        let length = u16::try_from(self.method.len()).map_err(|_| Error::Protocol {
+            why: "the name of a method is longer than 65,535 bytes",
+        })?;
+        into.reserve(HEAD + self.method.len() + self.body.len());
+        into.extend_from_slice(&self.object.to_le_bytes());
+        into.push(self.flags);
+        into.extend_from_slice(&length.to_le_bytes());
+        into.extend_from_slice(self.method.as_bytes());
+        into.extend_from_slice(self.body);
+        Ok(())
+    }
+
+    /// Reads a request.
+    pub fn decode(message: &'r [u8]) -> Result<Self, Error> {
+        let cut = Error::Protocol {
+            why: "a request was cut short",
+        };
+        let Some((object, rest)) = message.split_first_chunk() else {
+            return Err(cut);
+        };
+        let Some((&[flags, low, high], rest)) = rest.split_first_chunk() else {
+            return Err(cut);
+        };
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        let Some((method, body)) = rest.split_at_checked(length) else {
+            return Err(cut);
+        };
+        let method = str::from_utf8(method).map_err(|_| Error::Protocol {
+            why: "the name of a method is not UTF-8",
+        })?;
+        Ok(Self {
+            object: u64::from_le_bytes(*object),
+            flags,
+            method,
+            body,
+        })
+    }
+}
+
+/// What a reply is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ReplyKind {
+    /// The pickle of the result.
+    Return = 1,
+    /// The pickle of the pair of an exception and the text of its traceback.
+    Error = 2,
+    /// The text of a traceback: the host failed, not the method.
+    Traceback = 3,
+    /// The text of what could not be pickled.
+    Unserializable = 4,
+    /// The pickle of the names of methods, a token and a class: the result is a hosted object.
+    Proxy = 5,
+}
+
+impl ReplyKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Return,
+        Self::Error,
+        Self::Traceback,
+        Self::Unserializable,
+        Self::Proxy,
+    ];
+
+    fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
+/// The answer to one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What the body is.
+    pub kind: ReplyKind,
+    /// See [`ReplyKind`].
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A reply of this kind.
+    #[must_use]
+    pub fn new(kind: ReplyKind, body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
+        Self { kind, body }
+    }
+
+    /// The bytes of the reply.
+    #[must_use]
+    pub fn encode(self) -> Vec<u8> {
+        let Self { kind, mut body } = self;
+        body.push(kind as u8);
+        body
+    }
+
+    /// Reads a reply.
+    pub fn decode(mut message: Vec<u8>) -> Result<Self, Error> {
+        let kind = message.pop().and_then(ReplyKind::from_number);
+        let kind = kind.ok_or(Error::Protocol {
+            why: "a reply is of no known kind",
+        })?;
+        Ok(Self {
+            kind,
+            body: message,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn requests_come_back_as_they_were(
+            object: u64,
+            flags: u8,
+            method in ".{0,40}",
+            body: Vec<u8>,
+        ) {
+            let request = Request { object, flags, method: &method, body: &body };
+            let mut message = Vec::new();
+            request.encode(&mut message).unwrap();
+            prop_assert_eq!(Request::decode(&message).unwrap(), request);
+            for cut in 0..message.len().min(HEAD + method.len()) {
+                prop_assert!(Request::decode(&message[..cut]).is_err());
+            }
+        }
+
+        #[test]
+        fn replies_come_back_as_they_were(number in 0..5_usize, body: Vec<u8>) {
+            let reply = Reply::new(ReplyKind::ALL[number], body);
+            prop_assert_eq!(Reply::decode(reply.clone().encode()).unwrap(), reply);
+        }
+
+        #[test]
+        fn any_bytes_are_a_message_or_an_error(bytes: Vec<u8>) {
+            if let Ok(request) = Request::decode(&bytes) {
+                let mut again = Vec::new();
+                request.encode(&mut again).unwrap();
+                prop_assert_eq!(&again, &bytes);
+            }
+            if let Ok(reply) = Reply::decode(bytes.clone()) {
+                prop_assert_eq!(reply.encode(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_beyond_all_measure_is_refused() {
+        let name = "n".repeat(70_000);
+        let request = Request::new(&name, b"");
+        assert!(request.encode(&mut Vec::new()).is_err());
+    }
+}

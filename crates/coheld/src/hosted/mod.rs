@@ -1,0 +1,38 @@
+//! Hosted objects: shared objects that live in one process, which others call.
+//!
+//! What Coheld has no native form for stays a plain object of the process that made it, its
+//! [`Host`]. Its referent in the segment is like any other (identity, holders, edges, leases); only
+//! the content is elsewhere, so a method is a [`call`]: a message to the host and one back.
+
+mod channels;
+mod client;
+mod host;
+mod housekeeping;
+mod inbox;
+mod local;
+mod message;
+mod shared;
+mod worker;
+
+pub(crate) use self::inbox::tell;
+pub use self::{
+    client::{call, call_manager},
+    host::Host,
+    message::{Reply, ReplyKind, Request},
+};
+
+pub use coheld_shm::HostPlace;
+
+use crate::Error;
+
+/// What a host does for its callers. Called from many threads at once.
+pub trait Serve: Send + Sync {
+    /// Answers one call. A panic becomes a reply of kind [`ReplyKind::Traceback`].
+    fn answer(&self, request: &Request<'_>) -> Reply;
+
+    /// Drops objects that nobody refers to any more. Called on a thread of the host.
+    fn released(&self, numbers: &[u64]);
+
+    /// Runs `work`, which lasts as long as a caller has use for it, on a thread of its own.
+    fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Error>;
+}

@@ -1,0 +1,122 @@
+//! A thread that answers the calls of one channel, one after another.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use coheld_store::{Channel, StoreError, kinds};
+
+use super::shared::{Entry, Shared};
+use super::{Reply, ReplyKind, Request};
+use crate::fork::guarded;
+use crate::{Error, Handle};
+
+/// How long an idle worker sleeps at most. Requests and the end wake it, so this is only for a
+/// wake-up that died with whoever owed it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Accepts a new channel and has its calls answered.
+pub(super) fn accept(host: &Arc<Shared>, channel: Handle) -> Result<(), Error> {
+    if channel.kind() != kinds::referent::CHANNEL {
+        return Err(Error::Protocol {
+            why: "something other than a channel was put into the inbox of a host",
+        });
+    }
+    let tag = host.place().tag;
+    let caller = {
+        let referent = channel.referent()?;
+        let channel = Channel::open(&referent)?;
+        channel.accept(tag)?;
+        channel.client()?
+    };
+    let Some(entry) = host.employ(&channel, caller) else {
+        return close(&channel);
+    };
+    // Shared with the thread, so that it is still here if there is none.
+    let work = Arc::new(Mutex::new(Some((entry, channel))));
+    let taken = Arc::clone(&work);
+    let spawned = host.serve().spawn(Box::new(move || {
+        if let Some((entry, channel)) = guarded(&taken, Option::take) {
+            run(&entry, &channel);
+        }
+    }));
+    let Err(error) = spawned else {
+        return Ok(());
+    };
+    let Some((entry, channel)) = guarded(&work, Option::take) else {
+        return Err(error);
+    };
+    let text = format!("the process of this object cannot answer more callers: {error}\n");
+    refuse(&channel, &text)?;
+    drop(entry);
+    Err(error)
+}
+
+/// Answers the call that is in a channel with a text, and closes it.
+fn refuse(channel: &Handle, text: &str) -> Result<(), Error> {
+    {
+        let referent = channel.referent()?;
+        let ours = Channel::open(&referent)?;
+        if ours.take_request()?.is_some() {
+            ours.answer(&Reply::new(ReplyKind::Traceback, text).encode())?;
+        }
+    }
+    close(channel)
+}
+
+fn close(channel: &Handle) -> Result<(), Error> {
+    Ok(Channel::open(&channel.referent()?)?.close()?)
+}
+
+/// Answers calls until the channel is closed.
+fn run(entry: &Entry, handle: &Handle) {
+    let ended = answer_all(entry, handle);
+    if let Err(error) = &ended {
+        log::debug!("a worker ends: {error}");
+    }
+    // Not in a child that the object has forked: there the channel is its parent's.
+    if entry.host().is_own()
+        && let Err(error) = close(handle)
+    {
+        log::debug!("a channel is gone: {error}");
+    }
+}
+
+fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
+    let referent = handle.referent()?;
+    let channel = Channel::open(&referent)?;
+    loop {
+        let message = match channel.take_request() {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                channel.wait_for_request(PATIENCE)?;
+                continue;
+            }
+            Err(StoreError::Closed) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let reply = match Request::decode(&message) {
+            Ok(request) => entry.answer(&request),
+            Err(error) => Reply::new(ReplyKind::Traceback, format!("{error}\n")),
+        };
+        drop(message);
+        if !entry.host().is_own() {
+            // The object has forked, and this is the child.
+            return Ok(());
+        }
+        let reply = reply.encode();
+        match channel.answer(&reply) {
+            Ok(()) => {}
+            Err(StoreError::Shm(
+                error
+                @ (coheld_shm::Error::OutOfMemory { .. } | coheld_shm::Error::TooLarge { .. }),
+            )) => {
+                let size = reply.len();
+                drop(reply);
+                let text = format!("a result of {size} bytes does not fit: {error}\n");
+                channel.answer(&Reply::new(ReplyKind::Traceback, text).encode())?;
+            }
+            Err(StoreError::Closed) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

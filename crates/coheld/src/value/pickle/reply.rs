@@ -1,0 +1,134 @@
+//! What Rust wants to know of the pickles in which hosts answer: which exception was raised, which
+//! hosted object is the result. Nothing of it is executed.
+
+use super::read::{Machine, Node, build};
+use crate::value::Value;
+
+/// An exception that a method raised.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Exception {
+    /// The module of its class.
+    pub(crate) module: String,
+    /// The name of its class.
+    pub(crate) class: String,
+    /// What it was made with, as far as Rust has values for it; else nothing.
+    pub(crate) arguments: Vec<Value>,
+    /// Where it was raised, as Python prints it.
+    pub(crate) traceback: String,
+}
+
+/// A hosted object that a method returned: what its token says.
+#[derive(Debug, PartialEq)]
+pub(crate) struct HostedResult {
+    /// The identity of the referent in hexadecimal.
+    pub(crate) id: String,
+    /// The name of the segment in hexadecimal.
+    pub(crate) segment: String,
+    /// Whether a lease came with it.
+    pub(crate) is_leased: bool,
+}
+
+/// The exception in the pickle of the pair of an exception and the text of its traceback.
+pub(crate) fn read_exception(pickle: &[u8]) -> Option<Exception> {
+    let mut machine = Machine::new(pickle);
+    let root = machine.run()?;
+    let nodes = &machine.nodes;
+    let Node::Tuple(pair) = &nodes[root] else {
+        return None;
+    };
+    let &[raised, traceback] = pair.as_slice() else {
+        return None;
+    };
+    let (Node::Object(module, class, arguments), &Node::Text(traceback)) =
+        (&nodes[raised], &nodes[traceback])
+    else {
+        return None;
+    };
+    let value = |&argument| build(nodes, argument, pickle.len());
+    Some(Exception {
+        module: text(module),
+        class: text(class),
+        arguments: arguments
+            .iter()
+            .map(value)
+            .collect::<Option<_>>()
+            .unwrap_or_default(),
+        traceback: text(traceback),
+    })
+}
+
+/// The token in the pickle of the triple of names of methods, a token and a class.
+pub(crate) fn read_hosted(pickle: &[u8]) -> Option<HostedResult> {
+    let mut machine = Machine::new(pickle);
+    let root = machine.run()?;
+    let nodes = &machine.nodes;
+    let Node::Tuple(triple) = &nodes[root] else {
+        return None;
+    };
+    let &[_, token, _] = triple.as_slice() else {
+        return None;
+    };
+    let Node::Object(_, b"Token", fields) = &nodes[token] else {
+        return None;
+    };
+    let &[_, _, id, segment, ref lease @ ..] = fields.as_slice() else {
+        return None;
+    };
+    let (&Node::Text(id), &Node::Text(segment)) = (&nodes[id], &nodes[segment]) else {
+        return None;
+    };
+    let is_leased = match lease {
+        [] => false,
+        [lease, ..] => matches!(nodes[*lease], Node::Value(Value::Bool(true))),
+    };
+    Some(HostedResult {
+        id: text(id),
+        segment: text(segment),
+        is_leased,
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `pickle.dumps((KeyError("k"), "Traceback"), 5)`.
+    const KEY_ERROR: &[u8] = b"\x80\x05\x95\x2b\0\0\0\0\0\0\0\x8c\x08builtins\x94\x8c\x08\
+        KeyError\x94\x93\x94\x8c\x01k\x94\x85\x94R\x94\x8c\tTraceback\x94\x86\x94.";
+
+    #[test]
+    fn an_exception_says_its_class_and_arguments() {
+        let expected = Exception {
+            module: "builtins".into(),
+            class: "KeyError".into(),
+            arguments: vec![Value::from("k")],
+            traceback: "Traceback".into(),
+        };
+        assert_eq!(read_exception(KEY_ERROR), Some(expected));
+        assert_eq!(read_hosted(KEY_ERROR), None);
+    }
+
+    #[test]
+    fn a_token_says_where_the_object_is() {
+        // As `pickle.dumps(((), Token("X", b"a", "ab", "cd", True), None), 5)`.
+        let pickle = b"\x80\x05)\x8c\x0ecoheld._coheld\x8c\x05Token\x93(\x8c\x01XC\x01a\x8c\x02ab\
+            \x8c\x02cd\x88tRN\x87.";
+        let expected = HostedResult {
+            id: "ab".into(),
+            segment: "cd".into(),
+            is_leased: true,
+        };
+        assert_eq!(read_hosted(pickle), Some(expected));
+    }
+
+    #[test]
+    fn cut_pickles_are_nothing() {
+        for length in 0..KEY_ERROR.len() {
+            assert_eq!(read_exception(&KEY_ERROR[..length]), None);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+"""`BaseManager`: starting a manager process, connecting to one, and asking it for objects."""
+
+import operator
+import signal
+import traceback
+from multiprocessing import connection, process, util
+from multiprocessing.context import ProcessError
+from multiprocessing.managers import RemoteError, State, listener_client
+
+from . import _coheld, _registry
+from ._serving import Server
+from .errors import CoheldError, RemoteTraceback, StartupError
+
+#: Bytes: the tables that every segment has, and what an address in it can reach.
+_LEAST_CAPACITY = 16 << 20
+_MOST_CAPACITY = 1 << 47
+
+#: What a server does that is told nothing.
+_OPTIONS = {"capacity": None, "owner_died": "warn", "call_timeout": None}
+
+
+class BaseManager:
+    """Base class for managers.
+
+    *address*, *authkey*, *serializer*, *ctx* and *shutdown_timeout* are those of
+    ``multiprocessing.managers.BaseManager``. *capacity* is the most bytes that the shared objects
+    may take up; memory is taken as it is needed. *owner_died* says what comes of acquiring a lock
+    or a permit that a process held when it died: an `OwnerDiedWarning` (``"warn"``), with the lock
+    acquired, or an `OwnerDiedError` (``"error"``) without. *call_timeout* is how many seconds a
+    call of a method may take that runs in the manager process; without it, calls have no end.
+    """
+
+    _registry = {}
+    _Server = Server
+
+    def __init__(
+        self,
+        address=None,
+        authkey=None,
+        serializer="pickle",
+        ctx=None,
+        *,
+        shutdown_timeout=1.0,
+        capacity=None,
+        owner_died="warn",
+        call_timeout=None,
+    ):
+        if owner_died not in ("warn", "error"):
+            raise ValueError(f"owner_died is {owner_died!r}: give 'warn' or 'error'")
+        if capacity is not None:
+            capacity = operator.index(capacity)
+            if not _LEAST_CAPACITY <= capacity <= _MOST_CAPACITY:
+                raise ValueError(
+                    f"a capacity of {capacity} bytes is not possible: give a number from "
+                    f"{_LEAST_CAPACITY} to {_MOST_CAPACITY}"
+                )
+        if call_timeout is not None and not float(call_timeout) > 0:
+            raise ValueError(
+                f"a call_timeout of {call_timeout!r} is not possible: give a number of seconds "
+                "above 0, or None"
+            )
+        if authkey is None:
+            authkey = process.current_process().authkey
+        if ctx is None:
+            from multiprocessing import get_context
+
+            ctx = get_context()
+        self._address = address
+        self._authkey = process.AuthenticationString(authkey)
+        self._state = State()
+        self._state.value = State.INITIAL
+        self._serializer = serializer
+        self._Listener, self._Client = listener_client[serializer]
+        self._ctx = ctx
+        self._shutdown_timeout = shutdown_timeout
+        self._capacity = capacity
+        self._owner_died = owner_died
+        self._call_timeout = call_timeout
+        self._attachment = None
+
+    def __getstate__(self):
+        # The attachment belongs to this process; another one makes its own.
+        state = self.__dict__.copy()
+        state["_attachment"] = None
+        return state
+
+    def _check_initial(self):
+        if self._state.value == State.INITIAL:
+            return
+        if self._state.value == State.STARTED:
+            raise ProcessError("Already started server")
+        if self._state.value == State.SHUTDOWN:
+            raise ProcessError("Manager has shut down")
+        raise ProcessError(f"Unknown state {self._state.value!r}")
+
+    def _check_route(self):
+        if self._serializer not in ("pickle", "xmlrpclib"):
+            raise CoheldError(
+                f"the serializer {self._serializer!r} is of use only between machines: "
+                "give 'pickle' or 'xmlrpclib'"
+            )
+
+    def _options(self):
+        """What a server is told beyond the arguments that the standard library's has."""
+        options = {
+            "capacity": self._capacity,
+            "owner_died": self._owner_died,
+            "call_timeout": self._call_timeout,
+        }
+        # A class of a program's own need not know those that are not used.
+        return {name: options[name] for name in options if options[name] != _OPTIONS[name]}
+
+    def _attached(self):
+        if self._attachment is None:
+            self._attachment = _coheld.connect(self._address, self._authkey)
+        return self._attachment
+
+    def get_server(self):
+        """Return a server with the attribute ``address`` and the method ``serve_forever()``."""
+        self._check_initial()
+        return self._make_server(Server)
+
+    def _make_server(self, server_class):
+        self._check_route()
+        return server_class(
+            self._registry, self._address, self._authkey, self._serializer, **self._options()
+        )
+
+    def connect(self):
+        """Connect to the manager process at the address."""
+        self._check_route()
+        self._attachment = _coheld.connect(self._address, self._authkey)
+        self._state.value = State.STARTED
+
+    def start(self, initializer=None, initargs=()):
+        """Start the manager process."""
+        self._check_initial()
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        self._check_route()
+        reader, writer = connection.Pipe(duplex=False)
+        self._process = self._ctx.Process(
+            target=type(self)._run_server,
+            args=(
+                self._registry,
+                self._address,
+                self._authkey,
+                self._serializer,
+                writer,
+                initializer,
+                initargs,
+                self._options(),
+            ),
+        )
+        identity = ":".join(str(number) for number in self._process._identity)
+        self._process.name = f"{type(self).__name__}-{identity}"
+        self._process.start()
+        writer.close()
+        self._address = self._receive_address(reader)
+        self._attachment = _coheld.connect(self._address, self._authkey)
+        self._state.value = State.STARTED
+        self.shutdown = util.Finalize(
+            self,
+            type(self)._finalize_manager,
+            args=(
+                self._process,
+                self._address,
+                self._authkey,
+                self._state,
+                self._Client,
+                self._shutdown_timeout,
+            ),
+            exitpriority=0,
+        )
+
+    def _receive_address(self, reader):
+        """Wait for what the manager process has to say: its address, or why it has none."""
+        with reader:
+            try:
+                address, text, error = reader.recv()
+            except EOFError as cause:
+                self._process.join(self._shutdown_timeout)
+                raise StartupError(
+                    f"the manager process {self._process.name} ended before it had an address "
+                    f"(exit code {self._process.exitcode}); its standard error says why"
+                ) from cause
+        if address is None:
+            self._process.join()
+            raise StartupError(
+                f"the manager process {self._process.name} could not start: {text}"
+            ) from error
+        return address
+
+    @classmethod
+    def _run_server(
+        cls,
+        registry,
+        address,
+        authkey,
+        serializer,
+        writer,
+        initializer=None,
+        initargs=(),
+        options=None,
+    ):
+        """Make a server, report its address and run it. This is the manager process."""
+        # Ctrl-C goes to all processes of a terminal, and the others still need this one.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            if initializer is not None:
+                initializer(*initargs)
+            server = cls._Server(registry, address, authkey, serializer, **(options or {}))
+            server.open()
+            server.end_with(process.parent_process())
+        except BaseException as error:
+            cls._report_failure(writer, error)
+            raise
+        writer.send((server.address, None, None))
+        writer.close()
+        util.info("manager serving at %r", server.address)
+        server.serve_forever()
+
+    @staticmethod
+    def _report_failure(writer, error):
+        text = "".join(traceback.format_exception_only(type(error), error)).strip()
+        try:
+            writer.send((None, text, error))
+        except Exception:
+            # The exception cannot be pickled; its text can.
+            writer.send((None, text, None))
+        writer.close()
+
+    @staticmethod
+    def _finalize_manager(process, address, authkey, state, _Client, shutdown_timeout):
+        """Shut the manager process down; registered as a finalizer by `start`."""
+        if process.is_alive():
+            util.info("sending shutdown message to manager")
+            try:
+                _coheld.request_shutdown(address, authkey)
+            except Exception as error:
+                util.info("... shutdown message failed: %s", error)
+            process.join(timeout=shutdown_timeout)
+            if process.is_alive():
+                util.info("manager still alive: terminating it")
+                process.terminate()
+                process.join(timeout=shutdown_timeout)
+                if process.is_alive():
+                    util.info("manager still alive after terminate: killing it")
+                    process.kill()
+                    process.join()
+        state.value = State.SHUTDOWN
+
+    def _call(self, name, args=(), kwds=None):
+        """Call a function of the server, in the manager process."""
+        try:
+            return _coheld.call_manager(self._attached(), name, args, kwds)
+        except CoheldError:
+            raise
+        except Exception as error:
+            # What goes wrong there has one class, as in the standard library.
+            cause = error.__cause__
+            if isinstance(cause, RemoteTraceback) and not isinstance(error, RemoteError):
+                raise RemoteError(cause.text) from error
+            raise
+
+    def _create(self, typeid, /, *args, **kwds):
+        """Create a shared object; return its token and the methods that it exposes."""
+        assert self._state.value == State.STARTED, "server not yet started"
+        entry = self._registry.get(typeid)
+        if entry is None or not _registry.is_native(entry):
+            # The manager process has the last word: a manager that only connects knows no callable.
+            return self._call("create", (typeid, *args), kwds)
+        try:
+            recipe = _registry.Recipe(entry[0], args, kwds)
+        except CoheldError:
+            raise
+        except Exception as error:
+            raise RemoteError(traceback.format_exc()) from error
+        # What the manager process of the standard library would not even be sent is refused here,
+        # by exceptions as they are.
+        return recipe.make(self._attached(), typeid), entry[1]
+
+    def join(self, timeout=None):
+        """Wait for the manager process to end (if this manager has started one)."""
+        if self._process is not None:
+            self._process.join(timeout)
+            if not self._process.is_alive():
+                self._process = None
+
+    def _debug_info(self):
+        """Return two lines of text for each shared object: who it is and what it holds."""
+        _coheld.ping(self._address, self._authkey)
+        return self._call("debug_info")
+
+    def _number_of_objects(self):
+        """Return the number of shared objects."""
+        _coheld.ping(self._address, self._authkey)
+        return _coheld.statistics(self._attached())["referents"]
+
+    def _statistics(self):
+        """Return a dict of what the segment holds: referents, blocks, bytes, members."""
+        _coheld.ping(self._address, self._authkey)
+        return _coheld.statistics(self._attached())
+
+    def __enter__(self):
+        if self._state.value == State.INITIAL:
+            self.start()
+        if self._state.value != State.STARTED:
+            self._check_initial()
+            raise ProcessError("Unable to start server")
+        return self
+
+    def __exit__(self, exc_type, exc_val, exc_tb):
+        self.shutdown()
+
+    @property
+    def address(self):
+        """The address of the manager process."""
+        return self._address
+
+    @classmethod
+    def register(
+        cls,
+        typeid,
+        callable=None,
+        proxytype=None,
+        exposed=None,
+        method_to_typeid=None,
+        create_method=True,
+    ):
+        """Register a type with the manager class.
+
+        The parameters are those of ``multiprocessing.managers.BaseManager.register``.
+        """
+        if "_registry" not in cls.__dict__:
+            cls._registry = cls._registry.copy()
+        entry = _registry.entry(callable, proxytype, exposed, method_to_typeid)
+        cls._registry[typeid] = entry
+        if create_method:
+            setattr(cls, typeid, _factory_method(cls, typeid, entry[-1]))
+
+
+def _factory_method(cls, typeid, proxytype):
+    """The method of a manager class that creates one type of shared object."""
+
+    def create(self, /, *args, **kwds):
+        util.debug("requesting creation of a shared %r object", typeid)
+        token, exposed = self._create(typeid, *args, **kwds)
+        return proxytype(
+            token, self._serializer, manager=self, authkey=self._authkey, exposed=exposed
+        )
+
+    create.__name__ = typeid
+    create.__qualname__ = f"{cls.__name__}.{typeid}"
+    create.__doc__ = f"Create a shared {typeid} and return a proxy of it."
+    return create
