@@ -39,7 +39,9 @@ __all__ = [
     "ShutDown",
     "StartupError",
     "call_timeout",
+    "install",
     "managers",
+    "uninstall",
 ]
 
 __version__ = "0.1.0"
@@ -78,6 +80,32 @@ def call_timeout(seconds):
         yield
     finally:
         call_limit(before)
+
+
+def install():
+    """Put Coheld in the place of the standard library's managers, until `uninstall`.
+
+    From now on ``multiprocessing.Manager()`` and the classes in ``multiprocessing.managers`` are
+    those of Coheld, in this process and in the processes that it starts. Classes that a program
+    took from there before stay what they are, and so do their managers; their ``isinstance()``
+    knows the objects of Coheld.
+
+    ``python -m coheld script.py`` runs an unchanged program that way.
+    """
+    from ._install import install
+
+    install()
+
+
+def uninstall():
+    """Undo `install`. What was made meanwhile goes on working.
+
+    Processes that have been started stay as they are, and so does a fork server with the processes
+    that it will start.
+    """
+    from ._install import uninstall
+
+    uninstall()
 
 
 def __getattr__(name):

@@ -46,7 +46,9 @@ __all__ = [
     "ShutDown",
     "StartupError",
     "call_timeout",
+    "install",
     "managers",
+    "uninstall",
 ]
 __version__: str
 
@@ -58,3 +60,5 @@ def Manager(
     call_timeout: float | None = None,
 ) -> SyncManager: ...
 def call_timeout(seconds: float | None) -> AbstractContextManager[None]: ...
+def install() -> None: ...
+def uninstall() -> None: ...
