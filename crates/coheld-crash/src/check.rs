@@ -5,6 +5,7 @@ use coheld_store::{Dict, Input, List, Set, Value, kinds, verify};
 
 use crate::cases::Place;
 
+mod hosted;
 mod waiting;
 
 /// What the shared structures say, for comparison.
@@ -66,6 +67,9 @@ fn read(segment: &Segment, place: &Place) -> Result<String, String> {
     if (kinds::referent::LOCK..=kinds::referent::JOINABLE_QUEUE).contains(&kind) {
         return waiting::read(&referent).map_err(text);
     }
+    if matches!(kind, kinds::referent::HOSTED | kinds::referent::CHANNEL) {
+        return hosted::read(&referent).map_err(text);
+    }
     let snapshot = match kind {
         kinds::referent::LIST => List::new(&referent).snapshot().map_err(text)?,
         kinds::referent::DICT => Dict::new(&referent).snapshot_items().map_err(text)?,
@@ -107,10 +111,21 @@ pub fn usable(image: &[u8], dead: &[u32], places: &[Place]) -> Result<(), String
             kinds::referent::LOCK..=kinds::referent::JOINABLE_QUEUE => {
                 waiting::usable(&referent).map_err(text)?;
             }
+            kinds::referent::HOSTED | kinds::referent::CHANNEL => {
+                hosted::usable(&referent).map_err(text)?;
+            }
             _ => {}
         }
     }
     verified(&segment, "after use")
+}
+
+fn expect(truth: bool, otherwise: &'static str) -> coheld_store::Result<()> {
+    if truth {
+        Ok(())
+    } else {
+        Err(coheld_store::StoreError::Corrupted(otherwise))
+    }
 }
 
 /// With everybody dead nothing may be left, once the leases have run out.

@@ -1,6 +1,7 @@
 //! Models of the lock-free parts, every interleaving of a few threads (run by `make loom`).
 
 use loom::{
+    cell::UnsafeCell,
     sync::{Arc, Condvar, Mutex},
     thread,
 };
@@ -11,6 +12,7 @@ use crate::{
     line::signal::{Signal, UNSIGNALLED},
     lock::word::{self, Acquired, Environment, WAITERS},
     member::slot,
+    message::word::{Post, Word},
     sync::{AtomicU32, AtomicU64, Ordering},
 };
 
@@ -245,6 +247,129 @@ fn a_signal_too_many_goes_to_the_next() {
         first.join().unwrap();
         second.join().unwrap();
         assert_eq!(waited.things.load(Ordering::Relaxed), 0);
+    });
+}
+
+/// One direction of a channel: a message that is written and read without a lock, and its word.
+struct Direction {
+    word: AtomicU32,
+    /// Loom finds out when two threads could be at it at once.
+    bytes: UnsafeCell<u32>,
+    asleep: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Direction {
+    fn new() -> Self {
+        Self {
+            word: AtomicU32::new(0),
+            bytes: UnsafeCell::new(0),
+            asleep: Mutex::new(()),
+            woken: Condvar::new(),
+        }
+    }
+
+    fn wake(&self) {
+        drop(self.asleep.lock().unwrap());
+        self.woken.notify_all();
+    }
+
+    /// As `Channel::send`; whether it was counted.
+    fn send(&self, bytes: u32) -> bool {
+        self.bytes.with_mut(|cell| {
+            // SAFETY: loom checks that nobody else is at it.
+            unsafe { *cell = bytes }
+        });
+        match Word::new(&self.word).post() {
+            Post::Done => true,
+            Post::Wake => {
+                self.wake();
+                true
+            }
+            Post::Closed => false,
+        }
+    }
+
+    /// Waits for the message after number `known`; `None`: closed. Who sleeps for ever is found by
+    /// loom.
+    fn receive(&self, known: u32) -> Option<u32> {
+        let word = Word::new(&self.word);
+        loop {
+            let posted = word.look();
+            if posted.number != known {
+                assert_eq!(posted.number, known + 1);
+                return Some(self.bytes.with(|cell| {
+                    // SAFETY: as above.
+                    unsafe { *cell }
+                }));
+            }
+            if posted.closed {
+                return None;
+            }
+            word.sleep(known, |expected| {
+                let mut asleep = self.asleep.lock().unwrap();
+                while self.word.load(Ordering::Relaxed) == expected {
+                    asleep = self.woken.wait(asleep).unwrap();
+                }
+            });
+        }
+    }
+
+    fn close(&self) {
+        Word::new(&self.word).close();
+        self.wake();
+    }
+}
+
+#[test]
+fn a_message_is_seen_whole_and_wakes_its_reader() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let pair = Arc::new([Direction::new(), Direction::new()]);
+        let host = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || {
+                let [request, reply] = &*pair;
+                for number in 0..2 {
+                    let asked = request.receive(number).expect("nobody closes");
+                    assert!(reply.send(asked + 1));
+                }
+            })
+        };
+        let [request, reply] = &*pair;
+        for number in 0..2 {
+            assert!(request.send(10 * number));
+            assert_eq!(reply.receive(number), Some(10 * number + 1));
+        }
+        host.join().unwrap();
+    });
+}
+
+#[test]
+fn a_closed_word_wakes_its_reader_and_stays_closed() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let direction = Arc::new(Direction::new());
+        let reader = {
+            let direction = Arc::clone(&direction);
+            thread::spawn(move || {
+                let first = direction.receive(0);
+                let second = first.and_then(|_| direction.receive(1));
+                (first, second)
+            })
+        };
+        let poster = {
+            let direction = Arc::clone(&direction);
+            thread::spawn(move || direction.send(7))
+        };
+        direction.close();
+        let sent = poster.join().unwrap();
+        // What came before the end is received, nothing else is.
+        assert_eq!(reader.join().unwrap(), (sent.then_some(7), None));
+        assert!(Word::new(&direction.word).look().closed);
+        assert_eq!(Word::new(&direction.word).post(), Post::Closed);
     });
 }
 

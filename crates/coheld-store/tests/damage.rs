@@ -2,14 +2,19 @@
 
 mod common;
 
-use coheld_shm::Segment;
 use coheld_shm::backing::{HeapBacking, SnapshotBacking};
-use coheld_store::{Array, Dict, Input, Key, KeyHasher, List, Slice, Value, kinds, verify};
+use coheld_shm::{HostPlace, Segment};
+use coheld_store::{
+    Array, Channel, Dict, Hosted, Input, Key, KeyHasher, List, Slice, Value, kinds, verify,
+};
 use common::{Held, Item, inputs, options};
 use proptest::prelude::*;
 
-/// An image with a list, a value, an array and a dict, and where they are.
-fn image() -> (Vec<u8>, [(u64, u32); 4]) {
+/// Place and generation of each referent.
+type Places = [(u64, u32); 6];
+
+/// An image with a list, a value, an array, a dict, a channel and a hosted object.
+fn image() -> (Vec<u8>, Places) {
     let backing = HeapBacking::new(1 << 20);
     let segment = Segment::create(Box::new(backing.clone()), &options()).unwrap();
     segment.join().unwrap();
@@ -46,12 +51,26 @@ fn image() -> (Vec<u8>, [(u64, u32); 4]) {
             .unwrap();
     }
     let place = |held: &Held<'_>| (held.referent.offset(), held.referent.generation());
-    let places = [place(&list), place(&value), place(&array), place(&dict)];
+    let channel = Held::new(&segment, kinds::referent::CHANNEL, 0);
+    let own = segment.own_tag().unwrap();
+    Channel::prepare(&channel.referent, own).unwrap();
+    let open = Channel::open(&channel.referent).unwrap();
+    open.post(&[3; 2000]).unwrap();
+    open.take_request().unwrap();
+    open.answer(&[5; 2000]).unwrap();
+    let hosted = Held::new(&segment, kinds::referent::HOSTED, 0);
+    let host = HostPlace {
+        inbox: list.referent.offset(),
+        generation: list.referent.generation(),
+        tag: own,
+    };
+    Hosted::fill(&hosted.referent, host, 1).unwrap();
+    let places = [&list, &value, &array, &dict, &channel, &hosted].map(place);
     (backing.image(), places)
 }
 
 /// The words whose damage is tried: all that are not zero, and those around them, in the heap.
-fn targets(image: &[u8], places: &[(u64, u32); 4]) -> Vec<usize> {
+fn targets(image: &[u8], places: &Places) -> Vec<usize> {
     let heap = places[0].0 as usize / 65_536 * 65_536;
     let used = |at: usize| image[at..at + 8] != [0; 8];
     (heap / 8 + 1..image.len() / 8 - 1)
@@ -63,10 +82,14 @@ fn targets(image: &[u8], places: &[(u64, u32); 4]) -> Vec<usize> {
 }
 
 /// Does a bit of everything; only that it ends is of interest.
-fn exercise(segment: &Segment, places: &[(u64, u32); 4]) {
+fn exercise(segment: &Segment, places: &Places) {
     let _ = verify(segment);
-    let [list, value, array, dict] = places.map(|place| segment.referent(place.0, place.1));
+    let [list, value, array, dict, channel, hosted] =
+        places.map(|place| segment.referent(place.0, place.1));
     let (Ok(list), Ok(value), Ok(array), Ok(dict)) = (list, value, array, dict) else {
+        return;
+    };
+    let (Ok(channel), Ok(hosted)) = (channel, hosted) else {
         return;
     };
     let news = [Item::int(8), Item::text("quite a long text")];
@@ -119,10 +142,27 @@ fn exercise(segment: &Segment, places: &[(u64, u32); 4]) {
     if dict.kind() == kinds::referent::DICT {
         exercise_dict(segment, Dict::new(&dict), &news);
     }
+    if let Ok(channel) = Channel::open(&channel) {
+        exercise_channel(channel);
+    }
+    let hosted = Hosted::new(&hosted);
+    let _ = (hosted.place(), hosted.former_kind());
     for place in places {
         let _ = segment.release(place.0, place.1);
     }
     let _ = verify(segment);
+}
+
+fn exercise_channel(channel: Channel<'_>) {
+    let _ = (channel.client(), channel.host(), channel.accept(1));
+    let _ = channel.take_reply().map(|reply| reply.map(|it| it.len()));
+    for length in [2000, 10] {
+        let _ = channel.post(&vec![1; length]);
+        let _ = channel.take_request().map(|it| it.map(|it| it.len()));
+        let _ = channel.answer(&vec![2; length]);
+        let _ = (channel.spin_for_reply(), channel.take_reply());
+    }
+    let _ = (channel.close(), channel.is_closed());
 }
 
 fn exercise_dict(segment: &Segment, dict: Dict<'_>, news: &[Input<'_>]) {

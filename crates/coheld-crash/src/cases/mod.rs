@@ -2,6 +2,7 @@
 
 mod counter;
 mod dict;
+mod hosted;
 mod list;
 mod nested;
 mod waiting;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Case> {
         nested::cases(),
         counter::cases(),
         waiting::cases(),
+        hosted::cases(),
     ]
     .into_iter()
     .flatten()

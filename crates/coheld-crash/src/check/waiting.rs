@@ -1,5 +1,6 @@
 //! What is left of a lock, a queue and the rest, and whether it still works.
 
+use super::expect;
 use coheld_shm::Referent;
 use coheld_store::{
     Barrier, Condition, Event, Input, List, Lock, Queue, Result, Semaphore, StoreError, Wait,
@@ -94,13 +95,5 @@ pub(super) fn usable(referent: &Referent<'_>) -> Result<()> {
             }
             expect(queue.join(Wait::No)?, "the queue cannot be joined")
         }
-    }
-}
-
-fn expect(truth: bool, otherwise: &'static str) -> Result<()> {
-    if truth {
-        Ok(())
-    } else {
-        Err(StoreError::Corrupted(otherwise))
     }
 }

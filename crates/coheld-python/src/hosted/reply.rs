@@ -33,18 +33,12 @@ pub(super) fn raised(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
         // The end of this process, or of a thread of it, is no matter of the caller's.
         return traceback(py, error);
     }
-    exception(error.value(py), &text(py, error)?)
-}
-
-/// The same for an exception and the text that goes with it. It is pickled by itself, so that the
-/// text can be read where the exception cannot.
-pub(super) fn exception(value: &Bound<'_, PyAny>, text: &str) -> PyResult<Reply> {
-    let py = value.py();
-    let pickle = match Serializer::Pickle.encode(value) {
+    // Pickled by itself, so that the text can be read where the exception cannot.
+    let pickle = match Serializer::Pickle.encode(error.value(py)) {
         Ok(pickle) => pickle,
         Err(error) => return unserializable(py, &error),
     };
-    let pair = (PyBytes::new(py, &pickle), text).into_pyobject(py)?;
+    let pair = (PyBytes::new(py, &pickle), text(py, error)?).into_pyobject(py)?;
     let message = Serializer::Pickle.encode(pair.as_any())?;
     Ok(Reply::new(ReplyKind::Error, message.into_vec()))
 }
@@ -82,16 +76,13 @@ pub(super) fn assembled(serializer: Serializer, answer: &Bound<'_, PyAny>) -> Py
     let py = answer.py();
     let (kind, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = answer.extract()?;
     match kind.to_str()? {
-        "RETURN" => returned(serializer, &value),
-        "ERROR" => {
-            let (value, text): (Bound<'_, PyAny>, Bound<'_, PyString>) = value.extract()?;
-            exception(&value, &text.to_string_lossy())
+        "#RETURN" => returned(serializer, &value),
+        "#ERROR" => raised(py, &PyErr::from_value(value)),
+        "#TRACEBACK" => {
+            let text = value.cast::<PyString>()?.to_string_lossy();
+            Ok(Reply::new(ReplyKind::Traceback, text.into_owned()))
         }
-        "TRACEBACK" => Ok(Reply::new(ReplyKind::Traceback, content(&value)?)),
-        "PROXY" => {
-            let message = Serializer::Pickle.encode(&value)?;
-            Ok(Reply::new(ReplyKind::Proxy, message.into_vec()))
-        }
+        "#PROXY" => proxied(&value),
         kind => Err(errors::coheld_error(
             py,
             format!("the host's answer is of no known kind: {kind:?}"),
@@ -99,12 +90,21 @@ pub(super) fn assembled(serializer: Serializer, answer: &Bound<'_, PyAny>) -> Py
     }
 }
 
-fn content(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    Ok(value.cast::<PyString>()?.to_string_lossy().into_owned())
+/// The reply for a result that stays with the host: the methods it exposes, its token, and the class
+/// of its proxies if that can be told to the caller.
+fn proxied(value: &Bound<'_, PyAny>) -> PyResult<Reply> {
+    let py = value.py();
+    let (exposed, token, class): (Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>) =
+        value.extract()?;
+    let class = Serializer::Pickle.encode(&class).ok();
+    let class = class.map(|pickle| PyBytes::new(py, &pickle));
+    let reply = (exposed, token, class).into_pyobject(py)?;
+    let message = Serializer::Pickle.encode(reply.as_any())?;
+    Ok(Reply::new(ReplyKind::Proxy, message.into_vec()))
 }
 
-/// What the caller gets: the result, a proxy of it, or the exception. A caller that has no proxy
-/// gets the token and the names of the exposed methods instead of a proxy.
+/// What the caller gets: the result, a proxy of it, or the exception. A caller without a proxy called
+/// the server, whose results are never proxies.
 #[inline]
 pub(super) fn read<'py>(
     py: Python<'py>,

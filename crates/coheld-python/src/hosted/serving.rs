@@ -100,8 +100,8 @@ impl Serving {
         };
         let keywords = keywords.unwrap_or_else(|| PyDict::new(py));
         let function = pyo3::intern!(py, "call_function");
-        let answer = interpreter::method(&server, function, (name, arguments, keywords))?;
-        reply::assembled(serializer, &answer)
+        let result = interpreter::method(&server, function, (name, arguments, keywords))?;
+        reply::returned(serializer, &result)
     }
 
     /// A method that is not exposed or not there, or whose result stays here.

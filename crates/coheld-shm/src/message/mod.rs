@@ -48,6 +48,13 @@ impl<'s> Message<'s> {
         Word::new(self.segment.control32(self.at))
     }
 
+    /// Whether there is another message than the reader knows, or never will be.
+    #[inline]
+    fn has_news(&self, known: u32) -> bool {
+        let posted = self.look();
+        posted.closed || posted.number != known
+    }
+
     fn credit(&self) -> &'s AtomicU32 {
         self.segment.control32(self.at + 4)
     }
@@ -85,7 +92,7 @@ impl<'s> Message<'s> {
     /// Spins for some two microseconds until there is another message than number `known`, with
     /// the runtime as it is. Whether there is.
     pub fn spin(&self, known: u32) -> bool {
-        if self.word().has_news(known) {
+        if self.has_news(known) {
             return true;
         }
         if !spin::pays() {
@@ -95,7 +102,7 @@ impl<'s> Message<'s> {
         loop {
             for _ in 0..ROUNDS {
                 spin::round();
-                if self.word().has_news(known) {
+                if self.has_news(known) {
                     return true;
                 }
             }
@@ -114,7 +121,7 @@ impl<'s> Message<'s> {
         let segment = self.segment;
         let tag = segment.tag()?;
         let mut sleep = || {
-            if !spin::until(self.credit(), || self.word().has_news(known)) {
+            if !spin::until(self.credit(), || self.has_news(known)) {
                 self.word().sleep(known, |expected| {
                     segment.backing.wait(self.at, expected, patience);
                 });

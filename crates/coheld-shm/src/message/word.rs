@@ -65,13 +65,6 @@ impl<'a> Word<'a> {
         }
     }
 
-    /// Whether there is another message than the reader knows, or never will be.
-    #[inline]
-    pub(crate) fn has_news(self, known: u32) -> bool {
-        let posted = self.look();
-        posted.closed || posted.number != known
-    }
-
     /// Counts a message that has been written.
     #[inline]
     pub(crate) fn post(self) -> Post {
