@@ -134,6 +134,7 @@ class Recipe:
 
     def __init__(self, factory, args, kwds):
         self._form = None
+        self._class = factory or type(args[0])
         if factory in _waited.FORMS:
             self._form = _waited.FORMS[factory](*args, **kwds)
         elif factory is None:
@@ -149,6 +150,12 @@ class Recipe:
         if self._form is not None:
             return _waited.create(attachment, typeid, self._form)
         return _coheld.create(attachment, typeid, self._referent)
+
+    def exposed(self, entry):
+        """The names of its methods that can be called, for the proxy."""
+        if entry[1] is not None:
+            return entry[1]
+        return tuple(name for name in NATIVE[self._class]._exposed_ if not name.startswith("_"))
 
 
 def exposed_methods(entry, object):

@@ -1,6 +1,5 @@
 """The server of a manager: what the manager process does for its clients."""
 
-import contextlib
 import os
 import shutil
 import sys
@@ -143,7 +142,8 @@ class Server:
 
     def _close(self):
         """Let go of what others have no use for any more. Calls under way fail."""
-        self._host.stop()
+        if self._host is not None:
+            self._host.stop()
 
     # What clients call.
 
@@ -159,8 +159,8 @@ class Server:
         if callable is None:
             _registry.check_arguments(args, kwds)
         if _registry.is_native(entry) or _registry.is_native_copy(entry, args, kwds):
-            token = _registry.Recipe(callable, args, kwds).make(self._attachment, typeid)
-            return token, entry[1]
+            recipe = _registry.Recipe(callable, args, kwds)
+            return recipe.make(self._attachment, typeid), recipe.exposed(entry)
         # No lock is held: the callable may use this manager.
         object = args[0] if callable is None else callable(*args, **kwds)
         util.debug("%r callable returned %r object", typeid, type(object))
@@ -201,23 +201,24 @@ class Server:
     def id_to_obj(self):
         """The objects of this process by their idents: the object, what it exposes, and the
         typeids of what its methods return."""
-        found = {}
-        for ident, _typeid, _object in self._host.objects():
-            with contextlib.suppress(KeyError):  # It has gone meanwhile.
-                found[ident] = self._host.entry(ident)
-        return found
+        return self._host.objects()
 
     # What the host calls, for all but the plain calls.
 
     def call_function(self, name, args, kwds):
-        """Call one of the functions in `public` and return its result."""
-        assert name in self.public, f"{name!r} unrecognized"
-        if name != "create":
-            return getattr(self, name)(None, *args, **kwds)
+        """Call one of the functions in `public`; return the kind of the answer and the answer."""
         try:
-            return self.create(None, *args, **kwds)
+            assert name in self.public, f"{name!r} unrecognized"
+            result = getattr(self, name)(None, *args, **kwds)
+            if name == "create":
+                return "PROXY", self._proxy_data(args[0], result)
         except Exception as error:
-            return None, _failure(error)
+            try:
+                ForkingPickler.dumps(error)
+            except Exception:
+                return "TRACEBACK", _text(error)
+            return "ERROR", (error, _text(error))
+        return "RETURN", result
 
     def answer_slowly(self, ident, object, exposed, method_to_typeid, method, args, kwds, error):
         """Answer a call that is more than one of an exposed method that returns a plain value.
@@ -225,9 +226,7 @@ class Server:
         Return the kind of the answer and the answer.
         """
         if error is not None:
-            return "#ERROR", error
-        if method == "#METHODS":
-            return "#RETURN", tuple(exposed)
+            return "ERROR", (error, _text(error))
         try:
             if method not in exposed:
                 raise AttributeError(
@@ -238,21 +237,20 @@ class Server:
             try:
                 result = function(*args, **kwds)
             except Exception as error:
-                return "#ERROR", error
+                return "ERROR", (error, _text(error))
             typeid = method_to_typeid and method_to_typeid.get(method)
             if not typeid:
-                return "#RETURN", result
-            token, names = self._share(typeid, result)
-            return "#PROXY", (names, token, self.registry[typeid][-1])
+                return "RETURN", result
+            return "PROXY", self._proxy_data(typeid, self._share(typeid, result))
         except AttributeError:
             try:
-                return "#RETURN", self.fallback_mapping[method](
+                return "RETURN", self.fallback_mapping[method](
                     self, None, ident, object, *args, **kwds
                 )
             except Exception:
-                return "#TRACEBACK", traceback.format_exc()
+                return "TRACEBACK", traceback.format_exc()
         except Exception:
-            return "#TRACEBACK", traceback.format_exc()
+            return "TRACEBACK", traceback.format_exc()
 
     def _share(self, typeid, result):
         """What a method has returned becomes an object of its own."""
@@ -261,6 +259,14 @@ class Server:
             # The object itself, not a copy in the segment.
             return self._publish(entry, typeid, result)
         return self.create(None, typeid, result)
+
+    def _proxy_data(self, typeid, created):
+        token, exposed = created
+        try:
+            proxytype = bytes(ForkingPickler.dumps(self.registry[typeid][-1]))
+        except Exception:
+            proxytype = None
+        return exposed, token, proxytype
 
     def fallback_getvalue(self, conn, ident, obj):
         """Return the object, to be copied to the client."""
@@ -281,10 +287,6 @@ class Server:
     }
 
 
-def _failure(error):
-    """An exception on its way to the client: the text of its traceback, and the pickle of it."""
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    try:
-        return text, bytes(ForkingPickler.dumps(error))
-    except Exception:
-        return text, None
+def _text(error):
+    """The text of the traceback of an exception."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
