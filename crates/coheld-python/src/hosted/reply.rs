@@ -55,12 +55,19 @@ fn unserializable(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
     Ok(Reply::new(ReplyKind::Unserializable, text(py, error)?))
 }
 
-/// What `traceback.format_exc` writes.
+/// The first line of every traceback.
+const TRACEBACK: &str = "Traceback (most recent call last):\n";
+
+/// What `traceback.format_exc` writes. An exception that no Python code has raised has no traceback;
+/// it gets the first line of one all the same, since in the standard library there always is one.
 fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
     let format = FORMAT.import(py, "traceback", "format_exception")?;
     let arguments = (error.get_type(py), error.value(py), error.traceback(py));
     let lines = interpreter::call(format, arguments)?.extract::<Vec<Bound<'_, PyString>>>()?;
-    let mut text = String::new();
+    let mut text = match error.traceback(py) {
+        Some(_) => String::new(),
+        None => TRACEBACK.to_owned(),
+    };
     for line in lines {
         text += &line.to_string_lossy();
     }
