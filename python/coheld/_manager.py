@@ -1,6 +1,7 @@
 """`BaseManager`: starting a manager process, connecting to one, and asking it for objects."""
 
 import operator
+import pickle
 import signal
 import traceback
 from multiprocessing import connection, process, util
@@ -9,7 +10,7 @@ from multiprocessing.managers import RemoteError, State, listener_client
 
 from . import _coheld, _registry
 from ._serving import Server
-from .errors import CoheldError, RemoteTraceback, StartupError
+from .errors import CoheldError, StartupError
 
 #: Bytes: the tables that every segment has, and what an address in it can reach.
 _LEAST_CAPACITY = 16 << 20
@@ -252,16 +253,7 @@ class BaseManager:
 
     def _call(self, name, args=(), kwds=None):
         """Call a function of the server, in the manager process."""
-        try:
-            return _coheld.call_manager(self._attached(), name, args, kwds)
-        except CoheldError:
-            raise
-        except Exception as error:
-            # What goes wrong there has one class, as in the standard library.
-            cause = error.__cause__
-            if isinstance(cause, RemoteTraceback) and not isinstance(error, RemoteError):
-                raise RemoteError(cause.text) from error
-            raise
+        return _coheld.call_manager(self._attached(), name, args, kwds)
 
     def _create(self, typeid, /, *args, **kwds):
         """Create a shared object; return its token and the methods that it exposes."""
@@ -269,7 +261,10 @@ class BaseManager:
         entry = self._registry.get(typeid)
         if entry is None or not _registry.is_native(entry):
             # The manager process has the last word: a manager that only connects knows no callable.
-            return self._call("create", (typeid, *args), kwds)
+            token, other = self._call("create", (typeid, *args), kwds)
+            if token is None:
+                _raise_remote(*other)
+            return token, other
         try:
             recipe = _registry.Recipe(entry[0], args, kwds)
         except CoheldError:
@@ -338,6 +333,19 @@ class BaseManager:
         cls._registry[typeid] = entry
         if create_method:
             setattr(cls, typeid, _factory_method(cls, typeid, entry[-1]))
+
+
+def _raise_remote(text, pickled):
+    """Raise what has gone wrong in the manager process: in one class, as in the standard library."""
+    cause = None
+    if pickled is not None:
+        try:
+            cause = pickle.loads(pickled)
+        except Exception as error:
+            util.debug("the cause of a remote error cannot be unpickled: %s", error)
+    if isinstance(cause, CoheldError):
+        raise cause
+    raise RemoteError(text) from cause
 
 
 def _factory_method(cls, typeid, proxytype):
