@@ -98,7 +98,7 @@ def test_methods_that_are_not_exposed(faulty):
     text = skeleton(caught.value)
     first, second = text.split(DURING)
     assert re.fullmatch(
-        rf"\n{LINE}\n{TRACEBACK}AttributeError: method '_missing' of "
+        rf"\n{LINE}\n{re.escape(TRACEBACK)}AttributeError: method '_missing' of "
         r"<class 'hosted_types.Faulty'> object is not in exposed=\{('\w+'(, )?)+\}\n",
         first,
     )
@@ -166,7 +166,7 @@ def test_errors_of_constructors(hosting, problem):
     assert type(caught.value) is managers.RemoteError
     text = skeleton(caught.value)
     name = problem[0].__name__
-    assert re.fullmatch(rf"\n{LINE}\n{TRACEBACK}([\w.]+\.)?{name}(: .*)?\n{LINE}", text)
+    assert re.fullmatch(rf"\n{LINE}\n{re.escape(TRACEBACK)}([\w.]+\.)?{name}(: .*)?\n{LINE}", text)
     assert "hosted_types.py" in str(caught.value)
     if not subject.IS_STOCK:
         cause = caught.value.__cause__

@@ -12,7 +12,10 @@ The proxies go wherever those of the standard library go: into child processes o
 method, through queues and pipes, into each other.
 """
 
+import contextlib
+
 from .errors import (
+    CallTimeout,
     CoheldError,
     CorruptedError,
     ManagerGone,
@@ -24,6 +27,7 @@ from .errors import (
 )
 
 __all__ = [
+    "CallTimeout",
     "CoheldError",
     "CorruptedError",
     "Manager",
@@ -34,25 +38,74 @@ __all__ = [
     "ReferentGone",
     "ShutDown",
     "StartupError",
+    "call_timeout",
+    "install",
     "managers",
+    "uninstall",
 ]
 
 __version__ = "0.1.0"
 
 
-def Manager(*, ctx=None, capacity=None, owner_died="warn"):
+def Manager(*, ctx=None, capacity=None, owner_died="warn", call_timeout=None):
     """Return a started ``coheld.managers.SyncManager``.
 
     The manager process is started by the context *ctx*, by default that of multiprocessing.
     *capacity* is the most bytes that its shared objects may take up. *owner_died* says what comes
     of acquiring a lock whose owner died: an `OwnerDiedWarning` (``"warn"``) or an
-    `OwnerDiedError` (``"error"``).
+    `OwnerDiedError` (``"error"``). *call_timeout* is how many seconds a call of a method may take
+    that runs in the manager process.
     """
     from .managers import SyncManager
 
-    manager = SyncManager(ctx=ctx, capacity=capacity, owner_died=owner_died)
+    manager = SyncManager(
+        ctx=ctx, capacity=capacity, owner_died=owner_died, call_timeout=call_timeout
+    )
     manager.start()
     return manager
+
+
+@contextlib.contextmanager
+def call_timeout(seconds):
+    """Limit the calls of this thread, within a ``with``, that run in another process.
+
+    A call that takes longer is a `CallTimeout`, which is a `TimeoutError`; the method goes on
+    running where it is. None stands for the limit of the manager, infinity for no limit at all.
+    What is done in shared memory is not subject to this.
+    """
+    from ._coheld import call_limit
+
+    before = call_limit(seconds)
+    try:
+        yield
+    finally:
+        call_limit(before)
+
+
+def install():
+    """Put Coheld in the place of the standard library's managers, until `uninstall`.
+
+    From now on ``multiprocessing.Manager()`` and the classes in ``multiprocessing.managers`` are
+    those of Coheld, in this process and in the processes that it starts. Classes that a program
+    took from there before stay what they are, and so do their managers; their ``isinstance()``
+    knows the objects of Coheld.
+
+    ``python -m coheld script.py`` runs an unchanged program that way.
+    """
+    from ._install import install
+
+    install()
+
+
+def uninstall():
+    """Undo `install`. What was made meanwhile goes on working.
+
+    Processes that have been started stay as they are, and so does a fork server with the processes
+    that it will start.
+    """
+    from ._install import uninstall
+
+    uninstall()
 
 
 def __getattr__(name):

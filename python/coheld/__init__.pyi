@@ -1,7 +1,11 @@
+from contextlib import AbstractContextManager
 from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
 from . import managers as managers
+from .errors import (
+    CallTimeout as CallTimeout,
+)
 from .errors import (
     CoheldError as CoheldError,
 )
@@ -30,6 +34,7 @@ from .managers import ReferentGone as ReferentGone
 from .managers import SyncManager
 
 __all__ = [
+    "CallTimeout",
     "CoheldError",
     "CorruptedError",
     "Manager",
@@ -40,7 +45,10 @@ __all__ = [
     "ReferentGone",
     "ShutDown",
     "StartupError",
+    "call_timeout",
+    "install",
     "managers",
+    "uninstall",
 ]
 __version__: str
 
@@ -49,4 +57,8 @@ def Manager(
     ctx: BaseContext | Any = None,
     capacity: int | None = None,
     owner_died: Literal["warn", "error"] = "warn",
+    call_timeout: float | None = None,
 ) -> SyncManager: ...
+def call_timeout(seconds: float | None) -> AbstractContextManager[None]: ...
+def install() -> None: ...
+def uninstall() -> None: ...

@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 _D = TypeVar("_D")
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-_Address = str | bytes
+_Address = str | bytes | tuple[str, int]
 
 __all__ = [
     "Attachment",
@@ -20,6 +20,7 @@ __all__ = [
     "create_waited_for",
     "debug_info",
     "statistics",
+    "set_metaclass",
     "AcquirerProxy",
     "ArrayProxy",
     "BarrierProxy",
@@ -62,6 +63,7 @@ class Server:
     @property
     def address(self) -> _Address: ...
     def serve(self, parent: int | None = None) -> None: ...
+    def close(self) -> None: ...
     def stop(self) -> None: ...
 
 class Token:
@@ -333,3 +335,4 @@ def debug_info(attachment: Attachment) -> str: ...
 def ping(address: _Address, authkey: bytes) -> None: ...
 def request_shutdown(address: _Address, authkey: bytes) -> None: ...
 def statistics(attachment: Attachment) -> dict[str, int]: ...
+def set_metaclass(class_: type, metaclass: type, /) -> type: ...

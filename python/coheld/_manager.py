@@ -273,7 +273,7 @@ class BaseManager:
             raise RemoteError(traceback.format_exc()) from error
         # What the manager process of the standard library would not even be sent is refused here,
         # by exceptions as they are.
-        return recipe.make(self._attached(), typeid), entry[1]
+        return recipe.make(self._attached(), typeid), recipe.exposed(entry)
 
     def join(self, timeout=None):
         """Wait for the manager process to end (if this manager has started one)."""
@@ -336,7 +336,7 @@ class BaseManager:
 
 
 def _raise_remote(text, pickled):
-    """Raise what has gone wrong in the manager process."""
+    """Raise what has gone wrong in the manager process: in one class, as in the standard library."""
     cause = None
     if pickled is not None:
         try:

@@ -2,6 +2,7 @@
 
 from multiprocessing import util
 
+from . import _coheld
 from ._coheld import BaseProxy, ListProxy
 
 # What programs of the standard library's proxies look at.
@@ -23,8 +24,8 @@ def MakeProxyType(name, exposed, _cache={}):  # noqa: B006
             f"    return self._callmethod({method!r}, args, kwds)",
             methods,
         )
-    methods["__module__"] = "coheld.managers"
-    ProxyType = type(name, (BaseProxy,), methods)
+    content = {method: methods[method] for method in exposed}
+    ProxyType = type(name, (BaseProxy,), {**content, "__module__": "coheld.managers"})
     ProxyType._exposed_ = exposed
     _cache[(name, exposed)] = ProxyType
     return ProxyType
@@ -45,7 +46,7 @@ def AutoProxy(
     if exposed is None:
         # A proxy without methods of its own asks the process that has the object.
         any_proxy = BaseProxy(token, serializer, manager=manager, authkey=authkey)
-        exposed = any_proxy._callmethod("#METHODS")
+        exposed = _coheld.exposed_methods(any_proxy)
     ProxyType = MakeProxyType(f"AutoProxy[{token.typeid}]", exposed)
     proxy = ProxyType(
         token,

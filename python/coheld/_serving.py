@@ -1,6 +1,5 @@
 """The server of a manager: what the manager process does for its clients."""
 
-import contextlib
 import os
 import shutil
 import sys
@@ -143,7 +142,8 @@ class Server:
 
     def _close(self):
         """Let go of what others have no use for any more. Calls under way fail."""
-        self._host.stop()
+        if self._host is not None:
+            self._host.stop()
 
     # What clients call.
 
@@ -159,8 +159,8 @@ class Server:
         if callable is None:
             _registry.check_arguments(args, kwds)
         if _registry.is_native(entry) or _registry.is_native_copy(entry, args, kwds):
-            token = _registry.Recipe(callable, args, kwds).make(self._attachment, typeid)
-            return token, entry[1]
+            recipe = _registry.Recipe(callable, args, kwds)
+            return recipe.make(self._attachment, typeid), recipe.exposed(entry)
         # No lock is held: the callable may use this manager.
         object = args[0] if callable is None else callable(*args, **kwds)
         util.debug("%r callable returned %r object", typeid, type(object))
@@ -201,16 +201,15 @@ class Server:
     def id_to_obj(self):
         """The objects of this process by their idents: the object, what it exposes, and the
         typeids of what its methods return."""
-        found = {}
-        for ident, _typeid, _object in self._host.objects():
-            with contextlib.suppress(KeyError):  # It has gone meanwhile.
-                found[ident] = self._host.entry(ident)
-        return found
+        return self._host.objects()
 
     # What the host calls, for all but the plain calls.
 
     def call_function(self, name, args, kwds):
-        """Call one of the functions in `public` and return its result."""
+        """Call one of the functions in `public` and return its result.
+
+        If `create` fails, its result is None and what has gone wrong; see `BaseManager._create`.
+        """
         assert name in self.public, f"{name!r} unrecognized"
         if name != "create":
             return getattr(self, name)(None, *args, **kwds)
@@ -226,8 +225,6 @@ class Server:
         """
         if error is not None:
             return "#ERROR", error
-        if method == "#METHODS":
-            return "#RETURN", tuple(exposed)
         try:
             if method not in exposed:
                 raise AttributeError(

@@ -2,17 +2,15 @@
 
 use std::{
     collections::VecDeque,
-    ffi::OsStr,
-    os::unix::ffi::OsStrExt,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use coheld::{Address, Handle};
 use pyo3::{
-    exceptions::PyTypeError,
+    exceptions::{PyOverflowError, PyTypeError},
     prelude::*,
     sync::PyOnceLock,
-    types::{PyBytes, PyString},
+    types::{PyBytes, PyString, PyTuple},
 };
 
 use crate::{
@@ -100,16 +98,20 @@ pub(crate) fn authkey(py: Python<'_>, attachment: &Arc<coheld::Attachment>) -> P
     authentication_string(&key).map(Bound::unbind)
 }
 
-/// An address in the form in which Python names it: text for a path, bytes for an abstract name.
+/// An address in the form in which Python names it: text for a path, bytes for an abstract name, a
+/// tuple for host and port.
 pub(crate) fn address_to_python<'py>(
     py: Python<'py>,
     address: &Address,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let bytes = address.to_bytes();
     match address {
         // The same as `os.fsdecode`, without running Python code.
-        Address::Path(_) => Ok(OsStr::from_bytes(&bytes).into_pyobject(py)?.into_any()),
-        Address::Abstract(_) => Ok(PyBytes::new(py, &bytes).into_any()),
+        Address::Path(path) => Ok(path.as_os_str().into_pyobject(py)?.into_any()),
+        Address::Abstract(name) => {
+            let name = [b"\0", name.as_slice()].concat();
+            Ok(PyBytes::new(py, &name).into_any())
+        }
+        Address::Tcp { host, port } => Ok((host, port).into_pyobject(py)?.into_any()),
     }
 }
 
@@ -124,6 +126,9 @@ pub(crate) fn address<'py>(
 /// An address from the form in which Python names it.
 pub(crate) fn address_from_python(address: &Bound<'_, PyAny>) -> PyResult<Address> {
     let py = address.py();
+    if let Ok(pair) = address.cast::<PyTuple>() {
+        return tcp_from_python(pair);
+    }
     let bytes = if address.is_instance_of::<PyString>() {
         let os = py.import("os")?;
         interpreter::method(&os, pyo3::intern!(py, "fsencode"), (address,))?
@@ -132,10 +137,25 @@ pub(crate) fn address_from_python(address: &Bound<'_, PyAny>) -> PyResult<Addres
     };
     let Ok(bytes) = bytes.cast::<PyBytes>() else {
         return Err(PyTypeError::new_err(format!(
-            "the address {address:?} is neither the path of a Unix socket nor an abstract name"
+            "the address {address:?} is neither the path of a Unix socket nor an abstract name \
+             nor a pair of host and port"
         )));
     };
     Address::from_bytes(bytes.as_bytes()).or_raise(py)
+}
+
+/// Host and port from a tuple.
+fn tcp_from_python(pair: &Bound<'_, PyTuple>) -> PyResult<Address> {
+    let parts = pair.extract::<(String, i64)>();
+    let (host, port) = parts.map_err(|_| {
+        PyTypeError::new_err(format!(
+            "the address {pair:?} is not a pair of a host, as text, and a port, as a number"
+        ))
+    })?;
+    // Of the type and in the words of the socket module.
+    let port = u16::try_from(port)
+        .map_err(|_| PyOverflowError::new_err("the port of an address must be 0-65535"))?;
+    Ok(Address::Tcp { host, port })
 }
 
 /// The bytes of a key.

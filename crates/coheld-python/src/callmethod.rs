@@ -87,7 +87,6 @@ fn native<'py>(
     }
     match text {
         "#GETVALUE" => Ok(copy::of(py, state)?.0),
-        "#METHODS" => Ok(state.kind().exposed_tuple(py)?.into_bound(py).into_any()),
         "__repr__" | "__str__" if state.kind().is_waited_for() => {
             Ok(PyString::new(py, &proxy::describe(py, state)?).into_any())
         }

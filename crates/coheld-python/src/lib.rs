@@ -27,6 +27,7 @@ mod hosted;
 mod inspect;
 mod interpreter;
 mod key;
+mod metaclass;
 mod proxy;
 mod rebuild;
 mod server;
@@ -44,6 +45,7 @@ mod _coheld {
         create_waited::create_waited_for,
         hosted::{Host, call_limit, call_manager, exposed_methods},
         inspect::{debug_info, statistics},
+        metaclass::set_metaclass,
         proxy::{
             AcquirerProxy, ArrayProxy, BarrierProxy, BaseProxy, ConditionProxy, DictIterator,
             DictProxy, EventProxy, JoinableQueueProxy, ListIterator, ListProxy, NamespaceProxy,

@@ -1,14 +1,15 @@
 //! Where a manager listens.
 //!
-//! As text, `unix:/path` or `abstract:name`, with `%xx` for every byte that would not survive a
-//! line of text.
+//! As text, `unix:/path`, `abstract:name` or `tcp:host:port`, with `%xx` for every byte that would
+//! not survive a line of text.
 
 use core::fmt::{self, Write as _};
 use core::str::FromStr;
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddrV4, ToSocketAddrs as _};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::net::SocketAddr;
+use std::os::unix::net;
 use std::path::PathBuf;
 
 use crate::Error;
@@ -16,17 +17,30 @@ use crate::Error;
 /// Bytes of a Unix socket name, the terminating zero of a path not counted.
 const NAME_LIMIT: usize = 107;
 
-/// The address of a Unix socket.
+/// The address of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
     /// A file.
     Path(PathBuf),
     /// A name that is not in the file system; it ends with its listener.
     Abstract(Vec<u8>),
+    /// A port of this machine, reached by IPv4 as in the standard library.
+    Tcp {
+        /// Name or number of the machine; empty: all of its addresses.
+        host: String,
+        /// The port; 0 for a server that takes what the system has free.
+        port: u16,
+    },
+}
+
+/// The same in the form for the socket calls.
+pub(crate) enum Place {
+    Unix(net::SocketAddr),
+    Tcp(SocketAddrV4),
 }
 
 impl Address {
-    /// From the form in which Python names it: a path, or a zero byte and a name.
+    /// From the form in which Python names a Unix socket: a path, or a zero byte and a name.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         match bytes {
             [] => Err(Error::BadAddress { why: "it is empty" }),
@@ -35,37 +49,55 @@ impl Address {
         }
     }
 
-    /// The form in which Python names it.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        match self {
-            Self::Path(path) => path.as_os_str().as_bytes().to_vec(),
-            Self::Abstract(name) => [b"\0", name.as_slice()].concat(),
-        }
-    }
-
-    /// The form for the socket calls.
-    pub(crate) fn to_socket(&self) -> Result<SocketAddr, Error> {
+    /// The form for the socket calls. Looks the name of a machine up.
+    pub(crate) fn to_place(&self) -> Result<Place, Error> {
         let (made, length) = match self {
-            Self::Path(path) => (SocketAddr::from_pathname(path), path.as_os_str().len()),
-            Self::Abstract(name) => (SocketAddr::from_abstract_name(name), name.len()),
+            Self::Path(path) => (net::SocketAddr::from_pathname(path), path.as_os_str().len()),
+            Self::Abstract(name) => (net::SocketAddr::from_abstract_name(name), name.len()),
+            Self::Tcp { host, port } => return look_up(host, *port).map(Place::Tcp),
         };
         if length > NAME_LIMIT {
             return Err(Error::BadAddress {
                 why: "it is longer than the 107 bytes of Linux",
             });
         }
-        made.map_err(|_| Error::BadAddress {
+        made.map(Place::Unix).map_err(|_| Error::BadAddress {
             why: "it has a zero byte in its path",
         })
     }
 }
 
+impl From<SocketAddrV4> for Address {
+    fn from(place: SocketAddrV4) -> Self {
+        Self::Tcp {
+            host: place.ip().to_string(),
+            port: place.port(),
+        }
+    }
+}
+
+fn look_up(host: &str, port: u16) -> Result<SocketAddrV4, Error> {
+    if host.is_empty() {
+        return Ok(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port));
+    }
+    let doing = "looking up the name of a machine";
+    let mut found = (host, port).to_socket_addrs().map_err(Error::io(doing))?;
+    found
+        .find_map(|place| match place {
+            std::net::SocketAddr::V4(place) => Some(place),
+            std::net::SocketAddr::V6(_) => None,
+        })
+        .ok_or(Error::BadAddress {
+            why: "its host has no IPv4 address",
+        })
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, name) = match self {
-            Self::Path(path) => ("unix:", path.as_os_str().as_bytes()),
-            Self::Abstract(name) => ("abstract:", name.as_slice()),
+        let (scheme, name, port) = match self {
+            Self::Path(path) => ("unix:", path.as_os_str().as_bytes(), None),
+            Self::Abstract(name) => ("abstract:", name.as_slice(), None),
+            Self::Tcp { host, port } => ("tcp:", host.as_bytes(), Some(port)),
         };
         formatter.write_str(scheme)?;
         for &byte in name {
@@ -75,7 +107,7 @@ impl fmt::Display for Address {
                 write!(formatter, "%{byte:02x}")?;
             }
         }
-        Ok(())
+        port.map_or(Ok(()), |port| write!(formatter, ":{port}"))
     }
 }
 
@@ -86,15 +118,27 @@ impl FromStr for Address {
         let (scheme, rest) = text.split_once(':').ok_or(Error::BadAddress {
             why: "it has no scheme",
         })?;
+        let (rest, port) = match (scheme, rest.rsplit_once(':')) {
+            ("tcp", Some((host, port))) => (host, port.parse().ok()),
+            _ => (rest, None),
+        };
         let name = unescape(rest).ok_or(Error::BadAddress {
             why: "a % without two digits",
         })?;
         match scheme {
+            "tcp" => Ok(Self::Tcp {
+                host: String::from_utf8(name).map_err(|_| Error::BadAddress {
+                    why: "its host is not UTF-8",
+                })?,
+                port: port.ok_or(Error::BadAddress {
+                    why: "it does not end with a port below 65536",
+                })?,
+            }),
             "unix" if !name.is_empty() => Ok(Self::Path(OsString::from_vec(name).into())),
             "abstract" => Ok(Self::Abstract(name)),
             "unix" => Err(Error::BadAddress { why: "it is empty" }),
             _ => Err(Error::BadAddress {
-                why: "its scheme is neither unix: nor abstract:",
+                why: "its scheme is none of unix:, abstract: and tcp:",
             }),
         }
     }
@@ -119,29 +163,50 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn comes_back(address: &Address) {
+        let text = address.to_string();
+        assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
+        assert_eq!(&text.parse::<Address>().unwrap(), address);
+    }
+
     #[test]
-    fn text_and_bytes_come_back_the_same() {
+    fn text_comes_back_the_same() {
         for bytes in [
             &b"/tmp/a b/100%\n"[..],
             b"\0name",
             b"\0\xff\0",
             b"/\xf0\x28",
         ] {
-            let address = Address::from_bytes(bytes).unwrap();
-            assert_eq!(address.to_bytes(), bytes);
-            let text = address.to_string();
-            assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
-            assert_eq!(text.parse::<Address>().unwrap(), address);
+            comes_back(&Address::from_bytes(bytes).unwrap());
         }
+        for host in ["localhost", "", "127.0.0.1", "::1", "no machine"] {
+            let host = host.to_owned();
+            comes_back(&Address::Tcp { host, port: 65535 });
+        }
+        let place = "127.0.0.1:80".parse::<SocketAddrV4>().unwrap();
+        assert_eq!(Address::from(place).to_string(), "tcp:127.0.0.1:80");
     }
 
     #[test]
     fn nonsense_is_refused() {
         assert!(Address::from_bytes(b"").is_err());
-        for text in ["", "unix:", "tcp:host", "unix:%4", "unix:%zz", "plain"] {
+        for text in [
+            "",
+            "unix:",
+            "tcp:host",
+            "tcp:host:",
+            "tcp:host:65536",
+            "tcp:%ff:1",
+            "udp:host:1",
+            "unix:%4",
+            "unix:%zz",
+            "plain",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
         let long = Address::Path("x".repeat(NAME_LIMIT + 1).into());
-        assert!(matches!(long.to_socket(), Err(Error::BadAddress { .. })));
+        assert!(matches!(long.to_place(), Err(Error::BadAddress { .. })));
+        let newer: Address = "tcp:::1:80".parse().unwrap();
+        assert!(matches!(newer.to_place(), Err(Error::BadAddress { .. })));
     }
 }

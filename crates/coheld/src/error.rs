@@ -27,6 +27,11 @@ pub enum Error {
         /// Where.
         address: Address,
     },
+    /// The manager hands its segment to processes of its machine and user only, and this is none.
+    Remote {
+        /// Where it listens for all.
+        address: Address,
+    },
     /// The other side has another authentication key.
     AuthenticationRejected,
     /// The other side failed to prove that it has the authentication key.
@@ -122,6 +127,12 @@ impl fmt::Display for Error {
                 formatter,
                 "{address} is in use; stop the manager there, remove the socket file it left, or \
                  choose another address"
+            ),
+            Self::Remote { address } => write!(
+                formatter,
+                "the manager at {address} runs on another machine, in another container or for \
+                 another user than this process: remote clients are not supported yet, use the \
+                 proxies where the manager runs"
             ),
             // As in the standard library, so that programs find it.
             Self::AuthenticationRejected => formatter.write_str("digest sent was rejected"),

@@ -92,19 +92,25 @@ mod tests {
 
     #[test]
     fn a_token_is_one_line_of_text() {
-        let token = Token {
-            segment_id: [0xab; 16],
-            kind: 2,
-            offset: 0x12_3450,
-            generation: 77,
-            address: Address::Path("/tmp/with space\n".into()),
-        };
-        let text = token.to_string();
-        assert!(
-            text.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
-            "{text}"
-        );
-        assert_eq!(text.parse::<Token>().unwrap(), token);
+        let host = "127.0.0.1".to_owned();
+        for address in [
+            Address::Path("/tmp/with space\n".into()),
+            Address::Tcp { host, port: 50000 },
+        ] {
+            let token = Token {
+                segment_id: [0xab; 16],
+                kind: 2,
+                offset: 0x12_3450,
+                generation: 77,
+                address,
+            };
+            let text = token.to_string();
+            assert!(
+                text.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+                "{text}"
+            );
+            assert_eq!(text.parse::<Token>().unwrap(), token);
+        }
     }
 
     #[test]

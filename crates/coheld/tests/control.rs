@@ -7,6 +7,7 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, parent_id};
 use std::process::{Command, Stdio};
@@ -43,6 +44,15 @@ fn addresses(directory: &tempfile::TempDir) -> [Address; 2] {
         Address::Path(directory.path().join("control")),
         Address::Abstract(name),
     ]
+}
+
+/// An address of this machine whose port nobody listens at.
+fn tcp_address() -> Address {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    Address::Tcp {
+        host: "127.0.0.1".into(),
+        port: free.local_addr().unwrap().port(),
+    }
 }
 
 fn connect(address: &Address) -> Result<std::sync::Arc<Attachment>, Error> {
@@ -301,6 +311,119 @@ fn a_forked_child_does_not_keep_the_address_open() {
             "{gone:?}"
         );
     }
+}
+
+#[test]
+fn through_tcp_all_is_as_through_unix_sockets() {
+    let _turn = turn();
+    let address = tcp_address();
+    for _ in 0..3 {
+        // On the same port, with connections of the manager before still lingering.
+        let manager = manager(&address);
+        let first = connect(&address).unwrap();
+        let second = connect(&address).unwrap();
+        assert!(std::sync::Arc::ptr_eq(&first, &second));
+        assert_eq!(first.address(), &address);
+        assert_eq!(first.segment().count_members(), 2);
+        let rejected = control::connect(&address, b"wrong", TIMEOUT).unwrap_err();
+        assert!(
+            matches!(rejected, Error::AuthenticationRejected),
+            "{rejected:?}"
+        );
+        let taken = Server::bind(address.clone(), KEY, &options());
+        assert!(matches!(taken, Err(Error::AddressInUse { .. })));
+        control::shutdown(&address, KEY, TIMEOUT).unwrap();
+        assert!(manager.said_yes().unwrap());
+        let gone = control::ping(&address, KEY, TIMEOUT).unwrap_err();
+        assert!(matches!(gone, Error::ConnectionRefused { .. }), "{gone:?}");
+    }
+}
+
+#[test]
+fn port_0_is_one_that_the_system_chooses() {
+    let _turn = turn();
+    let address = "tcp:localhost:0".parse().unwrap();
+    let manager = Manager::start_at(address, KEY, &options()).unwrap();
+    let Address::Tcp { host, port } = manager.address().clone() else {
+        panic!("{:?} is no address for TCP", manager.address())
+    };
+    assert_eq!(host, "127.0.0.1");
+    assert_ne!(port, 0);
+    let handle = Handle::create(manager.attachment(), LIST, 42).unwrap();
+    let text = handle.token().unwrap().to_string();
+    let client = fork(|| {
+        // Not attached before, so that the memory has to come from the manager.
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "with_token"]);
+        let ended = command.env(TOKEN, &text).stdout(Stdio::null()).status();
+        ended.unwrap().success()
+    });
+    assert!(client.said_yes().unwrap());
+    // By another name of this machine.
+    for host in ["localhost", ""] {
+        let host = host.to_owned();
+        control::ping(&Address::Tcp { host, port }, KEY, TIMEOUT).unwrap();
+    }
+}
+
+/// The environment variable with a token for `with_token`.
+const TOKEN: &str = "COHELD_TEST_TOKEN";
+
+#[test]
+#[ignore = "a program that another test starts"]
+fn with_token() {
+    let Ok(text) = std::env::var(TOKEN) else {
+        return;
+    };
+    let token: Token = text.parse().unwrap();
+    let handle = Manager::attach_token(&token, KEY).unwrap();
+    assert_eq!(handle.referent().unwrap().lock().unwrap().auxiliary(), 42);
+}
+
+#[test]
+fn a_client_out_of_reach_is_told_so() {
+    let _turn = turn();
+    let address = tcp_address();
+    let _manager = manager(&address);
+    let Address::Tcp { host, port } = address.clone() else {
+        unreachable!()
+    };
+    // What lies between makes of the name of the Unix socket one that leads nowhere, as it does
+    // where there is no such socket.
+    let between = TcpListener::bind("127.0.0.1:0").unwrap();
+    let far = Address::Tcp {
+        host: host.clone(),
+        port: between.local_addr().unwrap().port(),
+    };
+    let relay = std::thread::spawn(move || {
+        let (client, _) = between.accept().unwrap();
+        let server = TcpStream::connect((host.as_str(), port)).unwrap();
+        let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        let there = std::thread::spawn(move || pass_on(client, server));
+        pass_on(back.0, back.1);
+        there.join().unwrap();
+    });
+    let error = connect(&far).unwrap_err();
+    assert!(matches!(error, Error::Remote { .. }), "{error:?}");
+    assert!(error.to_string().contains("not supported yet"), "{error}");
+    relay.join().unwrap();
+    assert!(connect(&address).is_ok());
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = [0; 4096];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let bytes = &mut buffer[..length];
+        let name = bytes.windows(7).position(|bytes| bytes == b"coheld-");
+        if let Some(name) = name {
+            bytes[name..].fill(b'x');
+        }
+        if to.write_all(bytes).is_err() {
+            break;
+        }
+    }
+    // Fails if that side was faster.
+    let _ = to.shutdown(Shutdown::Both);
 }
 
 #[test]

@@ -64,10 +64,18 @@ fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
     let format = FORMAT.import(py, "traceback", "format_exception")?;
     let arguments = (error.get_type(py), error.value(py), error.traceback(py));
     let lines = interpreter::call(format, arguments)?.extract::<Vec<Bound<'_, PyString>>>()?;
+<<<<<<< HEAD
     let mut text = match error.traceback(py) {
         Some(_) => String::new(),
         None => TRACEBACK.to_owned(),
     };
+=======
+    let mut text = String::new();
+    if error.traceback(py).is_none() {
+        // Nothing of Python was running. The standard library's texts begin so in any case.
+        text += "Traceback (most recent call last):\n";
+    }
+>>>>>>> d
     for line in lines {
         text += &line.to_string_lossy();
     }

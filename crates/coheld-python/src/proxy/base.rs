@@ -9,7 +9,7 @@ use pyo3::{
     types::{PyDict, PyTuple},
 };
 
-use super::{Kind, ProxyState, route::route, state::state_of_base};
+use super::{Kind, ProxyState, QueueProxy, route::route, state::state_of_base};
 use crate::{
     attachment, callmethod, codec::Encoding, copy, errors::OrRaise, hosted, interpreter, rebuild,
     token::Token,
@@ -171,7 +171,7 @@ impl BaseProxy {
         let mut class = slf.get_type().into_any();
         // A class that was made for this proxy is made again where it arrives.
         let mut exposed = None;
-        if state.kind() == Kind::Hosted && is_auto(slf)? {
+        if is_auto(slf)? {
             class = hosted::auto_proxy(py)?;
             exposed = Some(interpreter::attribute(slf, pyo3::intern!(py, "_exposed_"))?);
         }
@@ -257,6 +257,8 @@ impl BaseProxy {
 /// Whether the class of a proxy was made for the methods that its referent exposes.
 fn is_auto(proxy: &Bound<'_, BaseProxy>) -> PyResult<bool> {
     match proxy.getattr_opt(pyo3::intern!(proxy.py(), "_isauto"))? {
+        // These classes are there everywhere, whatever they are called.
+        Some(_) if proxy.is_instance_of::<QueueProxy>() => Ok(false),
         Some(auto) => interpreter::is_true(&auto),
         None => Ok(false),
     }

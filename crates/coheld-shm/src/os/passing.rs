@@ -2,8 +2,8 @@
 
 use core::mem::MaybeUninit;
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -35,7 +35,7 @@ pub fn peer(socket: &UnixStream) -> Result<Peer, Error> {
 
 /// Makes a listening socket refuse connections, also those in its queue. Closing would not do: a
 /// forked child may have the socket open as well, and connections would wait there for ever.
-pub fn stop_listening(listener: &UnixListener) -> Result<(), Error> {
+pub fn stop_listening(listener: impl AsFd) -> Result<(), Error> {
     rustix::net::shutdown(listener, Shutdown::Both).map_err(|errno| refused("shutdown", errno))
 }
 

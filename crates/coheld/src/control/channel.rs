@@ -1,9 +1,7 @@
 //! A stream of messages with a deadline.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::Shutdown;
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use coheld_shm::os::passing;
@@ -12,11 +10,12 @@ use coheld_wire::frame::{self, Decoder};
 use coheld_wire::handshake::Handshake;
 
 use super::protocol;
+use super::stream::Stream;
 use crate::{Address, Error, key};
 
 /// One end of a conversation. Ends when dropped, also where a forked process has it open as well.
 pub(super) struct Channel {
-    stream: UnixStream,
+    stream: Stream,
     decoder: Decoder,
     address: Address,
     deadline: Instant,
@@ -30,11 +29,12 @@ impl Channel {
         timeout: Duration,
     ) -> Result<Self, Error> {
         let deadline = Instant::now() + timeout;
-        let stream = UnixStream::connect_addr(&address.to_socket()?).map_err(|source| {
+        let stream = Stream::connect(&address.to_place()?, timeout).map_err(|source| {
             let address = address.clone();
             match source.kind() {
                 io::ErrorKind::ConnectionRefused => Error::ConnectionRefused { address },
                 io::ErrorKind::NotFound => Error::NotFound { address },
+                io::ErrorKind::TimedOut => Error::TimedOut { address },
                 _ => Error::Io {
                     doing: "connecting to a manager",
                     source,
@@ -49,7 +49,7 @@ impl Channel {
 
     /// Answers a client that has connected, and authenticates.
     pub(super) fn answer(
-        stream: UnixStream,
+        stream: Stream,
         address: Address,
         authkey: &[u8],
         timeout: Duration,
@@ -62,7 +62,7 @@ impl Channel {
         Ok(channel)
     }
 
-    fn over(stream: UnixStream, address: Address, deadline: Instant) -> Self {
+    fn over(stream: Stream, address: Address, deadline: Instant) -> Self {
         Self {
             stream,
             decoder: Decoder::new(auth::MESSAGE_LIMIT),
@@ -96,7 +96,7 @@ impl Channel {
 
     /// Sends a message.
     pub(super) fn send(&mut self, message: &[u8]) -> Result<(), Error> {
-        let left = self.left()?;
+        let left = self.time_left()?;
         self.stream
             .set_write_timeout(Some(left))
             .and_then(|()| self.stream.write_all(&frame::encode(message)))
@@ -107,7 +107,7 @@ impl Channel {
     pub(super) fn receive(&mut self) -> Result<Vec<u8>, Error> {
         let mut buffer = [0; 512];
         loop {
-            let left = self.left()?;
+            let left = self.time_left()?;
             let wanted = self.decoder.wanted().min(buffer.len() as u64) as usize;
             let read = self
                 .stream
@@ -136,17 +136,17 @@ impl Channel {
 
     /// Sends a file descriptor.
     pub(super) fn send_descriptor(&mut self, descriptor: i32) -> Result<(), Error> {
-        self.left()?;
-        Ok(passing::send_descriptor(&self.stream, descriptor)?)
+        self.time_left()?;
+        Ok(passing::send_descriptor(self.stream.unix()?, descriptor)?)
     }
 
     /// Receives a file descriptor.
     pub(super) fn receive_descriptor(&mut self) -> Result<OwnedFd, Error> {
-        let left = self.left()?;
+        let left = self.time_left()?;
         self.stream
             .set_read_timeout(Some(left))
             .map_err(Error::io("receiving from a manager"))?;
-        passing::receive_descriptor(&self.stream).map_err(|error| match error {
+        passing::receive_descriptor(self.stream.unix()?).map_err(|error| match error {
             coheld_shm::Error::Os { errno, .. } => {
                 self.failed("receiving the segment", io::Error::from_raw_os_error(errno))
             }
@@ -160,7 +160,7 @@ impl Channel {
     }
 
     /// The time that is left, never zero: that would mean for ever.
-    fn left(&self) -> Result<Duration, Error> {
+    pub(super) fn time_left(&self) -> Result<Duration, Error> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Error::TimedOut {
@@ -185,6 +185,6 @@ impl Channel {
 impl Drop for Channel {
     fn drop(&mut self) {
         // Fails only when the other end was faster.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.stream.shutdown();
     }
 }

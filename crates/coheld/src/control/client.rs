@@ -16,17 +16,43 @@ pub fn connect(
     timeout: Duration,
 ) -> Result<Arc<Attachment>, Error> {
     let (mut channel, body) = ask(address, authkey, timeout, Request::Attach)?;
-    let id = body.try_into().map_err(|_| Error::Protocol {
-        why: "not the name of a segment",
-    })?;
-    match registry::access(id, address, authkey, channel.deadline())? {
-        Access::Attached(attachment) => Ok(attachment),
-        Access::Attach(ticket) => {
-            channel.send(protocol::SEND)?;
-            let file = channel.receive_descriptor()?;
-            Attachment::attach(file, address.clone(), authkey, ticket, id)
-        }
+    let (id, elsewhere) = protocol::read_segment(&body)?;
+    let ticket = match registry::access(id, address, authkey, channel.deadline())? {
+        Access::Attached(attachment) => return Ok(attachment),
+        Access::Attach(ticket) => ticket,
+    };
+    if let Some(name) = elsewhere {
+        channel = ask_nearby(address, name, authkey, channel.time_left()?, id)?;
     }
+    channel.send(protocol::SEND)?;
+    let file = channel.receive_descriptor()?;
+    Attachment::attach(file, address.clone(), authkey, ticket, id)
+}
+
+/// Asks the manager at `address` once more for the segment `id`, at its Unix socket. That is in
+/// reach of its own machine, and lets its own user in.
+fn ask_nearby(
+    address: &Address,
+    name: &[u8],
+    authkey: &[u8],
+    timeout: Duration,
+    id: [u8; 16],
+) -> Result<Channel, Error> {
+    let nearby = Address::Abstract(name.to_vec());
+    let asked = ask(&nearby, authkey, timeout, Request::Attach);
+    let (channel, body) = asked.map_err(|error| match error {
+        Error::ConnectionRefused { .. } | Error::NotFound { .. } | Error::Stopped { .. } => {
+            let address = address.clone();
+            Error::Remote { address }
+        }
+        error => error,
+    })?;
+    if protocol::read_segment(&body)? != (id, None) {
+        return Err(Error::Protocol {
+            why: "it has another segment at its Unix socket",
+        });
+    }
+    Ok(channel)
 }
 
 /// Asks the manager at `address` to stop. When this returns it has agreed to.

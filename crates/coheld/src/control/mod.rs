@@ -6,11 +6,13 @@
 
 mod channel;
 mod client;
+mod listener;
 mod protocol;
 mod reaper;
 mod server;
+mod stream;
 
 pub use client::{connect, ping, shutdown};
 pub use server::{Ending, Server, Stopper};
 
-pub(crate) use server::close_inherited_listeners;
+pub(crate) use listener::close_inherited_listeners;

@@ -10,6 +10,9 @@
 //! A client that has got the name either goes away or sends `SEND`, and gets one byte with the
 //! file descriptor of the segment.
 //!
+//! No descriptor goes through TCP. There the name of the segment is followed by the name of an
+//! abstract Unix socket, where the manager listens as well; a client asks again at that one.
+//!
 //! The name comes before the descriptor because a process that has the segment already must not
 //! receive a second descriptor of it, see `registry`.
 
@@ -24,6 +27,9 @@ const ERROR: &[u8] = b"ERROR";
 pub(super) const SEND: &[u8] = b"SEND";
 /// Longest message of either side.
 pub(super) const MESSAGE_LIMIT: u64 = 4096;
+
+/// Length of the name of a segment.
+const ID_LENGTH: usize = 16;
 
 /// What a client can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +91,19 @@ pub(super) fn read_reply(message: &[u8]) -> Result<&[u8], Error> {
     })
 }
 
+/// What `ATTACH` is granted with: the name of the segment, and where to ask for it if not here.
+pub(super) fn segment(id: [u8; ID_LENGTH], elsewhere: Option<&[u8]>) -> Vec<u8> {
+    [&id, elsewhere.unwrap_or_default()].concat()
+}
+
+/// The two from the body of a reply.
+pub(super) fn read_segment(body: &[u8]) -> Result<([u8; ID_LENGTH], Option<&[u8]>), Error> {
+    let (id, elsewhere) = body.split_first_chunk().ok_or(Error::Protocol {
+        why: "not the name of a segment",
+    })?;
+    Ok((*id, Some(elsewhere).filter(|name| !name.is_empty())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +119,10 @@ mod tests {
         let refusal = read_reply(&refused("not now")).unwrap_err();
         assert_eq!(refusal.to_string(), "the manager refused: not now");
         assert!(matches!(read_reply(b"hello"), Err(Error::Protocol { .. })));
+        for elsewhere in [None, Some(&b"name"[..])] {
+            let body = segment([7; ID_LENGTH], elsewhere);
+            assert_eq!(read_segment(&body).unwrap(), ([7; ID_LENGTH], elsewhere));
+        }
+        assert!(read_segment(b"short").is_err());
     }
 }

@@ -5,22 +5,22 @@
 )]
 
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, AsRawFd as _, RawFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use coheld_shm::os::parent::{ProcessWatch, wait_readable};
-use coheld_shm::os::socket_file::SocketFile;
-use coheld_shm::os::{fork, passing, process};
+use coheld_shm::os::{passing, process};
 
 use super::channel::Channel;
+use super::listener::Listener;
 use super::protocol::{self, Request};
 use super::reaper::Reaper;
-use crate::fork::{behind_gate, guarded};
-use crate::{Address, Attachment, Error, SegmentOptions};
+use super::stream::Stream;
+use crate::{Address, Attachment, Error, SegmentOptions, key};
 
 /// How long a whole conversation may take. An honest one takes a millisecond.
 const CONVERSATION: Duration = Duration::from_secs(10);
@@ -29,13 +29,11 @@ const CONVERSATION_LIMIT: usize = 128;
 /// How long to wait for a conversation to end when there are too many, and after a failed accept.
 const NAP: Duration = Duration::from_millis(5);
 
-/// Listening sockets of this process, for a forked child to close: it has no thread that accepts,
-/// so a connection to its copy of the socket would wait for ever once the parent is gone.
-static LISTENERS: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
-
 /// Hands out one segment, and cleans up in it.
 pub struct Server {
-    listener: Listener,
+    /// In the order in which they are looked at: who comes to the second one comes to the first
+    /// one afterwards, and must not wait behind others there.
+    listeners: Vec<Listener>,
     shared: Arc<Shared>,
     stop_requested: UnixStream,
     creator: Option<ProcessWatch>,
@@ -59,6 +57,8 @@ pub struct Stopper {
 /// What all conversations need.
 struct Shared {
     attachment: Arc<Attachment>,
+    /// Name of the abstract socket for those who have come through TCP.
+    nearby: Option<Vec<u8>>,
     stopper: Stopper,
     conversations: AtomicUsize,
 }
@@ -67,7 +67,16 @@ impl Server {
     /// Makes a segment and listens at `address`. A directory for a socket file is the caller's
     /// affair; the file is removed when the server ends.
     pub fn bind(address: Address, authkey: &[u8], options: &SegmentOptions) -> Result<Self, Error> {
-        let listener = Listener::bind(&address)?;
+        let (listener, address) = Listener::bind(address)?;
+        let mut listeners = vec![listener];
+        let mut nearby = None;
+        if let Address::Tcp { .. } = address {
+            // Only a name that nobody can guess cannot be taken by somebody else before.
+            let name = format!("coheld-{}", key::encode(&key::random::<16>()?)).into_bytes();
+            let (listener, _) = Listener::bind(Address::Abstract(name.clone()))?;
+            listeners.insert(0, listener);
+            nearby = Some(name);
+        }
         let attachment = Attachment::create(address, authkey, options)?;
         let doing = "making a pair of sockets";
         let (request, stop_requested) = UnixStream::pair().map_err(Error::io(doing))?;
@@ -78,11 +87,12 @@ impl Server {
         };
         let shared = Shared {
             attachment,
+            nearby,
             stopper,
             conversations: AtomicUsize::new(0),
         };
         Ok(Self {
-            listener,
+            listeners,
             shared: Arc::new(shared),
             stop_requested,
             creator: None,
@@ -125,23 +135,23 @@ impl Server {
             let mut sources = vec![self.stop_requested.as_fd()];
             sources.extend(self.creator.as_ref().map(AsFd::as_fd));
             let ends = sources.len();
-            sources.push(self.listener.socket.as_fd());
+            sources.extend(self.listeners.iter().map(AsFd::as_fd));
             match wait_readable(&sources, None)? {
                 Some(0) => return Ok(Ending::Stopped),
                 Some(index) if index < ends => return Ok(Ending::CreatorGone),
-                Some(_) => self.accept(),
+                Some(index) => self.accept(&self.listeners[index - ends]),
                 None => {}
             }
         }
     }
 
-    /// Takes one client from the queue, if there is room for another conversation.
-    fn accept(&self) {
+    /// Takes one client from a queue, if there is room for another conversation.
+    fn accept(&self, listener: &Listener) {
         if self.shared.conversations.load(Ordering::Relaxed) >= CONVERSATION_LIMIT {
             return thread::sleep(NAP);
         }
-        let stream = match self.listener.socket.accept() {
-            Ok((stream, _)) => stream,
+        let stream = match listener.accept() {
+            Ok(stream) => stream,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) => {
                 // Too many open files, for instance: the client stays in the queue.
@@ -180,15 +190,22 @@ impl Drop for Place {
     }
 }
 
-fn converse(shared: &Shared, stream: UnixStream) -> Result<(), Error> {
-    let peer = passing::peer(&stream)?;
-    if peer.user != process::effective_user() {
-        let reason = format!("process {} belongs to user {}", peer.pid, peer.user);
-        return Err(Error::Refused { reason });
-    }
+fn converse(shared: &Shared, stream: Stream) -> Result<(), Error> {
+    let is_nearby = match &stream {
+        Stream::Unix(stream) => {
+            let peer = passing::peer(stream)?;
+            if peer.user != process::effective_user() {
+                let reason = format!("process {} belongs to user {}", peer.pid, peer.user);
+                return Err(Error::Refused { reason });
+            }
+            true
+        }
+        // Nobody knows whose it is. With the key, it may ask for all but the memory.
+        Stream::Tcp(_) => false,
+    };
     // The listener does not wait; a conversation does, up to its deadline.
     stream
-        .set_nonblocking(false)
+        .set_blocking()
         .map_err(Error::io("accepting a client"))?;
     let attachment = &shared.attachment;
     let address = attachment.address().clone();
@@ -207,10 +224,12 @@ fn converse(shared: &Shared, stream: UnixStream) -> Result<(), Error> {
                      closes every descriptor does that); start it again",
                 ));
             };
-            channel.send(&protocol::granted(&attachment.segment_id()))?;
+            let elsewhere = shared.nearby.as_deref().filter(|_| !is_nearby);
+            let name = protocol::segment(attachment.segment_id(), elsewhere);
+            channel.send(&protocol::granted(&name))?;
             match channel.receive() {
                 Ok(answer) if answer == protocol::SEND => channel.send_descriptor(descriptor),
-                // It has the segment already.
+                // It has the segment already, or asks elsewhere.
                 Err(Error::Stopped { .. }) => Ok(()),
                 Ok(_) => channel.send(&protocol::refused("SEND was expected")),
                 Err(error) => Err(error),
@@ -218,78 +237,4 @@ fn converse(shared: &Shared, stream: UnixStream) -> Result<(), Error> {
         }
         Err(reason) => channel.send(&protocol::refused(reason)),
     }
-}
-
-/// A listening socket, and its file if it has one.
-struct Listener {
-    socket: UnixListener,
-    file: Option<SocketFile>,
-    /// The process that listens; a forked child has nothing to clean up.
-    process: u32,
-}
-
-impl Listener {
-    fn bind(address: &Address) -> Result<Self, Error> {
-        let socket = UnixListener::bind_addr(&address.to_socket()?).map_err(|source| {
-            let address = address.clone();
-            match source.kind() {
-                io::ErrorKind::AddrInUse => Error::AddressInUse { address },
-                io::ErrorKind::NotFound => Error::NotFound { address },
-                _ => Error::Io {
-                    doing: "listening for clients",
-                    source,
-                },
-            }
-        })?;
-        let mut listener = Self {
-            socket,
-            file: None,
-            process: std::process::id(),
-        };
-        guarded(&LISTENERS, |listeners| {
-            listeners.push(listener.socket.as_raw_fd());
-        });
-        listener
-            .prepare(address)
-            .map_err(Error::io("listening for clients"))?;
-        Ok(listener)
-    }
-
-    fn prepare(&mut self, address: &Address) -> io::Result<()> {
-        // Waiting is `wait_readable`'s part; a client that went away again must not block us.
-        self.socket.set_nonblocking(true)?;
-        if let Address::Path(path) = address {
-            self.file = Some(SocketFile::restrict(path)?);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if self.process != std::process::id() {
-            return;
-        }
-        let descriptor = self.socket.as_raw_fd();
-        guarded(&LISTENERS, |listeners| {
-            listeners.retain(|&known| known != descriptor);
-        });
-        if let Err(error) = passing::stop_listening(&self.socket) {
-            log::debug!("clients may still connect: {error}");
-        }
-        if let Some(file) = &self.file
-            && let Err(error) = file.remove()
-        {
-            log::warn!("{} stays behind: {error}", file.path().display());
-        }
-    }
-}
-
-/// In a forked child, behind the gate: the threads that accepted are not here.
-pub(crate) fn close_inherited_listeners() {
-    behind_gate(&LISTENERS, |listeners| {
-        for descriptor in listeners.drain(..) {
-            fork::close_in_child(descriptor);
-        }
-    });
 }
