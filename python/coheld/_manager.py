@@ -1,5 +1,8 @@
 """`BaseManager`: starting a manager process, connecting to one, and asking it for objects."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import operator
 import pickle
 import signal
@@ -336,7 +339,7 @@ class BaseManager:
 
 
 def _raise_remote(text, pickled):
-    """Raise what has gone wrong in the manager process: in one class, as in the standard library."""
+    """Raise what has gone wrong in the manager process, in one class as in the standard library."""
     cause = None
     if pickled is not None:
         try:
