@@ -1,5 +1,8 @@
 """`BaseManager`: starting a manager process, connecting to one, and asking it for objects."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import operator
 import pickle
 import signal
@@ -111,10 +114,23 @@ class BaseManager:
         # A class of a program's own need not know those that are not used.
         return {name: options[name] for name in options if options[name] != _OPTIONS[name]}
 
+    def _check_address(self):
+        if self._address is None:
+            raise ValueError(
+                "the manager has no address yet: start it, or make it with the address of one that "
+                "runs and connect it"
+            )
+
     def _attached(self):
         if self._attachment is None:
+            self._check_address()
             self._attachment = _coheld.connect(self._address, self._authkey)
         return self._attachment
+
+    def _ping(self):
+        """Make sure that the manager process is there."""
+        self._check_address()
+        _coheld.ping(self._address, self._authkey)
 
     def get_server(self):
         """Return a server with the attribute ``address`` and the method ``serve_forever()``."""
@@ -130,6 +146,7 @@ class BaseManager:
     def connect(self):
         """Connect to the manager process at the address."""
         self._check_route()
+        self._check_address()
         self._attachment = _coheld.connect(self._address, self._authkey)
         self._state.value = State.STARTED
 
@@ -284,17 +301,17 @@ class BaseManager:
 
     def _debug_info(self):
         """Return two lines of text for each shared object: who it is and what it holds."""
-        _coheld.ping(self._address, self._authkey)
+        self._ping()
         return self._call("debug_info")
 
     def _number_of_objects(self):
         """Return the number of shared objects."""
-        _coheld.ping(self._address, self._authkey)
+        self._ping()
         return _coheld.statistics(self._attached())["referents"]
 
     def _statistics(self):
         """Return a dict of what the segment holds: referents, blocks, bytes, members."""
-        _coheld.ping(self._address, self._authkey)
+        self._ping()
         return _coheld.statistics(self._attached())
 
     def __enter__(self):
@@ -336,7 +353,7 @@ class BaseManager:
 
 
 def _raise_remote(text, pickled):
-    """Raise what has gone wrong in the manager process: in one class, as in the standard library."""
+    """Raise what has gone wrong in the manager process, in one class as in the standard library."""
     cause = None
     if pickled is not None:
         try:

@@ -4,6 +4,9 @@ An entry of a registry is, as in the standard library, a tuple of the callable, 
 methods that are exposed, the typeids of what methods return, and the proxy type.
 """
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import array
 import queue
 import threading

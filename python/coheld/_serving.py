@@ -1,5 +1,8 @@
 """The server of a manager: what the manager process does for its clients."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import os
 import shutil
 import sys
