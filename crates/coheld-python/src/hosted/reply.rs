@@ -55,27 +55,16 @@ fn unserializable(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
     Ok(Reply::new(ReplyKind::Unserializable, text(py, error)?))
 }
 
-/// The first line of every traceback.
-const TRACEBACK: &str = "Traceback (most recent call last):\n";
-
-/// What `traceback.format_exc` writes. An exception that no Python code has raised has no traceback;
-/// it gets the first line of one all the same, since in the standard library there always is one.
+/// What `traceback.format_exc` writes.
 fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
     let format = FORMAT.import(py, "traceback", "format_exception")?;
     let arguments = (error.get_type(py), error.value(py), error.traceback(py));
     let lines = interpreter::call(format, arguments)?.extract::<Vec<Bound<'_, PyString>>>()?;
-<<<<<<< HEAD
-    let mut text = match error.traceback(py) {
-        Some(_) => String::new(),
-        None => TRACEBACK.to_owned(),
-    };
-=======
     let mut text = String::new();
     if error.traceback(py).is_none() {
         // Nothing of Python was running. The standard library's texts begin so in any case.
         text += "Traceback (most recent call last):\n";
     }
->>>>>>> d
     for line in lines {
         text += &line.to_string_lossy();
     }
