@@ -398,7 +398,7 @@ def listen(connection, shared):
             return before
         found = shared.get(key)
         shared[key] = value
-        connection.send((found, len(shared), list(shared)))
+        connection.send((found, len(shared), shared.keys()))
 
 
 def test_the_live_proxy_of_another_process(manager_of_context, context, processes):
