@@ -410,7 +410,7 @@ impl DictProxy {
                 }
                 match Dict::new(&state.referent(py)?).pop_last().or_raise(py)? {
                     Some((key, value)) => {
-                        // The value first: only it can hold references, which must not be forgotten.
+                        // The value first: only it can hold references, which must not get lost.
                         let value = codec::output(py, state.attachment(), value)?;
                         let key = codec::output(py, state.attachment(), key)?;
                         Ok((key, value).into_pyobject(py)?.into_any())
