@@ -272,7 +272,11 @@ fn locked<T>(proxy: &Bound<'_, BaseProxy>, work: impl FnOnce() -> PyResult<T>) -
     let referent = companion.referent().or_raise(py)?;
     let lock = Lock::new(&referent);
     // Whoever died with it has changed the value or has not: there is nothing to warn of.
-    lock.acquire(Wait::Forever).or_raise(py)?;
+    match lock.acquire(Wait::Forever) {
+        Err(StoreError::OwnerDied { .. }) => lock.acquire(Wait::Forever),
+        acquired => acquired,
+    }
+    .or_raise(py)?;
     let done = work();
     lock.release().or_raise(py)?;
     done
