@@ -276,9 +276,7 @@ Managers.register(
         "fail": "Branch",
     },
 )
-Managers.register(
-    "Branch", method_to_typeid={"branch": "Branch", "shared_items": "SharedList"}
-)
+Managers.register("Branch", method_to_typeid={"branch": "Branch", "shared_items": "SharedList"})
 Managers.register("get_list", get_list, managers.ListProxy)
 Managers.register("get_lock", get_lock, managers.AcquirerProxy)
 Managers.register("auto_lock", get_lock)

@@ -159,7 +159,9 @@ def test_arguments_that_cannot_be_pickled(faulty):
     assert faulty.nothing(1) is None
 
 
-@pytest.mark.parametrize("problem", [(ValueError, "v"), (hosted_types.OwnError, "o", 1), (OSError,)])
+@pytest.mark.parametrize(
+    "problem", [(ValueError, "v"), (hosted_types.OwnError, "o", 1), (OSError,)]
+)
 def test_errors_of_constructors(hosting, problem):
     with pytest.raises(managers.RemoteError) as caught:
         hosting.Faulty(*problem)

@@ -135,6 +135,8 @@ def test_shared_memory_manager_has_no_other_types():
 
 
 def test_states_of_a_shared_memory_manager():
+    with pytest.raises(ValueError):
+        managers.SharedMemoryManager().SharedMemory(9)
     with managers.SharedMemoryManager(ctx=FORK) as manager:
         with pytest.raises(multiprocessing.ProcessError, match="Already started Shared"):
             manager.get_server()

@@ -6,6 +6,9 @@ already. What changes is what others see who look at the module from outside: it
 descriptor for each name, and data descriptors come before the module's own attributes.
 """
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import abc
 import sys
 from multiprocessing import managers as stock

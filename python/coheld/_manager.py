@@ -1,6 +1,10 @@
 """`BaseManager`: starting a manager process, connecting to one, and asking it for objects."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import operator
+import pickle
 import signal
 import traceback
 from multiprocessing import connection, process, util
@@ -9,7 +13,7 @@ from multiprocessing.managers import RemoteError, State, listener_client
 
 from . import _coheld, _registry
 from ._serving import Server
-from .errors import CoheldError, RemoteTraceback, StartupError
+from .errors import CoheldError, StartupError
 
 #: Bytes: the tables that every segment has, and what an address in it can reach.
 _LEAST_CAPACITY = 16 << 20
@@ -110,10 +114,23 @@ class BaseManager:
         # A class of a program's own need not know those that are not used.
         return {name: options[name] for name in options if options[name] != _OPTIONS[name]}
 
+    def _check_address(self):
+        if self._address is None:
+            raise ValueError(
+                "the manager has no address yet: start it, or make it with the address of one that "
+                "runs and connect it"
+            )
+
     def _attached(self):
         if self._attachment is None:
+            self._check_address()
             self._attachment = _coheld.connect(self._address, self._authkey)
         return self._attachment
+
+    def _ping(self):
+        """Make sure that the manager process is there."""
+        self._check_address()
+        _coheld.ping(self._address, self._authkey)
 
     def get_server(self):
         """Return a server with the attribute ``address`` and the method ``serve_forever()``."""
@@ -129,6 +146,7 @@ class BaseManager:
     def connect(self):
         """Connect to the manager process at the address."""
         self._check_route()
+        self._check_address()
         self._attachment = _coheld.connect(self._address, self._authkey)
         self._state.value = State.STARTED
 
@@ -252,16 +270,7 @@ class BaseManager:
 
     def _call(self, name, args=(), kwds=None):
         """Call a function of the server, in the manager process."""
-        try:
-            return _coheld.call_manager(self._attached(), name, args, kwds)
-        except CoheldError:
-            raise
-        except Exception as error:
-            # What goes wrong there has one class, as in the standard library.
-            cause = error.__cause__
-            if isinstance(cause, RemoteTraceback) and not isinstance(error, RemoteError):
-                raise RemoteError(cause.text) from error
-            raise
+        return _coheld.call_manager(self._attached(), name, args, kwds)
 
     def _create(self, typeid, /, *args, **kwds):
         """Create a shared object; return its token and the methods that it exposes."""
@@ -269,7 +278,10 @@ class BaseManager:
         entry = self._registry.get(typeid)
         if entry is None or not _registry.is_native(entry):
             # The manager process has the last word: a manager that only connects knows no callable.
-            return self._call("create", (typeid, *args), kwds)
+            token, other = self._call("create", (typeid, *args), kwds)
+            if token is None:
+                _raise_remote(*other)
+            return token, other
         try:
             recipe = _registry.Recipe(entry[0], args, kwds)
         except CoheldError:
@@ -289,17 +301,17 @@ class BaseManager:
 
     def _debug_info(self):
         """Return two lines of text for each shared object: who it is and what it holds."""
-        _coheld.ping(self._address, self._authkey)
+        self._ping()
         return self._call("debug_info")
 
     def _number_of_objects(self):
         """Return the number of shared objects."""
-        _coheld.ping(self._address, self._authkey)
+        self._ping()
         return _coheld.statistics(self._attached())["referents"]
 
     def _statistics(self):
         """Return a dict of what the segment holds: referents, blocks, bytes, members."""
-        _coheld.ping(self._address, self._authkey)
+        self._ping()
         return _coheld.statistics(self._attached())
 
     def __enter__(self):
@@ -338,6 +350,19 @@ class BaseManager:
         cls._registry[typeid] = entry
         if create_method:
             setattr(cls, typeid, _factory_method(cls, typeid, entry[-1]))
+
+
+def _raise_remote(text, pickled):
+    """Raise what has gone wrong in the manager process, in one class as in the standard library."""
+    cause = None
+    if pickled is not None:
+        try:
+            cause = pickle.loads(pickled)
+        except Exception as error:
+            util.debug("the cause of a remote error cannot be unpickled: %s", error)
+    if isinstance(cause, CoheldError):
+        raise cause
+    raise RemoteError(text) from cause
 
 
 def _factory_method(cls, typeid, proxytype):

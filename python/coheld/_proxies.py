@@ -1,5 +1,8 @@
 """Proxies of objects of any class, which are called in the process that has them."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 from multiprocessing import util
 
 from . import _coheld

@@ -4,10 +4,14 @@ An entry of a registry is, as in the standard library, a tuple of the callable, 
 methods that are exposed, the typeids of what methods return, and the proxy type.
 """
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import array
 import queue
 import threading
 from multiprocessing import managers as stock
+from multiprocessing.managers import public_methods
 
 from . import _coheld, _waited
 from ._coheld import (
@@ -51,6 +55,28 @@ NATIVE = {
     queue.Queue: QueueProxy,
 }
 
+#: The standard library's own, by which objects can be reached over its connections only. Programs
+#: that register them get those here of the same names.
+_PROXIES_OF_STOCK = {
+    getattr(stock, name): name
+    for name in (
+        "AcquirerProxy",
+        "ArrayProxy",
+        "AutoProxy",
+        "BarrierProxy",
+        "BaseProxy",
+        "BasePoolProxy",
+        "ConditionProxy",
+        "DictProxy",
+        "EventProxy",
+        "IteratorProxy",
+        "ListProxy",
+        "NamespaceProxy",
+        "PoolProxy",
+        "ValueProxy",
+    )
+}
+
 #: Plain objects of these classes have such a form too, when there is no callable.
 _CONTAINERS = (list, dict, set)
 
@@ -74,11 +100,10 @@ def proxy_type(callable, proxytype, exposed, method_to_typeid):
 
         # By its name in that module, where programs put functions of their own.
         return managers.AutoProxy
-    if getattr(proxytype, "__module__", None) == stock.__name__:
-        # One of the standard library's own: it could only reach objects over its connections.
+    if proxytype in _PROXIES_OF_STOCK:
         from . import managers
 
-        return getattr(managers, proxytype.__name__, proxytype)
+        return getattr(managers, _PROXIES_OF_STOCK[proxytype])
     return proxytype
 
 
@@ -162,7 +187,7 @@ def exposed_methods(entry, object):
     """The names of the methods of a new object that can be called, as the proxies get to know."""
     _callable, exposed, method_to_typeid, _proxytype = entry
     if exposed is None:
-        exposed = stock.public_methods(object)
+        exposed = public_methods(object)
     if method_to_typeid is not None:
         if not isinstance(method_to_typeid, dict):
             raise TypeError(

@@ -1,5 +1,8 @@
 """The server of a manager: what the manager process does for its clients."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import os
 import shutil
 import sys
@@ -206,19 +209,17 @@ class Server:
     # What the host calls, for all but the plain calls.
 
     def call_function(self, name, args, kwds):
-        """Call one of the functions in `public`; return the kind of the answer and the answer."""
+        """Call one of the functions in `public` and return its result.
+
+        If `create` fails, its result is None and what has gone wrong; see `BaseManager._create`.
+        """
+        assert name in self.public, f"{name!r} unrecognized"
+        if name != "create":
+            return getattr(self, name)(None, *args, **kwds)
         try:
-            assert name in self.public, f"{name!r} unrecognized"
-            result = getattr(self, name)(None, *args, **kwds)
-            if name == "create":
-                return "PROXY", self._proxy_data(args[0], result)
+            return self.create(None, *args, **kwds)
         except Exception as error:
-            try:
-                ForkingPickler.dumps(error)
-            except Exception:
-                return "TRACEBACK", _text(error)
-            return "ERROR", (error, _text(error))
-        return "RETURN", result
+            return None, _failure(error)
 
     def answer_slowly(self, ident, object, exposed, method_to_typeid, method, args, kwds, error):
         """Answer a call that is more than one of an exposed method that returns a plain value.
@@ -226,7 +227,7 @@ class Server:
         Return the kind of the answer and the answer.
         """
         if error is not None:
-            return "ERROR", (error, _text(error))
+            return "#ERROR", error
         try:
             if method not in exposed:
                 raise AttributeError(
@@ -237,20 +238,21 @@ class Server:
             try:
                 result = function(*args, **kwds)
             except Exception as error:
-                return "ERROR", (error, _text(error))
+                return "#ERROR", error
             typeid = method_to_typeid and method_to_typeid.get(method)
             if not typeid:
-                return "RETURN", result
-            return "PROXY", self._proxy_data(typeid, self._share(typeid, result))
+                return "#RETURN", result
+            token, names = self._share(typeid, result)
+            return "#PROXY", (names, token, self.registry[typeid][-1])
         except AttributeError:
             try:
-                return "RETURN", self.fallback_mapping[method](
+                return "#RETURN", self.fallback_mapping[method](
                     self, None, ident, object, *args, **kwds
                 )
             except Exception:
-                return "TRACEBACK", traceback.format_exc()
+                return "#TRACEBACK", traceback.format_exc()
         except Exception:
-            return "TRACEBACK", traceback.format_exc()
+            return "#TRACEBACK", traceback.format_exc()
 
     def _share(self, typeid, result):
         """What a method has returned becomes an object of its own."""
@@ -259,14 +261,6 @@ class Server:
             # The object itself, not a copy in the segment.
             return self._publish(entry, typeid, result)
         return self.create(None, typeid, result)
-
-    def _proxy_data(self, typeid, created):
-        token, exposed = created
-        try:
-            proxytype = bytes(ForkingPickler.dumps(self.registry[typeid][-1]))
-        except Exception:
-            proxytype = None
-        return exposed, token, proxytype
 
     def fallback_getvalue(self, conn, ident, obj):
         """Return the object, to be copied to the client."""
@@ -287,6 +281,10 @@ class Server:
     }
 
 
-def _text(error):
-    """The text of the traceback of an exception."""
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+def _failure(error):
+    """An exception on its way to the client: the text of its traceback, and the pickle of it."""
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    try:
+        return text, bytes(ForkingPickler.dumps(error))
+    except Exception:
+        return text, None

@@ -1,5 +1,8 @@
 """The manager of blocks of shared memory: `multiprocessing.shared_memory` objects with an end."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import os
 from multiprocessing import resource_tracker, shared_memory, util
 from multiprocessing.context import ProcessError

@@ -1,5 +1,8 @@
 """`SyncManager`: the manager of everything that ``multiprocessing.Manager()`` makes."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import queue
 import threading
 from multiprocessing import pool

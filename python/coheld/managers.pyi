@@ -1,6 +1,7 @@
 import array
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from multiprocessing import shared_memory
 from multiprocessing.context import BaseContext, Process
 from multiprocessing.context import ProcessError as ProcessError
 from multiprocessing.managers import (
@@ -9,7 +10,6 @@ from multiprocessing.managers import (
 from multiprocessing.managers import (
     RemoteError as RemoteError,
 )
-from multiprocessing import shared_memory
 from types import TracebackType
 from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
@@ -98,7 +98,7 @@ def dispatch(
 def convert_to_error(kind: str, result: Any) -> BaseException: ...
 def get_spawning_popen() -> Any: ...
 def MakeProxyType(
-    name: str, exposed: Iterable[str], _cache: dict[Any, type[BaseProxy]] = {}
+    name: str, exposed: Iterable[str], _cache: dict[Any, type[BaseProxy]] = ...
 ) -> type[Any]: ...
 def AutoProxy(
     token: Token,
