@@ -146,11 +146,12 @@ pub(crate) fn encode_all<'py>(
         .collect()
 }
 
-/// What storing an object as a key raises: what `hash` does, or else that it cannot be done in the
-/// segment.
+/// What storing an object as a key raises: what `hash` does, or pickling, or else that it cannot be
+/// done in the segment.
 #[cold]
 fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
-    if let Err(error) = interpreter::hash(object) {
+    // Nothing is to move for a key that could not be sent to where it moves.
+    if let Err(error) = interpreter::hash(object).and_then(|()| codec::dumps(object).map(drop)) {
         return error;
     }
     let name = object

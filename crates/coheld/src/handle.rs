@@ -192,7 +192,9 @@ impl Drop for Handle {
             }
             let host = host_of(segment, self.offset, self.generation);
             match segment.release(self.offset, self.generation) {
-                Ok(()) if !is_there(segment, self.offset, self.generation) => to_tell = host,
+                Ok(()) if host.is_some() && !is_there(segment, self.offset, self.generation) => {
+                    to_tell = host;
+                }
                 Ok(()) => {}
                 Err(error) => log::debug!("a referent could not be released: {error}"),
             }

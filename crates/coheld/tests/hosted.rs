@@ -51,11 +51,12 @@ fn at_rest(manager: &Manager, host: &Host, handle: &Handle) -> (u64, u64, u32) {
 #[test]
 fn the_host_answers_itself_on_the_calling_thread() {
     let _turn = turn();
-    let (_manager, host, objects, handle) = hosting();
+    let (manager, host, objects, handle) = hosting();
     assert_eq!(ask(&handle, "echo", b"hello").unwrap(), b"hello");
     assert_eq!(*objects.threads.lock().unwrap(), [thread::current().id()]);
     assert_eq!(host.channels(), 0);
     let (second, other) = host.publish().unwrap();
+    assert_eq!(manager.number_of_objects(), 2);
     assert_eq!(ask(&other, "number", b"").unwrap(), second.to_le_bytes());
     assert_eq!(ask(&handle, "number", b"").unwrap(), 1_u64.to_le_bytes());
 }

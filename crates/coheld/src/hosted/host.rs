@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coheld_shm::HostPlace;
 use coheld_store::{Hosted, Queue, kinds};
@@ -49,7 +49,10 @@ impl Host {
         let host = Arc::new(Self { shared });
         local::enter(&host.shared);
         let builder = thread::Builder::new().name("coheld-host".into());
-        builder.spawn(run).map_err(Error::io("starting a thread"))?;
+        builder.spawn(run).map_err(|refused| {
+            host.shared.keeper_ends();
+            Error::io("starting a thread")(refused)
+        })?;
         if as_manager {
             segment.set_manager_host(place);
         }
@@ -115,8 +118,8 @@ impl Host {
     /// later ones. Threads that are in a call go on until it returns. Stopping again does nothing.
     pub fn stop(&self) {
         if self.shared.stop() {
-            let deadline = std::time::Instant::now() + STOP_PATIENCE;
-            while self.shared.is_winding_up() && std::time::Instant::now() < deadline {
+            let deadline = Instant::now() + STOP_PATIENCE;
+            while self.shared.is_winding_up() && Instant::now() < deadline {
                 host::pause(NAP);
             }
         }

@@ -6,6 +6,7 @@
 
 mod channels;
 mod client;
+mod count;
 mod host;
 mod housekeeping;
 mod inbox;
@@ -17,6 +18,7 @@ mod worker;
 pub(crate) use self::inbox::tell;
 pub use self::{
     client::{call, call_manager},
+    count::count_objects,
     host::Host,
     message::{Reply, ReplyKind, Request},
 };

@@ -7,7 +7,7 @@ use super::{
     ArrayProxy, BarrierProxy, ConditionProxy, DictProxy, EventProxy, Item, ListProxy, LockProxy,
     NamespaceProxy, Proxy, QueueProxy, RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
 };
-use crate::{Error, Manager, key};
+use crate::{Error, Manager, hosted, key};
 
 /// The objects that a manager makes. They lie in its segment, and go when their last proxy goes.
 ///
@@ -125,6 +125,6 @@ impl Manager {
 
     /// How many objects there are, those of other processes included.
     pub fn number_of_objects(&self) -> u64 {
-        self.attachment().segment().count_referents()
+        hosted::count_objects(self.attachment().segment())
     }
 }
