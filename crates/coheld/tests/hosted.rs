@@ -361,6 +361,34 @@ fn callers_that_cannot_have_a_thread_are_told_so() {
 }
 
 #[test]
+fn messages_that_do_not_fit_are_errors_and_nothing_worse() {
+    let _turn = turn();
+    let options = SegmentOptions {
+        capacity: 32 << 20,
+        ..SegmentOptions::default()
+    };
+    let manager = Manager::start_with(&options).unwrap();
+    let (host, _objects) = start(manager.attachment());
+    let (_, handle) = host.publish().unwrap();
+    in_a_child(|| {
+        let size = 60_000_000_u64.to_le_bytes();
+        let reply = hosted::call(&handle, &Request::new("flood", &size), None).unwrap();
+        let text = String::from_utf8(reply.body).unwrap();
+        let is_told = reply.kind == ReplyKind::Traceback
+            && text.starts_with("a result of 60000001 bytes does not fit");
+        let refused = ask(&handle, "echo", &vec![1; 60_000_000]);
+        let is_refused = matches!(
+            refused,
+            Err(Error::Shm(
+                coheld_shm::Error::OutOfMemory { .. } | coheld_shm::Error::TooLarge { .. }
+            ))
+        );
+        is_told && is_refused && ask(&handle, "echo", b"on").unwrap() == b"on"
+    });
+    assert!(eventually(|| host.channels() == 0));
+}
+
+#[test]
 fn the_manager_answers_for_itself() {
     let _turn = turn();
     let manager = manager();

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use coheld::hosted::Host;
 use coheld::{AUTHKEY_VARIABLE, DictProxy, Error, Handle, Manager, Proxy, Value};
 use hosting::{Numbers, ask, descent, proxy, start, stretched};
 use support::{eventually, fork, sleep_for_ever, turn};
@@ -114,6 +115,13 @@ fn another_process() {
             drop(handle);
             sleep_for_ever();
         }
+        "call and fork" => call_and_fork(&board.get("object")),
+        "publish and let go" => {
+            let (host, objects) = start(board.0.as_proxy().handle().attachment());
+            publish_and_let_go(&board, &host);
+            assert!(eventually(|| host.published().is_empty()));
+            assert_eq!(objects.released.lock().unwrap().len(), 1200);
+        }
         "call from many threads" => call_from_many_threads(&board.get("object")),
         other => panic!("unknown task {other}"),
     }
@@ -129,6 +137,56 @@ fn call_from_many_threads(object: &Proxy) {
                     let body = numbers.bytes(length);
                     let reply = ask(object.handle(), "stretch", &body).unwrap();
                     assert!(reply == stretched(&body));
+                }
+            });
+        }
+    });
+}
+
+/// Forks while threads call, so that a fork meets every state of a call.
+fn call_and_fork(object: &Proxy) {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for seed in 1..=3 {
+            let stop = &stop;
+            scope.spawn(move || {
+                let mut numbers = Numbers(seed << 20 | 1);
+                while !stop.load(Ordering::Relaxed) {
+                    let length = numbers.below(4000);
+                    let body = numbers.bytes(length);
+                    assert!(ask(object.handle(), "echo", &body).unwrap() == body);
+                }
+            });
+        }
+        for round in 0..60_u32 {
+            let body = round.to_le_bytes();
+            let child = fork(|| {
+                let first = ask(object.handle(), "echo", &body).unwrap() == body;
+                first && ask(object.handle(), "stretch", b"again").unwrap() == stretched(b"again")
+            });
+            assert!(child.said_yes().unwrap());
+            assert!(ask(object.handle(), "echo", &body).unwrap() == body);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Makes objects that go in all ways: with a handle, out of a dict, by a token that is redeemed.
+fn publish_and_let_go(board: &Board, host: &Host) {
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                let key = format!("{}/{thread}", std::process::id());
+                for _ in 0..100 {
+                    let [handle, in_dict, sent] =
+                        [(); 3].map(|()| host.publish().map(|(_, handle)| handle).unwrap());
+                    board.put(&key, &in_dict);
+                    drop(in_dict);
+                    let token = sent.token().unwrap();
+                    drop(sent);
+                    drop(Handle::redeem_token(host.attachment(), &token).unwrap());
+                    drop(board.0.remove(key.as_str()).unwrap());
+                    drop(handle);
                 }
             });
         }
@@ -154,6 +212,54 @@ fn many_threads_of_several_processes_get_their_own_replies() {
         assert!(process.succeeds());
     }
     assert!(eventually(|| host.channels() == 0));
+}
+
+#[test]
+fn a_process_may_fork_in_the_middle_of_its_calls() {
+    let _turn = turn();
+    let manager = Manager::start().unwrap();
+    let board = Board::new(&manager);
+    let (host, _objects) = start(manager.attachment());
+    let (_, handle) = host.publish().unwrap();
+    board.put("object", &handle);
+    assert!(board.start(&manager, "call and fork").succeeds());
+    drop(handle);
+    board.0.clear().unwrap();
+    let segment = manager.attachment().segment();
+    assert!(eventually(|| host.channels() == 0));
+    // The dict and the inbox are left.
+    assert!(
+        eventually(|| segment.count_referents() == 2),
+        "{}",
+        segment.count_referents()
+    );
+    assert!(eventually(|| coheld_store::verify(segment).is_ok()));
+}
+
+#[test]
+fn objects_that_go_in_any_way_are_released_once() {
+    let _turn = turn();
+    let manager = Manager::start().unwrap();
+    let board = Board::new(&manager);
+    let (host, objects) = start(manager.attachment());
+    let processes = [(); 2].map(|()| board.start(&manager, "publish and let go"));
+    publish_and_let_go(&board, &host);
+    for process in processes {
+        assert!(process.succeeds());
+    }
+    assert!(eventually(|| host.published().is_empty()));
+    let mut released = objects.released.lock().unwrap().clone();
+    released.sort_unstable();
+    assert!(released.into_iter().eq(1..=1200));
+    host.stop();
+    let segment = manager.attachment().segment();
+    assert!(
+        eventually(|| segment.count_referents() == 1),
+        "{}",
+        segment.count_referents()
+    );
+    let verified = || coheld_store::verify(segment);
+    assert!(eventually(|| verified().is_ok()), "{:?}", verified());
 }
 
 #[test]

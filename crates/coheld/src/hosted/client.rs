@@ -67,7 +67,9 @@ fn exchange(
     let limit = limit.or_else(|| segment.call_limit());
     match wait_for_reply(&end, place, limit)? {
         Outcome::Replied(reply) => {
-            end.park();
+            if !Reply::is_last(&reply) {
+                end.park();
+            }
             Reply::decode(reply)
         }
         Outcome::Gone => Err(gone(attachment, place, request)),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request   object u64 | flags u8 | length of the method's name u16 | name | body
-//! reply     body | kind u8
+//! reply     body | kind u8 (bit 7: the last one of its channel)
 //! ```
 //!
 //! The kind of a reply stands at its end so that a body, which may be large, is never moved to make
@@ -12,6 +12,8 @@ use crate::Error;
 
 /// Bytes of a request before the name of its method.
 const HEAD: usize = 11;
+/// Bit beside the kind of a reply: the host closes the channel after it.
+const LAST: u8 = 1 << 7;
 
 /// One call of one method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,9 +147,24 @@ impl Reply {
         body
     }
 
+    /// The same for a reply after which the host closes the channel.
+    pub(super) fn encode_as_last(self) -> Vec<u8> {
+        let mut message = self.encode();
+        if let Some(kind) = message.last_mut() {
+            *kind |= LAST;
+        }
+        message
+    }
+
+    /// Whether the host closes the channel after this reply.
+    pub(super) fn is_last(message: &[u8]) -> bool {
+        message.last().is_some_and(|kind| kind & LAST != 0)
+    }
+
     /// Reads a reply.
     pub fn decode(mut message: Vec<u8>) -> Result<Self, Error> {
-        let kind = message.pop().and_then(ReplyKind::from_number);
+        let kind = message.pop().map(|kind| kind & !LAST);
+        let kind = kind.and_then(ReplyKind::from_number);
         let kind = kind.ok_or(Error::Protocol {
             why: "a reply is of no known kind",
         })?;
@@ -195,7 +212,12 @@ mod tests {
                 prop_assert_eq!(&again, &bytes);
             }
             if let Ok(reply) = Reply::decode(bytes.clone()) {
-                prop_assert_eq!(reply.encode(), bytes);
+                let again = if Reply::is_last(&bytes) {
+                    reply.encode_as_last()
+                } else {
+                    reply.encode()
+                };
+                prop_assert_eq!(again, bytes);
             }
         }
     }

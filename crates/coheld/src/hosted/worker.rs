@@ -57,7 +57,7 @@ fn refuse(channel: &Handle, text: &str) -> Result<(), Error> {
         let referent = channel.referent()?;
         let ours = Channel::open(&referent)?;
         if ours.take_request()?.is_some() {
-            ours.answer(&Reply::new(ReplyKind::Traceback, text).encode())?;
+            ours.answer(&Reply::new(ReplyKind::Traceback, text).encode_as_last())?;
         }
     }
     close(channel)

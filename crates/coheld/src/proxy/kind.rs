@@ -127,7 +127,7 @@ impl Kind {
             Self::Barrier => "Barrier",
             Self::Queue => "Queue",
             Self::JoinableQueue => "JoinableQueue",
-            Self::Hosted => "object",
+            Self::Hosted => "hosted object",
         }
     }
 
