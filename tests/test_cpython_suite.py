@@ -127,6 +127,8 @@ def problems(line: classes.Class, outcome) -> list[str]:
 @pytest.mark.parametrize("line", classes.CLASSES, ids=lambda line: line.name)
 @pytest.mark.parametrize("start_method", subject.START_METHODS)
 def test_class(line, start_method, tmp_path):
+    if sys.version_info < line.since:
+        pytest.skip(f"Python has this class since {'.'.join(map(str, line.since))}")
     with Program(line, start_method, tmp_path) as program:
         found = program.wait()
     if program.process.returncode != 0:

@@ -13,7 +13,7 @@ class Class:
     """A test class, as ``install_tests_in_module_dict`` names it.
 
     Each test that the Python at hand has must pass, except those that CPython skips for managers.
-    A class that Coheld is to pass from now on becomes a line of `CLASSES`.
+    These are all of CPython's test classes that use managers.
     """
 
     name: str
@@ -21,9 +21,13 @@ class Class:
     passes: int
     #: Tests that CPython itself skips for managers; some exist in some versions only.
     skips: frozenset[str] = frozenset()
-    #: Tests that are not run, because they are of something that Coheld does not have.
-    leaves_out: frozenset[str] = frozenset()
-    #: How many shared objects are still there when all tests have ended, with Coheld.
+    #: The tests that are run; if empty, all of the class.
+    tests: frozenset[str] = frozenset()
+    #: The first version of Python that has the class.
+    since: tuple[int, int] = (3, 9)
+    #: How many shared objects the class has itself while its tests run.
+    own_objects: int = 0
+    #: How many others are still there when all tests have ended, with Coheld.
     objects_left: int = 0
 
 
@@ -46,6 +50,22 @@ CLASSES = (
             }
         ),
     ),
+    Class("WithManagerTestManagerRestart", 1),
+    Class("WithManagerTestMyManager", 3),
+    Class(
+        "WithManagerTestPool",
+        20,
+        skips=frozenset(
+            {
+                "test_enter",
+                "test_imap_handle_iterable_exception",
+                "test_imap_unordered_handle_iterable_exception",
+                "test_map_handle_iterable_exception",
+                "test_resource_warning",
+            }
+        ),
+        own_objects=1,
+    ),
     Class(
         "WithManagerTestQueue",
         8,
@@ -56,8 +76,24 @@ CLASSES = (
             }
         ),
     ),
+    Class("WithManagerTestRemoteManager", 1),
     Class("WithManagerTestSemaphore", 2, skips=frozenset({"test_timeout"})),
-    Class("TestSyncManagerTypes", 14, leaves_out=frozenset({"test_pool"})),
+    Class("TestSyncManagerTypes", 15),
+    Class("TestInitializers", 2),
+    Class("TestManagerExceptions", 2, since=(3, 13)),
+    Class(
+        "WithProcessesTestSharedMemory",
+        4,
+        tests=frozenset(
+            {
+                "test_shared_memory_ShareableList_basics",
+                "test_shared_memory_SharedMemoryManager_basics",
+                "test_shared_memory_SharedMemoryManager_reuses_resource_tracker",
+                "test_shared_memory_SharedMemoryServer_ignores_sigint",
+            }
+        ),
+    ),
+    Class("MiscTestCase", 1, tests=frozenset({"test__all__"})),
 )
 
 

@@ -5,6 +5,7 @@ The processes that the tests start import it by its name, to find the functions 
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import multiprocessing.managers
 import unittest
@@ -13,11 +14,10 @@ import subject
 
 from cpython import drop_in
 
-tests = drop_in.import_tests()
+tests = importlib.import_module(drop_in.TESTS)
 
-# What fork servers import ahead. The modules of CPython that are in this list otherwise would make
-# them see the stock manager.
-tests.PRELOAD = [__name__]
+# What fork servers import ahead: this one, too.
+tests.PRELOAD.append(__name__)
 
 tests.install_tests_in_module_dict(globals(), multiprocessing.get_start_method())
 

@@ -1,8 +1,6 @@
 """Runs one of CPython's test classes: python -m cpython.run_class START_METHOD CLASS REPORT
 
-What has come out goes into the file REPORT, as JSON, after each test. This is the main module of
-the processes that the tests start, too: spawn and forkserver import it before they unpickle
-anything.
+What has come out goes into the file REPORT, as JSON, after each test.
 """
 
 from __future__ import annotations
@@ -19,8 +17,6 @@ import unittest
 import subject
 
 from cpython import classes, drop_in
-
-drop_in.install()
 
 # For whoever wants to know where a process hangs.
 faulthandler.register(signal.SIGUSR1)
@@ -76,9 +72,11 @@ def select(line: classes.Class) -> unittest.TestSuite:
 
     class_ = getattr(host, line.name)
     if issubclass(class_, host.tests.ManagerMixin):
-        check_objects(class_, 0 if subject.IS_STOCK else line.objects_left)
+        left = 0 if subject.IS_STOCK else line.objects_left
+        check_objects(class_, line.own_objects + left)
     found = unittest.defaultTestLoader.loadTestsFromTestCase(class_)
-    return unittest.TestSuite(test for test in found if name_of(test) not in line.leaves_out)
+    wanted = line.tests
+    return unittest.TestSuite(test for test in found if not wanted or name_of(test) in wanted)
 
 
 def check_objects(class_, expected: int) -> None:
@@ -99,6 +97,7 @@ def check_objects(class_, expected: int) -> None:
 
 def main() -> None:
     start_method, name, report = sys.argv[1:]
+    drop_in.install()
     # A hang ends with a trace of all threads; who started this program sees to its children.
     faulthandler.dump_traceback_later(classes.SECONDS, exit=True)
     multiprocessing.set_start_method(start_method)

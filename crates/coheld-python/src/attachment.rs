@@ -7,7 +7,7 @@ use std::{
 
 use coheld::{Address, Handle};
 use pyo3::{
-    exceptions::{PyOverflowError, PyTypeError},
+    exceptions::{PyOverflowError, PyTypeError, PyValueError},
     prelude::*,
     sync::PyOnceLock,
     types::{PyBytes, PyString, PyTuple},
@@ -136,7 +136,8 @@ pub(crate) fn address_from_python(address: &Bound<'_, PyAny>) -> PyResult<Addres
         address.clone()
     };
     let Ok(bytes) = bytes.cast::<PyBytes>() else {
-        return Err(PyTypeError::new_err(format!(
+        // As the standard library does.
+        return Err(PyValueError::new_err(format!(
             "the address {address:?} is neither the path of a Unix socket nor an abstract name \
              nor a pair of host and port"
         )));

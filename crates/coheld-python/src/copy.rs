@@ -250,9 +250,14 @@ pub(crate) fn encode_pairs<'py>(
     }
     // All of them first: pickling a value may run code that changes the dict.
     let all: Vec<_> = content.iter().collect();
+    // The keys before the values: one of them may mean that no value is needed in this form.
+    let mut keys = Vec::with_capacity(all.len());
+    for (key, _) in &all {
+        keys.push(key::encode_to_store(key)?);
+    }
     let mut pairs = Vec::with_capacity(all.len());
-    for (key, value) in &all {
-        pairs.push((key::encode_to_store(key)?, codec::encode(value, state)?));
+    for (key, (_, value)) in keys.into_iter().zip(&all) {
+        pairs.push((key, codec::encode(value, state)?));
     }
     Ok(pairs)
 }

@@ -106,10 +106,10 @@ fn create_set(
 
 /// What a new dict or set begins with, if some of it has no form in the segment: the empty referent
 /// moves to the manager process and is filled there.
-fn or_by_call<'py>(
+fn or_by_call(
     state: &ProxyState,
     filled: PyResult<()>,
-    content: &Bound<'py, PyAny>,
+    content: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let py = content.py();
     match filled {

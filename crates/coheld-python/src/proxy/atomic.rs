@@ -2,9 +2,9 @@
 //!
 //! What fits in a word is computed under the lock, in one hold of it. Anything else goes through a
 //! copy: Python's own operators decide, without any lock, and the result is stored only if nobody
-//! has changed the referent meanwhile. A dict that has moved to the manager process is read and written
-//! by calls, with the lock that belongs to it held: that keeps out the others that come this way, but
-//! nobody who just assigns.
+//! has changed the referent meanwhile. A dict that has moved to the manager process is read and
+//! written by calls, with the lock that belongs to it held: that keeps out the others that come
+//! this way, but nobody who just assigns.
 
 use coheld_shm::Referent;
 use coheld_store::{Dict, Key, Lock, Output, StoreError, Updated, Value, Wait, arithmetic, word};
@@ -272,7 +272,11 @@ fn locked<T>(proxy: &Bound<'_, BaseProxy>, work: impl FnOnce() -> PyResult<T>) -
     let referent = companion.referent().or_raise(py)?;
     let lock = Lock::new(&referent);
     // Whoever died with it has changed the value or has not: there is nothing to warn of.
-    lock.acquire(Wait::Forever).or_raise(py)?;
+    match lock.acquire(Wait::Forever) {
+        Err(StoreError::OwnerDied { .. }) => lock.acquire(Wait::Forever),
+        acquired => acquired,
+    }
+    .or_raise(py)?;
     let done = work();
     lock.release().or_raise(py)?;
     done

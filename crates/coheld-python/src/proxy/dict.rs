@@ -1,25 +1,25 @@
 //! `DictProxy`.
 
-use coheld_store::{Dict, Input, Key};
+use coheld_store::{Dict, Input};
 use pyo3::{
-    exceptions::PyKeyError,
     prelude::*,
-    types::{PyBool, PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType},
+    types::{PyBool, PyDict, PyGenericAlias, PyList, PyTuple, PyType},
 };
 
 use super::{
-    BaseProxy, DictIterator, Kind, ProxyState,
+    BaseProxy, DictIterator, Kind,
     argument::{Argument, Keywords, Rest, is_simple, positional},
     atomic::{self, Place},
     base::operand,
-    route::{IntoAnswer, call, call_in_place, has_moved, native_state, route, settle},
+    dict_operations::{from_empty, iterate_hosted, look_up, missing, union, update},
+    route::{IntoAnswer, call, call_in_place, has_moved, native_state, route},
     sequence::tuple,
     state::state_of,
 };
 use crate::{
     codec,
     copy::{self, read, write},
-    errors::{self, OrRaise},
+    errors::OrRaise,
     interpreter, key,
 };
 
@@ -29,81 +29,6 @@ use crate::{
 /// changed copy has to be assigned again. Compares by identity, like every proxy.
 #[pyclass(extends = BaseProxy, frozen, subclass)]
 pub(crate) struct DictProxy;
-
-#[cold]
-fn missing(key: &Bound<'_, PyAny>) -> PyErr {
-    // A tuple has to be wrapped, or it would be taken for the arguments.
-    PyKeyError::new_err((key.clone().unbind(),))
-}
-
-/// The value of a key that can be stored, if it is there.
-fn look_up<'py>(
-    py: Python<'py>,
-    state: &ProxyState,
-    key: &Key<'_>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    match Dict::new(&state.referent(py)?).get(key).or_raise(py)? {
-        Some(value) => codec::output(py, state.attachment(), value).map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Takes over all pairs of a plain dict, as one change.
-fn update<'py>(
-    proxy: &Bound<'py, BaseProxy>,
-    state: &ProxyState,
-    content: &Bound<'py, PyDict>,
-) -> PyResult<()> {
-    let py = proxy.py();
-    let name = pyo3::intern!(py, "update");
-    let arguments = || tuple(py, [content.as_any()]);
-    settle(proxy, state, name, arguments, None, |state| {
-        let content = copy::encode_pairs(state, content)?;
-        let pairs = key::pairs(py, state.hasher(), &content)?;
-        Dict::new(&state.referent(py)?).update(&pairs).or_raise(py)
-    })
-}
-
-/// `|` with either operand first.
-fn union<'py>(
-    slf: &Bound<'py, DictProxy>,
-    name: &Bound<'py, PyString>,
-    other: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = slf.py();
-    let arguments = tuple(py, [&operand(other)?])?;
-    let given = || Ok(arguments.clone());
-    route(slf.as_super(), name, given, None, |state| {
-        read(py, state, name, &arguments, None)
-    })
-}
-
-/// An iterator over the keys of a hosted dict, as they are now.
-fn iterate_hosted<'py>(proxy: &Bound<'py, BaseProxy>) -> PyResult<Bound<'py, PyAny>> {
-    let py = proxy.py();
-    let none = PyTuple::empty(py);
-    let keys = match call(proxy, pyo3::intern!(py, "keys"), &none, None) {
-        // It may be another mapping, whose keys cannot be sent or are not exposed.
-        Err(error) if errors::is_remote(py, &error) => {
-            call(proxy, pyo3::intern!(py, "__iter__"), &none, None)?
-        }
-        keys => keys?,
-    };
-    Ok(interpreter::iterate(&keys)?.into_any())
-}
-
-/// What `dict.method(*args, **kwds)` makes of an empty dict.
-fn from_empty<'py>(
-    py: Python<'py>,
-    method: &Bound<'py, PyString>,
-    args: Rest<'_, 'py>,
-    kwds: Option<Keywords<'_, 'py>>,
-) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    let method = dict.getattr(method)?;
-    interpreter::call_with(&method, args, kwds)?;
-    Ok(dict)
-}
 
 #[pymethods]
 impl DictProxy {
@@ -485,7 +410,7 @@ impl DictProxy {
                 }
                 match Dict::new(&state.referent(py)?).pop_last().or_raise(py)? {
                     Some((key, value)) => {
-                        // The value first: only it can hold references, which must not be forgotten.
+                        // The value first: only it can hold references, which must not get lost.
                         let value = codec::output(py, state.attachment(), value)?;
                         let key = codec::output(py, state.attachment(), key)?;
                         Ok((key, value).into_pyobject(py)?.into_any())
@@ -525,7 +450,8 @@ impl DictProxy {
                     ),
                     Argument::Given(default) => {
                         let value = codec::encode(default, state)?;
-                        (dict.set_default(&stored, &value.input()?), default.clone())
+                        let found = dict.set_default(&stored, &value.input()?);
+                        (found, default.clone())
                     }
                 };
                 return match found.or_raise(py)? {

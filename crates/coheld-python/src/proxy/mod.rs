@@ -10,6 +10,7 @@ mod condition;
 mod describe;
 mod dict;
 mod dict_iterator;
+mod dict_operations;
 mod event;
 mod kind;
 mod list;

@@ -77,8 +77,8 @@ pub(super) fn named_in_place<'py>(
     })
 }
 
-/// An operator in place, by the names of its method and of the method that does the same and returns
-/// nothing. What is no set is refused, as for a plain set.
+/// An operator in place, by the names of its method and of the method that does the same and
+/// returns nothing. What is no set is refused, as for a plain set.
 pub(super) fn operator_in_place<'py>(
     slf: &Bound<'py, SetProxy>,
     symbol: &str,
