@@ -232,8 +232,8 @@ impl<'a> Channel<'a> {
 
     /// Ends the channel and wakes the other side. Anybody may.
     pub fn close(&self) -> Result<()> {
-        // CRASH: one direction closed; either is enough for everybody, and whoever looks after
-        // the dead closes the channel again, to wake who sleeps.
+        // CRASH: one direction closed, which is enough for whoever looks; the other side looks up
+        // by itself when its patience ends.
         self.message(REQUEST)?.close();
         self.message(REPLY)?.close();
         Ok(())

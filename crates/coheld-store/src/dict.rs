@@ -21,8 +21,10 @@ pub struct Dict<'a> {
 }
 
 impl<'a> Dict<'a> {
-    /// Treats `referent`, which is of kind `kinds::referent::DICT`, as a dict. Every operation on one
-    /// that has moved to a host meanwhile is a [`StoreError::Moved`](crate::StoreError::Moved).
+    /// Treats `referent`, which is of kind `kinds::referent::DICT`, as a dict.
+    ///
+    /// If it has moved to a host meanwhile, every operation ends with
+    /// [`StoreError::Moved`](crate::StoreError::Moved).
     #[inline]
     pub fn new(referent: &'a Referent<'a>) -> Self {
         debug_assert!(matches!(

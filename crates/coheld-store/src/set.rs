@@ -17,8 +17,10 @@ pub struct Set<'a> {
 }
 
 impl<'a> Set<'a> {
-    /// Treats `referent`, which is of kind `kinds::referent::SET`, as a set. Every operation on one
-    /// that has moved to a host meanwhile is a [`StoreError::Moved`](crate::StoreError::Moved).
+    /// Treats `referent`, which is of kind `kinds::referent::SET`, as a set.
+    ///
+    /// If it has moved to a host meanwhile, every operation ends with
+    /// [`StoreError::Moved`](crate::StoreError::Moved).
     #[inline]
     pub fn new(referent: &'a Referent<'a>) -> Self {
         debug_assert!(matches!(

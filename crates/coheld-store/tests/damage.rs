@@ -13,7 +13,8 @@ use proptest::prelude::*;
 /// Place and generation of each referent.
 type Places = [(u64, u32); 6];
 
-/// An image with a list, a value, an array, a dict, a channel and a hosted object.
+/// An image with a list, a value, an array, a dict, a channel and a hosted object, and where they
+/// are.
 fn image() -> (Vec<u8>, Places) {
     let backing = HeapBacking::new(1 << 20);
     let segment = Segment::create(Box::new(backing.clone()), &options()).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coheld_shm::backing::HeapBacking;
 use coheld_shm::{Lease, Options, Referent, Segment, word as ownership};
-use coheld_store::{Input, Output, OutputRef, Report, Snapshot, kinds, verify, word};
+use coheld_store::{Channel, Input, Output, OutputRef, Report, Snapshot, kinds, verify, word};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -224,4 +224,32 @@ pub fn wait_until(what: impl Fn() -> bool) {
     while !what() {
         std::thread::yield_now();
     }
+}
+
+/// Two members of one segment.
+pub fn pair() -> (Segment, Segment) {
+    let (_, members) = members(2, &options());
+    let mut members = members.into_iter();
+    let mut next = || members.next().expect("a member");
+    (next(), next())
+}
+
+/// A channel that `client` has made and that `host` holds too.
+pub fn channel<'s>(client: &'s Segment, host: &'s Segment) -> [Held<'s>; 2] {
+    let made = Held::new(client, kinds::referent::CHANNEL, 0);
+    Channel::prepare(&made.referent, client.own_tag().unwrap()).unwrap();
+    let (offset, generation) = (made.referent.offset(), made.referent.generation());
+    host.acquire(offset, generation).unwrap();
+    let referent = host.referent(offset, generation).unwrap();
+    [made, Held { referent }]
+}
+
+/// The longest message of a channel that needs no block.
+pub const INLINE: usize = 1856;
+
+/// Some bytes.
+pub fn message(length: usize, seed: u8) -> Vec<u8> {
+    (0..length)
+        .map(|at| (at as u8).wrapping_mul(31) ^ seed)
+        .collect()
 }

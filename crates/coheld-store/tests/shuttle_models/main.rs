@@ -9,6 +9,7 @@
 //! each model, and a model that fails prints its schedule (see `shuttle::replay`).
 #![cfg(shuttle)]
 
+mod channels;
 mod locks;
 mod meetings;
 mod queues;
