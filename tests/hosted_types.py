@@ -215,6 +215,7 @@ class Faulty:
 
 _the_list = [1, 2, 3]
 _the_lock = threading.Lock()
+_the_condition = threading.Condition(threading.RLock())
 
 
 def get_list():
@@ -223,6 +224,10 @@ def get_list():
 
 def get_lock():
     return _the_lock
+
+
+def get_condition():
+    return _the_condition
 
 
 class Registry:
@@ -280,6 +285,7 @@ Managers.register("Branch", method_to_typeid={"branch": "Branch", "shared_items"
 Managers.register("get_list", get_list, managers.ListProxy)
 Managers.register("get_lock", get_lock, managers.AcquirerProxy)
 Managers.register("auto_lock", get_lock)
+Managers.register("get_condition", get_condition, managers.ConditionProxy)
 Managers.register("make_of_nested", make_of_nested)
 Managers.register("hand_out", hand_out)
 Managers.register("mylist", list, managers.ListProxy)
@@ -297,6 +303,11 @@ for _name in ("SharedList", "list", "Iterator"):
 
 
 # What children do.
+
+
+def notify(condition):
+    with condition:
+        condition.notify_all()
 
 
 def increment_often(counter, times):

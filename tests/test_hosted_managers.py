@@ -224,6 +224,10 @@ def put_jobs(address, key, jobs):
     return shared.qsize()
 
 
+@pytest.mark.filterwarnings(
+    # The threads of stock's server end by SystemExit, which is an error in the oldest Python.
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)
 def test_server_in_a_thread(served, context, processes):
     server, jobs = served
     assert server.address == server.listener.address

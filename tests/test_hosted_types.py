@@ -322,6 +322,18 @@ def test_auto_proxy_of_a_lock(hosting):
     auto.release()
 
 
+def test_condition_belongs_to_the_calling_thread(hosting_of_context, context, processes):
+    condition = hosting_of_context.get_condition()
+    with condition:
+        assert condition.acquire()
+        condition.release()
+        child = processes.start(context, hosted_types.notify, condition)
+        assert condition.wait(20) is True
+    child.result()
+    with pytest.raises(RuntimeError, match="un-acquired lock"):
+        condition.notify()
+
+
 def test_bound_methods_as_callables():
     jobs = hosted_types.Registry()
 

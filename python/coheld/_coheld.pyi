@@ -15,10 +15,14 @@ _Address = str | bytes | tuple[str, int]
 
 __all__ = [
     "Attachment",
+    "call_limit",
+    "call_manager",
     "connect",
     "create",
     "create_waited_for",
     "debug_info",
+    "exposed_methods",
+    "Host",
     "statistics",
     "set_metaclass",
     "AcquirerProxy",
@@ -59,16 +63,41 @@ class Server:
         authkey: bytes,
         capacity: int | None = None,
         owner_died_is_error: bool = False,
+        call_timeout: float | None = None,
     ) -> Self: ...
+    @property
+    def attachment(self) -> Attachment: ...
     @property
     def address(self) -> _Address: ...
     def serve(self, parent: int | None = None) -> None: ...
     def close(self) -> None: ...
     def stop(self) -> None: ...
 
+_Entry = tuple[Any, frozenset[str], dict[str, str] | None]
+
+@final
+class Host:
+    def __new__(cls, attachment: Attachment, server: Any, as_manager: bool = True) -> Self: ...
+    def publish(
+        self,
+        object: Any,
+        typeid: str,
+        exposed: Iterable[str],
+        method_to_typeid: dict[str, str] | None = None,
+    ) -> Token: ...
+    def adopt(self, proxy: BaseProxy) -> None: ...
+    def entry(self, ident: str) -> _Entry: ...
+    def objects(self) -> dict[str, _Entry]: ...
+    def stop(self) -> None: ...
+
 class Token:
     def __new__(
-        cls, typeid: str, address: _Address, id: str, segment: str | None = None
+        cls,
+        typeid: str,
+        address: _Address,
+        id: str,
+        segment: str | None = None,
+        leased: bool = False,
     ) -> Self: ...
     @property
     def typeid(self) -> str: ...
@@ -110,6 +139,8 @@ class BaseProxy:
         methodname: str,
         args: Iterable[Any] | None = None,
         kwds: dict[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> Any: ...
     def _getvalue(self) -> Any: ...
     def _connect(self) -> None: ...
@@ -324,14 +355,28 @@ def RebuildProxy(
     func: Callable[..., BaseProxy], token: Token, serializer: str, kwds: dict[str, Any]
 ) -> BaseProxy: ...
 def _rebuild_edge(
-    number: int, func: Callable[..., BaseProxy], typeid: str, serializer: str
+    number: int,
+    func: Callable[..., BaseProxy],
+    typeid: str,
+    serializer: str,
+    exposed: Iterable[str] | None = None,
 ) -> BaseProxy: ...
+def call_limit(seconds: float | None) -> float | None: ...
+def call_manager(
+    attachment: Attachment,
+    name: str,
+    args: tuple[Any, ...] | None = None,
+    kwds: dict[str, Any] | None = None,
+    serializer: str | None = None,
+    limit: float | None = None,
+) -> Any: ...
 def connect(address: _Address, authkey: bytes) -> Attachment: ...
 def create(attachment: Attachment, typeid: str, object: Any) -> Token: ...
 def create_waited_for(
     attachment: Attachment, typeid: str, kind: str, number: int = 0, other: Any = None
 ) -> Token: ...
 def debug_info(attachment: Attachment) -> str: ...
+def exposed_methods(proxy: BaseProxy) -> tuple[str, ...]: ...
 def ping(address: _Address, authkey: bytes) -> None: ...
 def request_shutdown(address: _Address, authkey: bytes) -> None: ...
 def statistics(attachment: Attachment) -> dict[str, int]: ...

@@ -105,8 +105,8 @@ class Server:
 
     def serve_forever(self):
         """Serve until a manager that is connected asks for the end; then exit the process."""
+        self.open()
         try:
-            self.open()
             serving = threading.Thread(target=self._serve, name="coheld-server", daemon=True)
             serving.start()
             try:

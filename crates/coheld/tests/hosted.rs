@@ -375,7 +375,7 @@ fn messages_that_do_not_fit_are_errors_and_nothing_worse() {
         let reply = hosted::call(&handle, &Request::new("flood", &size), None).unwrap();
         let text = String::from_utf8(reply.body).unwrap();
         let is_told = reply.kind == ReplyKind::Traceback
-            && text.starts_with("a result of 60000001 bytes does not fit");
+            && text.starts_with("a result of 60000000 bytes does not fit");
         let refused = ask(&handle, "echo", &vec![1; 60_000_000]);
         let is_refused = matches!(
             refused,

@@ -2,7 +2,11 @@
 
 use std::{cell::Cell, time::Duration};
 
-use pyo3::{exceptions::PyValueError, prelude::*};
+use pyo3::{
+    exceptions::{PyTypeError, PyValueError},
+    prelude::*,
+    types::PyString,
+};
 
 use crate::interpreter;
 
@@ -15,6 +19,12 @@ thread_local! {
 pub(crate) fn limit_of(seconds: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
     if seconds.is_none() {
         return Ok(None);
+    }
+    if seconds.is_instance_of::<PyString>() {
+        // Which `float` would read.
+        return Err(PyTypeError::new_err(format!(
+            "the seconds of a call are a number, not {seconds:?}"
+        )));
     }
     let number = interpreter::float(seconds)?;
     if number.is_nan() || number < 0.0 {

@@ -110,7 +110,7 @@ fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
                 error
                 @ (coheld_shm::Error::OutOfMemory { .. } | coheld_shm::Error::TooLarge { .. }),
             )) => {
-                let size = reply.len();
+                let size = reply.len() - 1;
                 drop(reply);
                 let text = format!("a result of {size} bytes does not fit: {error}\n");
                 channel.answer(&Reply::new(ReplyKind::Traceback, text).encode())?;
