@@ -31,7 +31,8 @@ import tempfile
 import time
 
 import subject
-from storm_member import ARRAY_LENGTH, SEQUENCE_BITS, SLOTS, STOP, Board, be_a_member, is_whole
+from storm_base import SEQUENCE_BITS, STOP, Board, be_a_member
+from storm_member import ARRAY_LENGTH, SLOTS, Member, is_whole
 
 MEMBERS = 8
 # How long a member may be busy with one operation before it is said to hang.
@@ -73,8 +74,8 @@ class Storm:
         self.audited: set[int] = set()
         self.places = [self.start() for _ in range(members)]
 
-    #: What each process runs.
-    member = staticmethod(be_a_member)
+    #: What each process is.
+    member = Member
 
     def make_shared(self, manager) -> dict:
         """What the members work on."""
@@ -93,7 +94,7 @@ class Storm:
         self.started += 1
         spawned = self.random.random() < SHARE_OF_SPAWNED
         process = self.contexts["spawn" if spawned else "fork"].Process(
-            target=self.member, args=(self.started, self.folder, self.shared)
+            target=be_a_member, args=(self.member, self.started, self.folder, self.shared)
         )
         process.start()
         return Place(self.started, process, since=time.monotonic())

@@ -1,54 +1,17 @@
-"""A member of the kill storm: what it does to the shared objects, and the board it writes it on."""
+"""A member of the kill storm: what it does to the shared objects."""
 
 from __future__ import annotations
 
 import array
-import faulthandler
-import mmap
 import os
-import random
-import signal
 import struct
-import sys
-import traceback
+
+from storm_base import StormMember
 
 SLOTS = 64
 ARRAY_LENGTH = 40
 KEYS_KEPT = 8
 LONGEST_LIST = 300
-# An item of the shared list is the member's number and this many bits of a running number.
-SEQUENCE_BITS = 30
-
-# The board: one record per member ever started, of these fields. Record 0 is the parent's.
-FIELDS = ("pid", "ready", "appended", "popping", "inserted", "removed", "latest", "beat", "doing")
-# Those of the storm over queues and locks.
-FIELDS += ("put", "getting", "got", "done", "incremented")
-RECORD = 16 * 8
-STOP = "ready"
-
-
-class Board:
-    """What every member has done so far, in a file that all of them map."""
-
-    def __init__(self, folder: str, records: int = 0) -> None:
-        self.path = os.path.join(folder, "board")
-        if records:
-            with open(self.path, "wb") as file:
-                file.truncate(records * RECORD)
-        with open(self.path, "r+b") as file:
-            self.memory = mmap.mmap(file.fileno(), 0)
-        # One aligned 8-byte store each, so a killed writer leaves the old number or the new one.
-        self.cells = memoryview(self.memory).cast("q")
-
-    def get(self, member: int, field: str) -> int:
-        return self.cells[member * RECORD // 8 + FIELDS.index(field)]
-
-    def set(self, member: int, field: str, number: int) -> None:
-        self.cells[member * RECORD // 8 + FIELDS.index(field)] = number
-
-    def close(self) -> None:
-        self.cells.release()
-        self.memory.close()
 
 
 def seal(member: int, number: int) -> tuple:
@@ -60,28 +23,18 @@ def is_whole(value) -> bool:
     return value == 0 or value == seal(value[0], value[1])
 
 
-class Member:
-    """One process of the storm: works until it is killed or told to stop."""
+class Member(StormMember):
+    """One process of the storm."""
 
     def __init__(self, number: int, folder: str, shared: dict) -> None:
-        self.number = number
-        self.board = Board(folder)
-        self.random = random.Random(number)
-        self.popped = os.open(os.path.join(folder, f"popped {number}"), os.O_WRONLY | os.O_CREAT)
+        super().__init__(number, folder, shared)
+        self.popped = self.journal("popped")
         self.list, self.dict, self.slots = shared["list"], shared["dict"], shared["slots"]
         self.value, self.inner = shared["value"], shared["inner"]
         self.array, self.namespace, self.set = shared["array"], shared["namespace"], shared["set"]
 
-    def note(self, field: str, number: int) -> None:
-        self.board.set(self.number, field, number)
-
-    def item(self, number: int) -> int:
-        return (self.number << SEQUENCE_BITS) + number
-
-    def work(self) -> None:
-        self.note("pid", os.getpid())
-        self.note("ready", 1)
-        operations = (
+    def operations(self):
+        return (
             [self.append] * 4
             + [self.pop] * 4
             + [self.insert_entry] * 4
@@ -92,13 +45,6 @@ class Member:
             + [self.extend, self.put_in_the_middle]
             + [self.sort, self.nest, self.read_all]
         )
-        beat = 0
-        while not self.board.get(0, STOP):
-            position = self.random.randrange(len(operations))
-            self.note("doing", position)
-            operations[position]()
-            beat += 1
-            self.note("beat", beat)
 
     def append(self) -> None:
         number = self.board.get(self.number, "appended")
@@ -192,17 +138,3 @@ class Member:
             raise AssertionError("a key is in the dict twice")
         if len(self.inner) > 1000:
             del self.inner[:]
-
-
-def be_a_member(number: int, folder: str, shared: dict) -> None:
-    """What each process runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The members use all of the processor; the one who kills must not wait for them.
-    os.nice(2)
-    faulthandler.register(signal.SIGUSR1, file=sys.__stderr__)
-    try:
-        Member(number, folder, shared).work()
-    except BaseException:
-        with open(os.path.join(folder, f"error {number}"), "w") as file:
-            traceback.print_exc(file=file)
-        raise

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import queue
-import random
-import signal
 import struct
-import sys
 import threading
-import traceback
 import warnings
 
-from storm_member import SEQUENCE_BITS, STOP, Board
+from storm_base import StormMember
 
 PERMITS = 3
 # Seconds to wait for something that may not come because everybody waits for the same.
@@ -41,27 +36,19 @@ def repaired(lock, pair) -> tuple[int, int]:
         lock.release()
 
 
-class WaitingMember:
-    """One process of the storm: works until it is killed or told to stop."""
+class WaitingMember(StormMember):
+    """One process of the storm."""
 
     def __init__(self, number: int, folder: str, shared: dict) -> None:
-        self.number = number
-        self.board = Board(folder)
-        self.random = random.Random(number)
-        self.gotten = os.open(os.path.join(folder, f"gotten {number}"), os.O_WRONLY | os.O_CREAT)
-        self.shared = shared
+        super().__init__(number, folder, shared)
+        self.gotten = self.journal("gotten")
         self.queue = shared["queue"]
-
-    def note(self, field: str, number: int) -> None:
-        self.board.set(self.number, field, number)
 
     def count(self, field: str) -> None:
         self.note(field, self.board.get(self.number, field) + 1)
 
-    def work(self) -> None:
-        self.note("pid", os.getpid())
-        self.note("ready", 1)
-        operations = (
+    def operations(self):
+        return (
             [self.put] * 6
             + [self.get] * 6
             + [self.change_pair] * 4
@@ -70,17 +57,10 @@ class WaitingMember:
             + [self.signal_event, self.wait_for_event, self.notify, self.wait_for_notification]
             + [self.meet]
         )
-        beat = 0
-        while not self.board.get(0, STOP):
-            position = self.random.randrange(len(operations))
-            self.note("doing", position)
-            operations[position]()
-            beat += 1
-            self.note("beat", beat)
 
     def put(self) -> None:
         number = self.board.get(self.number, "put")
-        item = (self.number << SEQUENCE_BITS) + number
+        item = self.item(number)
         try:
             # Some items fit into a word of the segment, most need a block.
             self.queue.put((item, "x" * self.random.choice((0, 10, 3000))), timeout=A_MOMENT)
@@ -155,17 +135,3 @@ class WaitingMember:
             barrier.wait(A_MOMENT)
         except threading.BrokenBarrierError:
             barrier.reset()
-
-
-def be_a_waiting_member(number: int, folder: str, shared: dict) -> None:
-    """What each process runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The members use all of the processor; the one who kills must not wait for them.
-    os.nice(2)
-    faulthandler.register(signal.SIGUSR1, file=sys.__stderr__)
-    try:
-        WaitingMember(number, folder, shared).work()
-    except BaseException:
-        with open(os.path.join(folder, f"error {number}"), "w") as file:
-            traceback.print_exc(file=file)
-        raise

@@ -22,8 +22,8 @@ import struct
 import sys
 
 from kill_storm import Storm, main
-from storm_member import SEQUENCE_BITS
-from waiting_member import PERMITS, be_a_waiting_member, repaired
+from storm_base import SEQUENCE_BITS
+from waiting_member import PERMITS, WaitingMember, repaired
 
 QUEUE_SIZE = 20
 
@@ -31,7 +31,7 @@ QUEUE_SIZE = 20
 class WaitingStorm(Storm):
     """The parent's side of it."""
 
-    member = staticmethod(be_a_waiting_member)
+    member = WaitingMember
 
     def make_shared(self, manager) -> dict:
         lock = manager.Lock()

@@ -75,24 +75,21 @@ impl<'s> Referent<'s> {
         if self.is_reserved() {
             self.give_way()?;
         }
-        let held = self.segment.lock(Domain::Referent(self.offset), true)?;
-        if !self.segment.is_current(self.offset, self.generation) {
-            return Err(Error::ReferentGone {
-                offset: self.offset,
-                generation: self.generation,
-            });
-        }
-        Ok(Guard {
-            held,
-            offset: self.offset,
-        })
+        self.take(true)
     }
 
     /// As [`Self::lock`], for what has to happen although a signal handler wants to raise: it will
     /// run afterwards. Not for a referent that others reserve.
     #[inline(always)]
     pub fn lock_uninterrupted(&self) -> Result<Guard<'s>, Error> {
-        let held = self.segment.lock(Domain::Referent(self.offset), false)?;
+        self.take(false)
+    }
+
+    #[inline(always)]
+    fn take(&self, interruptible: bool) -> Result<Guard<'s>, Error> {
+        let held = self
+            .segment
+            .lock(Domain::Referent(self.offset), interruptible)?;
         if !self.segment.is_current(self.offset, self.generation) {
             return Err(Error::ReferentGone {
                 offset: self.offset,

@@ -235,6 +235,9 @@ impl<'a> Queue<'a> {
     /// Waits until every item was taken and done with; whether that was so in time.
     pub fn join(&self, wait: Wait) -> Result<bool> {
         let attempt = |_: Turn<'_, '_>| Ok((self.unfinished()? == 0).then_some(()));
+        if attempt(Turn::first(wait))?.is_some() {
+            return Ok(true);
+        }
         Ok(until(self.referent, wait, JOINER, attempt, || Ok(()))?.is_some())
     }
 

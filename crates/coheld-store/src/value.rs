@@ -13,13 +13,20 @@ use crate::{kinds, word};
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
     referent: &'a Referent<'a>,
+    kind: u8,
 }
 
 impl<'a> Value<'a> {
     /// Treats `referent`, which is of kind `kinds::referent::VALUE`, as a value.
     #[inline]
     pub fn new(referent: &'a Referent<'a>) -> Self {
-        Self { referent }
+        Self::of_kind(referent, kinds::referent::VALUE)
+    }
+
+    /// The value in the root word of a referent of another kind.
+    #[inline]
+    pub(crate) fn of_kind(referent: &'a Referent<'a>, kind: u8) -> Self {
+        Self { referent, kind }
     }
 
     /// The version: it moves with every change.
@@ -78,7 +85,7 @@ impl<'a> Value<'a> {
     #[inline]
     pub fn update_word(&self, change: impl FnOnce(u64) -> Option<u64>) -> Result<Updated> {
         let guard = self.referent.lock()?;
-        check_kind(&guard, kinds::referent::VALUE)?;
+        check_kind(&guard, self.kind)?;
         let old = root(&guard);
         if word::owns(old) {
             return Ok(Updated::NotInline);
@@ -101,7 +108,7 @@ impl<'a> Value<'a> {
     fn put(&self, value: &Input<'_>, expected: Option<u64>) -> Result<()> {
         if let Some(new) = value.inline_word() {
             let guard = self.referent.lock()?;
-            check_kind(&guard, kinds::referent::VALUE)?;
+            check_kind(&guard, self.kind)?;
             check_version(&guard, expected)?;
             if !word::owns(guard.root()) {
                 // COMMIT: one store of a word that owns nothing over another such word.
@@ -118,7 +125,7 @@ impl<'a> Value<'a> {
         let mut operation = self.referent.segment().begin()?;
         let new = value.place(&mut operation)?;
         let guard = self.referent.lock()?;
-        check_kind(&guard, kinds::referent::VALUE)?;
+        check_kind(&guard, self.kind)?;
         check_version(&guard, expected)?;
         if guard.root() == new {
             // The same proxy once more: the new edge goes instead of the old one.

@@ -50,6 +50,8 @@ pub(crate) fn list<'py>(
 pub(crate) fn dict(py: Python<'_>, entries: usize) -> PyResult<Bound<'_, PyDict>> {
     #[cfg(not(Py_3_14))]
     {
+        // SAFETY: CPython up to 3.13, which alone has this compiled, exports it as
+        // `PyObject *_PyDict_NewPresized(Py_ssize_t)`; a build without it does not load.
         unsafe extern "C" {
             // Exported by CPython since 3.3, but in no public header from 3.13 on.
             #[link_name = "_PyDict_NewPresized"]

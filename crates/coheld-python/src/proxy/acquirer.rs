@@ -96,16 +96,7 @@ fn is_locked(py: Python<'_>, state: &ProxyState) -> PyResult<bool> {
         Kind::Semaphore | Kind::BoundedSemaphore => {
             Semaphore::new(&referent).value().map(|free| free == 0)
         }
-        _ => {
-            Condition::new(&referent)
-                .lock()
-                .and_then(|lock| match Kind::from_number(lock.kind()) {
-                    Some(Kind::Semaphore | Kind::BoundedSemaphore) => {
-                        Semaphore::new(&lock).value().map(|free| free == 0)
-                    }
-                    _ => Lock::new(&lock).is_locked(),
-                })
-        }
+        _ => Condition::new(&referent).is_locked(),
     }
     .or_raise(py)
 }

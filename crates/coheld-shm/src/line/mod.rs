@@ -372,26 +372,24 @@ impl<'s> Guard<'s> {
 
     /// Signals the waiters of `role` that have no signal yet and a ticket below `ticket`.
     pub fn signal_before(&self, role: u32, signal: u32, ticket: u64, wakes: &mut Wakes<'_>) {
-        let segment = self.segment();
-        for cell in self.line_of(role) {
-            let waits = segment.is_unsignalled(cell)
-                && segment.get(field!(cell, WaiterCell.ticket)) < ticket;
-            if waits {
-                self.signal(cell, signal, wakes);
-            }
+        for cell in self.line_before(role, ticket) {
+            self.signal(cell, signal, wakes);
         }
     }
 
     /// Signals the first of those whom `signal_before` would signal.
     pub fn signal_first_before(&self, role: u32, signal: u32, ticket: u64, wakes: &mut Wakes<'_>) {
-        let segment = self.segment();
-        let waits = |&cell: &u64| {
-            segment.is_unsignalled(cell) && segment.get(field!(cell, WaiterCell.ticket)) < ticket
-        };
-        let first = self.line_of(role).find(waits);
-        if let Some(cell) = first {
+        if let Some(cell) = self.line_before(role, ticket).next() {
             self.signal(cell, signal, wakes);
         }
+    }
+
+    /// The cells in line that wait for `role`, have no signal yet and a ticket below `ticket`.
+    fn line_before(&self, role: u32, ticket: u64) -> impl Iterator<Item = u64> + use<'s> {
+        let segment = self.segment();
+        self.line_of(role).filter(move |&cell| {
+            segment.is_unsignalled(cell) && segment.get(field!(cell, WaiterCell.ticket)) < ticket
+        })
     }
 
     /// How many stand in line, for whatever.

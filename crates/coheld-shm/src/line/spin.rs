@@ -1,6 +1,6 @@
 //! Spinning before a sleep: short, and only as long as it pays.
 
-use std::{num::NonZero, sync::OnceLock, thread};
+use std::{num::NonZero, thread};
 
 use crate::sync::{AtomicU32, MODEL, Ordering, spin};
 
@@ -16,19 +16,34 @@ const CREDIT_LIMIT: u32 = 16;
 /// One in so many waits spins without credit, to find out whether it pays by now.
 const PROBE: u32 = 32;
 
+/// Nobody has counted the processors yet.
+const UNKNOWN: u32 = u32::MAX;
+
 /// Rounds of one spin in this process: none if no other processor could do meanwhile what is
 /// waited for.
+///
+/// Not a `OnceLock`: a child that was forked while another thread initialises one waits for ever.
 fn rounds() -> u32 {
-    static CHOSEN: OnceLock<u32> = OnceLock::new();
-    *CHOSEN.get_or_init(|| {
-        if thread::available_parallelism().map_or(1, NonZero::get) < 2 {
-            return 0;
+    static CHOSEN: AtomicU32 = AtomicU32::new(UNKNOWN);
+    // Relaxed: whoever chooses chooses the same.
+    match CHOSEN.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let chosen = choose_rounds();
+            CHOSEN.store(chosen, Ordering::Relaxed);
+            chosen
         }
-        let wanted = std::env::var(ROUNDS_VARIABLE).ok();
-        wanted
-            .and_then(|number| number.parse().ok())
-            .unwrap_or(ROUNDS)
-    })
+        chosen => chosen,
+    }
+}
+
+#[cold]
+fn choose_rounds() -> u32 {
+    if thread::available_parallelism().map_or(1, NonZero::get) < 2 {
+        return 0;
+    }
+    let wanted = std::env::var(ROUNDS_VARIABLE).ok();
+    let wanted = wanted.and_then(|number| number.parse().ok());
+    wanted.unwrap_or(ROUNDS).min(UNKNOWN - 1)
 }
 
 /// Whether spinning can bring anything in this process.

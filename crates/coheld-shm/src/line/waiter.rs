@@ -70,7 +70,8 @@ impl Waiter<'_> {
     /// Whether the cell belongs to the parent that this process was forked from, by a signal
     /// handler that ran while the thread waited. It is of no use here.
     pub fn is_foreign(&self) -> bool {
-        self.segment.tag() != Ok(self.tag)
+        // Not `tag`: it would make the child a member, and this runs in `drop` too.
+        !self.segment.is_own(self.tag)
     }
 
     pub(super) fn cell(&self) -> u64 {

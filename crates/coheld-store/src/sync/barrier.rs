@@ -10,13 +10,14 @@
 
 use coheld_shm::{Guard, Lost, Owner, Referent, Wakes};
 
+use super::Wait;
 use super::wait::{Departure, Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
-use super::{Wait, root};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
 use crate::kinds::referent as kind;
 use crate::list::check_kind;
 use crate::output::Output;
+use crate::value::Value;
 
 const STATE: u64 = 0;
 
@@ -72,12 +73,18 @@ impl<'a> Barrier<'a> {
     /// Keeps a value beside the barrier (Python: its action and its default time-out); once, by who
     /// created it.
     pub fn initialize(&self, configuration: &Input<'_>) -> Result<()> {
-        root::set(self.referent, kind::BARRIER, configuration)
+        self.kept().set(configuration)
     }
 
     /// What `initialize` kept; the word of `None` without.
     pub fn configuration(&self) -> Result<Output> {
-        root::get(self.referent, kind::BARRIER)
+        // `Value::get` does not look at the kind; the root of anything else is no configuration.
+        check_kind(&self.referent.lock()?, kind::BARRIER)?;
+        self.kept().get()
+    }
+
+    fn kept(&self) -> Value<'a> {
+        Value::of_kind(self.referent, kind::BARRIER)
     }
 
     /// Waits for the others. The last one runs `action` before anybody is let through; no lock of

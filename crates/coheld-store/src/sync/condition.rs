@@ -8,11 +8,12 @@
 use coheld_shm::{Error, Guard, Lost, Referent, Wakes};
 
 use super::wait::{Departure, Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
-use super::{Acquired, Lock, Semaphore, Wait, root};
+use super::{Acquired, Lock, Semaphore, Wait};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
 use crate::kinds::referent as kind;
 use crate::list::check_kind;
+use crate::value::Value;
 use crate::word;
 
 const NOTIFIED: u64 = 0;
@@ -45,7 +46,7 @@ impl<'a> Condition<'a> {
             let expected = kind::LOCK;
             return Err(StoreError::WrongKind { expected, found });
         }
-        root::set(self.referent, kind::CONDITION, lock)
+        Value::of_kind(self.referent, kind::CONDITION).set(lock)
     }
 
     /// The lock, to be used as [`Lock`] or [`Semaphore`], after its kind. The condition keeps it.
@@ -59,6 +60,22 @@ impl<'a> Condition<'a> {
             return Err(StoreError::Corrupted("a condition has no lock"));
         }
         Ok(self.referent.segment().referent_of_edge(root)?)
+    }
+
+    /// Whether nobody can acquire the lock without waiting.
+    pub fn is_locked(&self) -> Result<bool> {
+        let lock = self.lock()?;
+        if is_semaphore(&lock) {
+            Ok(Semaphore::new(&lock).value()? == 0)
+        } else {
+            Lock::new(&lock).is_locked()
+        }
+    }
+
+    /// Whether the calling thread has the lock; never for a semaphore, which does not know.
+    pub fn is_mine(&self) -> Result<bool> {
+        let lock = self.lock()?;
+        Ok(!is_semaphore(&lock) && Lock::new(&lock).is_mine()?)
     }
 
     /// Acquires the lock, whatever kind it is.
@@ -182,9 +199,9 @@ fn take_again(lock: &Referent<'_>, depth: u64, ended: Result<Ended>) -> Result<(
     let mut outcome = ended;
     loop {
         let acquired = if is_semaphore(lock) {
-            Semaphore::new(lock).acquire_again(Wait::Forever)
+            Semaphore::new(lock).acquire_and_tell(Wait::Forever)
         } else {
-            Lock::new(lock).acquire_again(depth, Wait::Forever)
+            Lock::new(lock).acquire_and_tell(depth, Wait::Forever)
         };
         match acquired {
             Ok(Some(acquired)) => {

@@ -9,7 +9,7 @@
 use coheld_shm::{Guard, Owner, Referent, Wakes};
 
 use super::wait::{Place, SIGNAL, Turn};
-use super::{Acquired, OWNER_DEATH_IS_AN_ERROR, Wait, wait};
+use super::{Acquired, Wait, wait};
 use crate::error::{Result, StoreError};
 use crate::kinds::referent as kind;
 
@@ -56,37 +56,34 @@ impl<'a> Lock<'a> {
     /// the lock is free then, and the next call gets it.
     #[inline]
     pub fn acquire(&self, wait: Wait) -> Result<Option<Acquired>> {
-        if let Some(died) = self.try_once(Turn::first(wait), 1)? {
-            return self.report(died).map(Some);
-        }
-        self.acquire_slowly(wait)
+        let acquired = self.acquire_and_tell(1, wait)?;
+        let tell =
+            |acquired: Acquired| acquired.or_error(self.referent.segment(), || self.release());
+        acquired.map(tell).transpose()
     }
 
-    /// Acquires it as often as it was released by `release_all`. An owner that died is told of,
-    /// never an error: who waits for a condition has the lock again afterwards in any case.
-    pub(super) fn acquire_again(&self, depth: u64, wait: Wait) -> Result<Option<Acquired>> {
-        let died = self.acquire_in_line(wait, depth)?;
-        Ok(died.map(|died| Acquired {
-            owner_died: died.checked_sub(1).map(|process| process as u32),
-        }))
+    /// As `acquire`, but `depth` times at once, which undoes `release_all`; and a process that died
+    /// is told of and never an error: who waits for a condition has the lock again afterwards in
+    /// any case.
+    #[inline]
+    pub(super) fn acquire_and_tell(&self, depth: u64, wait: Wait) -> Result<Option<Acquired>> {
+        match self.try_once(Turn::first(wait), depth)? {
+            None => self.acquire_in_line(wait, depth),
+            acquired => Ok(acquired),
+        }
     }
 
     #[cold]
-    fn acquire_slowly(&self, wait: Wait) -> Result<Option<Acquired>> {
-        let died = self.acquire_in_line(wait, 1)?;
-        died.map(|died| self.report(died)).transpose()
-    }
-
-    fn acquire_in_line(&self, wait: Wait, depth: u64) -> Result<Option<u64>> {
+    fn acquire_in_line(&self, wait: Wait, depth: u64) -> Result<Option<Acquired>> {
         let attempt = |turn: Turn<'_, '_>| self.try_once(turn, depth);
         wait::until(self.referent, wait, PLACE, attempt, || {
             self.free_from_dead()
         })
     }
 
-    /// One look: the word of who died with the lock if it was acquired, `None` if somebody has it.
+    /// One look; `None` if somebody has it.
     #[inline]
-    fn try_once(&self, turn: Turn<'_, '_>, depth: u64) -> Result<Option<u64>> {
+    fn try_once(&self, turn: Turn<'_, '_>, depth: u64) -> Result<Option<Acquired>> {
         // Each time anew: a signal handler may have forked during a sleep.
         let me = self.referent.segment().owner()?;
         let guard = self.referent.lock()?;
@@ -98,35 +95,15 @@ impl<'a> Lock<'a> {
                 // whoever wants it next.
                 guard.commit_word(guard.word_cell(OWNER), me.word())?;
                 guard.took(turn.waiter, PLACE.role);
-                let died = guard.word(DIED);
-                if died != 0 {
-                    guard.set_word(DIED, 0);
-                }
-                Ok(Some(died))
+                Ok(Some(Acquired::with_report(&guard, DIED)))
             }
             Some(owner) if owner == me && guard.kind() == kind::RLOCK => {
                 // COMMIT: once more.
                 guard.commit_word(guard.word_cell(DEPTH), guard.word(DEPTH) + depth)?;
-                Ok(Some(0))
+                Ok(Some(Acquired { owner_died: None }))
             }
             _ => Ok(None),
         }
-    }
-
-    /// What the new owner is to hear of who died with the lock.
-    #[inline]
-    fn report(&self, died: u64) -> Result<Acquired> {
-        let Some(process) = died.checked_sub(1) else {
-            return Ok(Acquired { owner_died: None });
-        };
-        let process = process as u32;
-        if self.referent.segment().flags() & OWNER_DEATH_IS_AN_ERROR == 0 {
-            return Ok(Acquired {
-                owner_died: Some(process),
-            });
-        }
-        self.release()?;
-        Err(StoreError::OwnerDied { process })
     }
 
     /// Takes the lock away from an owner that is dead.

@@ -8,12 +8,12 @@ mod companion;
 mod condition;
 mod event;
 mod lock;
-mod root;
 mod semaphore;
 pub(crate) mod wait;
 
-use coheld_shm::{Guard, Lost, Wakes};
+use coheld_shm::{Guard, Lost, Segment, Wakes};
 
+use crate::error::{Result, StoreError};
 use crate::kinds::referent as kind;
 
 pub use self::{
@@ -27,7 +27,7 @@ pub use self::{
 };
 
 /// Bit of `coheld_shm::Options::flags`: to acquire what a dead process held is the error
-/// [`StoreError::OwnerDied`](crate::StoreError::OwnerDied), once, instead of a remark.
+/// [`StoreError::OwnerDied`], once, instead of a remark.
 pub const OWNER_DEATH_IS_AN_ERROR: u32 = 1;
 
 /// A lock or a permit that was acquired.
@@ -36,6 +36,34 @@ pub const OWNER_DEATH_IS_AN_ERROR: u32 = 1;
 pub struct Acquired {
     /// The process that died while it held what was acquired; 0 when its number is not known.
     pub owner_died: Option<u32>,
+}
+
+impl Acquired {
+    /// To whoever acquires, under the lock, what one word of the referent says: the process that
+    /// died and was not reported yet, plus one; 0 for none. It is reported once.
+    #[inline]
+    fn with_report(guard: &Guard<'_>, word: u64) -> Self {
+        let died = guard.word(word);
+        if died != 0 {
+            guard.set_word(word, 0);
+        }
+        Self {
+            owner_died: died.checked_sub(1).map(|process| process as u32),
+        }
+    }
+
+    /// Itself; or, where a death is an error, that error, once `release` has given back what was
+    /// acquired.
+    #[inline]
+    fn or_error(self, segment: &Segment, release: impl FnOnce() -> Result<()>) -> Result<Self> {
+        match self.owner_died {
+            Some(process) if segment.flags() & OWNER_DEATH_IS_AN_ERROR != 0 => {
+                release()?;
+                Err(StoreError::OwnerDied { process })
+            }
+            _ => Ok(self),
+        }
+    }
 }
 
 /// Mends what a dead process may have left half done; see `crate::MENDER`.

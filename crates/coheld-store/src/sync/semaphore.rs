@@ -17,7 +17,7 @@
 use coheld_shm::{Fate, Guard, Owner, Referent, Segment, Wakes};
 
 use super::wait::{Place, SIGNAL, Turn, lock_to_wake_all};
-use super::{Acquired, OWNER_DEATH_IS_AN_ERROR, Wait, wait};
+use super::{Acquired, Wait, wait};
 use crate::block::{self, HEADER};
 use crate::error::{Result, StoreError};
 use crate::kinds::{self, referent as kind};
@@ -62,8 +62,8 @@ struct Accounts<'s> {
 
 /// What one look at the semaphore found.
 enum Look {
-    /// A permit; the word of who died with one.
-    Permit(u64),
+    /// A permit.
+    Permit(Acquired),
     /// None to be had.
     Nothing,
     /// There is no account for this member yet.
@@ -172,50 +172,37 @@ impl<'a> Semaphore<'a> {
     /// that an error: the permits are free then, and the next call gets one.
     #[inline]
     pub fn acquire(&self, wait: Wait) -> Result<Option<Acquired>> {
-        let died = match self.try_once(Turn::first(wait))? {
-            Some(died) => Some(died),
-            None => self.acquire_slowly(wait)?,
-        };
-        died.map(|died| self.report(died)).transpose()
+        let acquired = self.acquire_and_tell(wait)?;
+        let tell =
+            |acquired: Acquired| acquired.or_error(self.referent.segment(), || self.release(1));
+        acquired.map(tell).transpose()
     }
 
     /// As `acquire`, but a process that died is told of and never an error: who waits for a
     /// condition has the permit again afterwards in any case.
-    pub(super) fn acquire_again(&self, wait: Wait) -> Result<Option<Acquired>> {
-        Ok(self.acquire_slowly(wait)?.map(|died| Acquired {
-            owner_died: died.checked_sub(1).map(|process| process as u32),
-        }))
+    #[inline]
+    pub(super) fn acquire_and_tell(&self, wait: Wait) -> Result<Option<Acquired>> {
+        match self.try_once(Turn::first(wait))? {
+            None => self.acquire_in_line(wait),
+            acquired => Ok(acquired),
+        }
     }
 
     #[cold]
-    fn acquire_slowly(&self, wait: Wait) -> Result<Option<u64>> {
+    fn acquire_in_line(&self, wait: Wait) -> Result<Option<Acquired>> {
         let attempt = |turn: Turn<'_, '_>| self.try_once(turn);
         wait::until(self.referent, wait, PLACE, attempt, || {
             self.free_from_dead()
         })
     }
 
-    fn report(&self, died: u64) -> Result<Acquired> {
-        let Some(process) = died.checked_sub(1) else {
-            return Ok(Acquired { owner_died: None });
-        };
-        let process = process as u32;
-        if self.referent.segment().flags() & OWNER_DEATH_IS_AN_ERROR == 0 {
-            return Ok(Acquired {
-                owner_died: Some(process),
-            });
-        }
-        self.release(1)?;
-        Err(StoreError::OwnerDied { process })
-    }
-
     #[inline]
-    fn try_once(&self, turn: Turn<'_, '_>) -> Result<Option<u64>> {
+    fn try_once(&self, turn: Turn<'_, '_>) -> Result<Option<Acquired>> {
         // Each time anew: a signal handler may have forked during a sleep.
         let me = self.referent.segment().owner()?;
         loop {
             match self.look(me, turn)? {
-                Look::Permit(died) => return Ok(Some(died)),
+                Look::Permit(acquired) => return Ok(Some(acquired)),
                 Look::Nothing => return Ok(None),
                 Look::NoAccount => self.open_accounts(me)?,
             }
@@ -227,31 +214,26 @@ impl<'a> Semaphore<'a> {
         let mut wakes = Wakes::new(self.referent.segment());
         let guard = self.referent.lock()?;
         check(&guard)?;
-        free_from_predecessor(&guard, me, &mut wakes)?;
+        let accounts = accounts_for(&guard, me, &mut wakes)?;
         let value = guard.word(VALUE);
         if value == 0 || !turn.has_come(&guard, PLACE.role) {
             return Ok(Look::Nothing);
         }
-        if guard.word(INITIAL) & SIGNALS != 0 {
-            // COMMIT: one permit less.
-            guard.commit_word(guard.word_cell(VALUE), value - 1)?;
-        } else {
-            let accounts = Accounts::open(&guard)?;
+        if let Some(accounts) = accounts {
             let Some(held) = accounts.of(me)? else {
                 return Ok(Look::NoAccount);
             };
             let account = u64::from(me.generation()) << 40 | (held + 1);
             accounts.change(&guard, value - 1, me.slot(), account)?;
+        } else {
+            // COMMIT: one permit less.
+            guard.commit_word(guard.word_cell(VALUE), value - 1)?;
         }
         guard.took(turn.waiter, PLACE.role);
         if value > 1 {
             turn.hand_on();
         }
-        let died = guard.word(DIED);
-        if died != 0 {
-            guard.set_word(DIED, 0);
-        }
-        Ok(Look::Permit(died))
+        Ok(Look::Permit(Acquired::with_report(&guard, DIED)))
     }
 
     /// Makes room for the account of this member.
@@ -343,7 +325,7 @@ impl<'a> Semaphore<'a> {
             lock_to_wake_all(self.referent, &mut wakes)?
         };
         check(&guard)?;
-        free_from_predecessor(&guard, me, &mut wakes)?;
+        let accounts = accounts_for(&guard, me, &mut wakes)?;
         let initial = guard.word(INITIAL) & !SIGNALS;
         let value = guard
             .word(VALUE)
@@ -353,9 +335,14 @@ impl<'a> Semaphore<'a> {
         if guard.kind() == kind::BOUNDED_SEMAPHORE && value > initial {
             return Err(StoreError::ReleasedTooOften);
         }
-        let accounts = Accounts::open(&guard)?;
-        let held = accounts.of(me)?.unwrap_or(0);
-        if guard.word(INITIAL) & SIGNALS == 0 && held >= permits && permits > 0 {
+        let held = match accounts {
+            Some(accounts) => accounts.of(me)?.unwrap_or(0),
+            None => 0,
+        };
+        if let Some(accounts) = accounts
+            && held >= permits
+            && permits > 0
+        {
             let account = u64::from(me.generation()) << 40 | (held - permits);
             accounts.change(&guard, value, me.slot(), account)?;
         } else if permits > 0 {
@@ -393,12 +380,18 @@ impl<'a> Semaphore<'a> {
     }
 }
 
+/// The accounts, if there are any: not where permits go from one member to another.
+///
 /// Frees what an earlier member of this one's slot had when it died, before the account becomes
 /// this member's.
 #[inline]
-fn free_from_predecessor(guard: &Guard<'_>, me: Owner, wakes: &mut Wakes<'_>) -> Result<()> {
+fn accounts_for<'s>(
+    guard: &Guard<'s>,
+    me: Owner,
+    wakes: &mut Wakes<'_>,
+) -> Result<Option<Accounts<'s>>> {
     if guard.word(INITIAL) & SIGNALS != 0 {
-        return Ok(());
+        return Ok(None);
     }
     let accounts = Accounts::open(guard)?;
     let left = accounts.left_before(me)?;
@@ -411,7 +404,7 @@ fn free_from_predecessor(guard: &Guard<'_>, me: Owner, wakes: &mut Wakes<'_>) ->
         accounts.change(guard, value, me.slot(), 0)?;
         guard.signal_many(PLACE.role, SIGNAL, left, wakes);
     }
-    Ok(())
+    Ok(Some(accounts))
 }
 
 /// Does again what a dead process may have done by half.

@@ -117,7 +117,8 @@ impl Turn<'_, '_> {
     }
 }
 
-/// Tries `attempt` until it succeeds or the time is over (`None`).
+/// Waits until `attempt`, which the caller has just made in vain, succeeds or the time is over
+/// (`None`).
 ///
 /// `attempt` takes the lock of the referent by itself. Whoever makes it possible signals the first
 /// in line of this role with [`SIGNAL`]; a signal that is not used goes to the next. `look_up` is
@@ -129,9 +130,6 @@ pub(crate) fn until<T>(
     mut attempt: impl FnMut(Turn<'_, '_>) -> Result<Option<T>>,
     mut look_up: impl FnMut() -> Result<()>,
 ) -> Result<Option<T>> {
-    if let Some(done) = attempt(Turn::first(wait))? {
-        return Ok(Some(done));
-    }
     look_up()?;
     if wait.is_over() {
         // No time to be polite.

@@ -3,6 +3,42 @@
 //! What Coheld has no native form for stays a plain object of the process that made it, its
 //! [`Host`]. Its referent in the segment is like any other (identity, holders, edges, leases); only
 //! the content is elsewhere, so a method is a [`call`]: a message to the host and one back.
+//!
+//! What arguments and results look like is between the caller and whoever serves; Python uses
+//! pickles, which [`Proxy::call_method`](crate::Proxy::call_method) reads and writes.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::thread;
+//!
+//! use coheld::hosted::{Host, Reply, ReplyKind, Request, Serve, call};
+//! use coheld::{Error, Manager};
+//!
+//! struct Echo;
+//!
+//! impl Serve for Echo {
+//!     fn answer(&self, request: &Request<'_>) -> Reply {
+//!         Reply::new(ReplyKind::Return, request.body)
+//!     }
+//!
+//!     fn released(&self, numbers: &[u64]) {
+//!         println!("nobody refers to {numbers:?} any more");
+//!     }
+//!
+//!     fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
+//!         thread::spawn(work);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let manager = Manager::start()?;
+//! let host = Host::start(manager.attachment(), Arc::new(Echo), false)?;
+//! let (_number, handle) = host.publish()?;
+//! // Any process that has a handle of the object may call it.
+//! let reply = call(&handle, &Request::new("echo", b"hello"), None)?;
+//! assert_eq!(reply.body, b"hello");
+//! # Ok::<(), Error>(())
+//! ```
 
 mod channels;
 mod client;

@@ -209,12 +209,15 @@ impl Shared {
     }
 
     /// Closes a channel; its worker ends when it sees that.
+    ///
+    /// Closing is two stores. The first one may end the worker, and the last hold of the channel
+    /// with it, so another one is taken: the second store must not hit what comes after.
     pub(super) fn close(&self, worker: &Worker) {
-        let segment = self.attachment.segment();
-        let closed = segment
-            .referent(worker.offset, worker.generation)
-            .map_err(Error::from)
-            .and_then(|referent| Ok(Channel::open(&referent)?.close()?));
+        let channel = Handle::acquire(&self.attachment, worker.offset, worker.generation);
+        let closed = channel.and_then(|channel| {
+            let referent = channel.referent()?;
+            Ok(Channel::open(&referent)?.close()?)
+        });
         if let Err(error) = closed {
             log::debug!("a channel is gone already: {error}");
         }

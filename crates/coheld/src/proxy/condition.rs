@@ -4,8 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coheld_shm::Referent;
-use coheld_store::{Acquired, Condition, Lock, Semaphore, StoreError, Wait};
+use coheld_store::{Acquired, Condition, StoreError, Wait};
 
 use super::common::{typed_by_kind, typed_proxy};
 use super::held::{Held, HoldsLock, in_the_end, sealed};
@@ -113,13 +112,7 @@ impl ConditionProxy {
 
     /// Whether somebody has the lock.
     pub fn is_locked(&self) -> Result<bool, Error> {
-        let referent = self.proxy.referent()?;
-        let lock = Condition::new(&referent).lock()?;
-        Ok(if is_semaphore(&lock) {
-            Semaphore::new(&lock).value()? == 0
-        } else {
-            Lock::new(&lock).is_locked()?
-        })
+        Ok(Condition::new(&self.proxy.referent()?).is_locked()?)
     }
 
     /// Gives the lock up, waits for a notification, and takes the lock again.
@@ -233,13 +226,6 @@ impl Drop for ConditionGuard<'_> {
     }
 }
 
-fn is_semaphore(lock: &Referent<'_>) -> bool {
-    matches!(
-        Kind::from_number(lock.kind()),
-        Some(Kind::Semaphore | Kind::BoundedSemaphore)
-    )
-}
-
 impl HoldsLock for ConditionGuard<'_> {}
 
 impl sealed::Sealed for ConditionGuard<'_> {
@@ -249,9 +235,7 @@ impl sealed::Sealed for ConditionGuard<'_> {
                 // Another condition was waited for, or this lock is not held at all.
                 return true;
             }
-            Condition::new(condition).lock().is_ok_and(|lock| {
-                !is_semaphore(&lock) && Lock::new(&lock).is_mine().unwrap_or(false)
-            })
+            Condition::new(condition).is_mine().unwrap_or(false)
         })
     }
 }

@@ -28,7 +28,8 @@ pub(crate) struct HostedResult {
     pub(crate) is_leased: bool,
 }
 
-/// The exception in the pickle of the pair of an exception and the text of its traceback.
+/// The exception in the pickle of the pair of an exception, pickled by itself, and the text of its
+/// traceback.
 pub(crate) fn read_exception(pickle: &[u8]) -> Option<Exception> {
     let mut machine = Machine::new(pickle);
     let root = machine.run()?;
@@ -39,20 +40,21 @@ pub(crate) fn read_exception(pickle: &[u8]) -> Option<Exception> {
     let &[raised, traceback] = pair.as_slice() else {
         return None;
     };
-    let (Node::Object(module, class, arguments), &Node::Text(traceback)) =
-        (&nodes[raised], &nodes[traceback])
-    else {
+    let (&Node::Bytes(raised), &Node::Text(traceback)) = (&nodes[raised], &nodes[traceback]) else {
         return None;
     };
-    let value = |&argument| build(nodes, argument, pickle.len());
+    let mut machine = Machine::new(raised);
+    let root = machine.run()?;
+    let nodes = &machine.nodes;
+    let Node::Object(module, class, arguments) = &nodes[root] else {
+        return None;
+    };
+    let value = |&argument| build(nodes, argument, raised.len());
+    let values = arguments.iter().map(value).collect::<Option<_>>();
     Some(Exception {
         module: text(module),
         class: text(class),
-        arguments: arguments
-            .iter()
-            .map(value)
-            .collect::<Option<_>>()
-            .unwrap_or_default(),
+        arguments: values.unwrap_or_default(),
         traceback: text(traceback),
     })
 }
@@ -96,9 +98,11 @@ fn text(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// `pickle.dumps((KeyError("k"), "Traceback"), 5)`.
-    const KEY_ERROR: &[u8] = b"\x80\x05\x95\x2b\0\0\0\0\0\0\0\x8c\x08builtins\x94\x8c\x08\
-        KeyError\x94\x93\x94\x8c\x01k\x94\x85\x94R\x94\x8c\tTraceback\x94\x86\x94.";
+    /// `pickle.dumps((pickle.dumps(KeyError("k")), "Traceback"))`.
+    const KEY_ERROR: &[u8] =
+        b"\x80\x05\x95>\x00\x00\x00\x00\x00\x00\x00C,\x80\x05\x95!\x00\x00\x00\x00\
+        \x00\x00\x00\x8c\x08builtins\x94\x8c\x08KeyError\x94\x93\x94\x8c\x01k\x94\
+        \x85\x94R\x94.\x94\x8c\x09Traceback\x94\x86\x94.";
 
     #[test]
     fn an_exception_says_its_class_and_arguments() {
