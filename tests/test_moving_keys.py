@@ -458,7 +458,7 @@ def fill(shared, members, who):
 @marks.coheld_only
 def test_several_processes_at_once(manager_of_context, context, processes):
     """Nothing is lost, whoever makes it move."""
-    for _ in range(3):
+    for _ in range(3 if context.get_start_method() == "fork" else 1):
         shared, members = manager_of_context.dict(), manager_of_context.set()
         children = [
             processes.start(context, fill, shared, members, who) for who in range(PROCESSES)
@@ -469,6 +469,35 @@ def test_several_processes_at_once(manager_of_context, context, processes):
         odd = {Place(who, str(number)): number for who, number in wanted}
         assert shared.copy() == {**wanted, **odd}
         assert members.copy() == {*wanted, *(Place(who, "first") for who in range(PROCESSES))}
+
+
+def carry(source, target, who):
+    """Takes entries out of one dict and puts them into another, until there are none."""
+    carried = 0
+    while True:
+        try:
+            key, value = source.popitem()
+        except KeyError:
+            return carried
+        target[Place(who, key)] = value
+        carried += 1
+        if carried == ROUNDS:
+            # The source moves as well, in the middle of everything.
+            source[Place(who, "more")] = 1
+
+
+@marks.coheld_only
+def test_each_entry_is_taken_once(manager, processes):
+    fork = multiprocessing.get_context("fork")
+    source = manager.dict({f"key {number}": 1 for number in range(ROUNDS * PROCESSES * 3)})
+    target = manager.dict()
+    children = [processes.start(fork, carry, source, target, who) for who in range(PROCESSES)]
+    carried = sum(child.result(60) for child in children)
+    brought = sum(1 for key in target.keys() if isinstance(key.name, Place))
+    assert len(source) == 0 and len(target) == carried == ROUNDS * PROCESSES * 3 + brought
+    assert {key.name for key in target.keys() if isinstance(key.name, str)} == {
+        f"key {number}" for number in range(ROUNDS * PROCESSES * 3)
+    }
 
 
 def count(shared, who):
