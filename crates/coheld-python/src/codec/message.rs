@@ -57,9 +57,10 @@ impl Serializer {
     /// The serializer that a proxy or manager names.
     pub(crate) fn from_name(name: &Bound<'_, PyAny>) -> Self {
         let text = name.cast::<PyString>();
-        match text.is_ok_and(|text| text.to_str().is_ok_and(|text| text == "xmlrpclib")) {
-            true => Self::XmlRpc,
-            false => Self::Pickle,
+        if text.is_ok_and(|text| text.to_str().is_ok_and(|text| text == "xmlrpclib")) {
+            Self::XmlRpc
+        } else {
+            Self::Pickle
         }
     }
 

@@ -80,10 +80,8 @@ fn write(value: &Bound<'_, PyAny>, pickle: &mut Vec<u8>, depth: usize) -> Option
     } else if value.is_none() {
         pickle.push(code::NONE);
     } else if let Ok(truth) = value.cast_exact::<PyBool>() {
-        pickle.push(match truth.is_true() {
-            true => code::NEWTRUE,
-            false => code::NEWFALSE,
-        });
+        let truth = truth.is_true();
+        pickle.push(if truth { code::NEWTRUE } else { code::NEWFALSE });
     } else if let Ok(number) = value.cast_exact::<PyFloat>() {
         pickle.push(code::BINFLOAT);
         pickle.extend(number.value().to_be_bytes());

@@ -1,4 +1,5 @@
 //! How long calls may take.
+#![allow(clippy::disallowed_types, reason = "a note of one thread about itself")]
 
 use std::{cell::Cell, time::Duration};
 

@@ -9,6 +9,14 @@ use crate::value::{ValueError, pickle};
 use crate::{Attachment, Error, Handle, Pickle, Proxy, Value, key};
 use std::sync::Arc;
 
+/// The name under which hosts give copies of their objects.
+const COPY: &str = "#GETVALUE";
+
+/// A copy of a hosted object.
+pub(super) fn copy(proxy: &Proxy) -> Result<Value, Error> {
+    call(proxy, COPY, &[])
+}
+
 /// Calls a method of a hosted object.
 pub(super) fn call(proxy: &Proxy, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     let named = Value::Dict(Vec::new());

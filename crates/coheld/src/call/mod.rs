@@ -58,6 +58,16 @@ pub(crate) fn call_method(proxy: &Proxy, name: &str, arguments: &[Value]) -> Res
 
 /// A copy of an object as plain data.
 pub(crate) fn copy(proxy: &Proxy) -> Result<Value, Error> {
+    if proxy.referent()?.kind() == Kind::Hosted.number() {
+        return hosted::copy(proxy);
+    }
+    match copy_native(proxy) {
+        Err(Error::Store(StoreError::Moved)) => hosted::copy(proxy),
+        copied => copied,
+    }
+}
+
+fn copy_native(proxy: &Proxy) -> Result<Value, Error> {
     match proxy.kind() {
         Kind::List => Ok(Value::List(ListProxy::try_from(proxy.clone())?.to_vec()?)),
         Kind::Dict => Ok(Value::Dict(DictProxy::try_from(proxy.clone())?.items()?)),
@@ -79,11 +89,11 @@ pub(crate) fn copy(proxy: &Proxy) -> Result<Value, Error> {
         | Kind::Condition
         | Kind::Barrier
         | Kind::Queue
-        | Kind::JoinableQueue
-        | Kind::Hosted) => {
+        | Kind::JoinableQueue) => {
             let message = format!("a {kind} is nothing that could be copied");
             Err(raise(Exception::TypeError, message))
         }
+        Kind::Hosted => hosted::copy(proxy),
     }
 }
 

@@ -21,15 +21,16 @@ pub(super) fn accept(host: &Arc<Shared>, channel: Handle) -> Result<(), Error> {
             why: "something other than a channel was put into the inbox of a host",
         });
     }
-    let tag = host.place().tag;
-    let caller = {
-        let referent = channel.referent()?;
-        let channel = Channel::open(&referent)?;
-        channel.accept(tag)?;
-        channel.client()?
-    };
-    let Some(entry) = host.employ(&channel, caller) else {
-        return close(&channel);
+    let entry = greet(host, &channel).map(|caller| host.employ(&channel, caller));
+    let entry = match entry {
+        Ok(Some(entry)) => entry,
+        // Stopped meanwhile.
+        Ok(None) => return close(&channel),
+        Err(error) => {
+            // So that nobody waits for an answer.
+            close(&channel)?;
+            return Err(error);
+        }
     };
     // Shared with the thread, so that it is still here if there is none.
     let work = Arc::new(Mutex::new(Some((entry, channel))));
@@ -49,6 +50,14 @@ pub(super) fn accept(host: &Arc<Shared>, channel: Handle) -> Result<(), Error> {
     refuse(&channel, &text)?;
     drop(entry);
     Err(error)
+}
+
+/// Says who answers in a channel; who calls.
+fn greet(host: &Shared, channel: &Handle) -> Result<u32, Error> {
+    let referent = channel.referent()?;
+    let channel = Channel::open(&referent)?;
+    channel.accept(host.place().tag)?;
+    Ok(channel.client()?)
 }
 
 /// Answers the call that is in a channel with a text, and closes it.

@@ -92,9 +92,10 @@ impl Proxy {
 
     /// Calls a method by its name in Python, as `_callmethod` does there.
     ///
-    /// Errors of the method are [`Error::Raised`] and say which exception Python raises. A method of
-    /// a hosted object runs in the process of its host and gets copies of the arguments; proxies
-    /// cannot be among them.
+    /// Errors of the method are [`Error::Raised`] and say which exception Python raises.
+    ///
+    /// A method of a hosted object runs in the process of its host and gets copies of the
+    /// arguments; proxies cannot be among them.
     ///
     /// ```
     /// use coheld::{Error, Exception, Manager, Proxy, Value};
