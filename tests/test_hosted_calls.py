@@ -258,6 +258,7 @@ def test_large_messages(echo):
         assert echo.same(5) == 5
 
 
+@marks.coheld_only
 def test_no_memory_is_left_behind(hosting, echo):
     for size in (50_000, 3_000_000):
         echo.same(b"x" * size)
@@ -267,6 +268,7 @@ def test_no_memory_is_left_behind(hosting, echo):
         assert hosting._statistics()["blocks"] <= before["blocks"]
 
 
+@marks.coheld_only
 def test_messages_without_room_for_them():
     with Managers(ctx=FORK, capacity=64 << 20) as hosting:
         echo = hosting.Echo()
@@ -299,6 +301,7 @@ def test_arguments_that_cannot_be_pickled_are_not_sent(echo):
     assert echo.count() == 2
 
 
+@marks.coheld_only
 def test_exceptions_that_cannot_be_made_again(echo):
     with pytest.raises(managers.RemoteError) as caught:
         echo.raise_kind(NeedsTwo, "one", "two")
@@ -612,12 +615,18 @@ def test_the_host_is_killed(seconds):
         hosting.shutdown()
 
 
+def state_of(process: int) -> str:
+    with open(f"/proc/{process}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
 @marks.coheld_only
 def test_a_host_that_is_stopped_for_a_while(hosting, echo):
     process = hosting._process.pid
     assert echo.same(1) == 1
     os.kill(process, signal.SIGSTOP)
     try:
+        assert subject.wait_until(lambda: state_of(process) == "T")
         with pytest.raises(TimeoutError):
             echo._callmethod("same", (2,), timeout=0.3)
     finally:
@@ -688,6 +697,7 @@ def hold_and_wait(hosting, ended, ready):
     return held
 
 
+@marks.coheld_only
 def test_tokens_and_leases(hosting, echo):
     """A proxy that is on its way keeps the object, and so does the token of a new one."""
     ended = hosting.list()
@@ -698,3 +708,55 @@ def test_tokens_and_leases(hosting, echo):
     assert pickle.loads(packed).get() == 1
     gc.collect()
     assert subject.wait_until(lambda: list(ended) == [1])
+
+
+class Here(managers.BaseManager):
+    pass
+
+
+Here.register("Echo", Echo)
+
+
+@contextlib.contextmanager
+def server_in_a_thread():
+    """A manager object for a server that a thread of this process runs."""
+    server = Here(authkey=b"key").get_server()
+
+    def serve():
+        with contextlib.suppress(SystemExit):
+            server.serve_forever()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    manager = Here(server.address, b"key")
+    try:
+        manager.connect()
+        yield manager
+    finally:
+        server.stop_event.set()
+        thread.join(10)
+        multiprocessing.current_process()._manager_server = None
+
+
+def test_objects_of_ones_own_process_are_called_by_value():
+    with server_in_a_thread() as manager:
+        echo = manager.Echo()
+        items = ["mine"]
+        assert echo.append(items) == ["mine", "changed by the method"] and items == ["mine"]
+        assert echo.process() == os.getpid()
+        with pytest.raises(ValueError, match="^here$") as caught:
+            echo.raise_kind(ValueError, "here")
+        if not subject.IS_STOCK:
+            assert "in raise_kind" in str(caught.value.__cause__)
+
+
+def test_ctrl_c_in_an_object_of_ones_own_process():
+    with server_in_a_thread() as manager, ring(signal.default_int_handler):
+        echo = manager.Echo()
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            echo.sleep(5)
+        assert time.monotonic() - start < 2
+        if not subject.IS_STOCK:
+            assert echo.same(5) == 5

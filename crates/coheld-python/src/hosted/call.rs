@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use coheld::hosted::{self, Request};
+use coheld::hosted::{self, ReplyKind, Request};
 use pyo3::{
     prelude::*,
     types::{PyDict, PyString, PyTuple},
 };
 
-use super::{limit, limit_of, reply, serving::EXPOSED};
+use super::{
+    limit, limit_of, reply,
+    serving::{EXPOSED, take_interruption},
+};
 use crate::{
     attachment::Attachment,
     codec::Serializer,
@@ -42,6 +45,11 @@ pub(crate) fn call_within<'py>(
     let request = request(serializer, name.to_str()?, &body);
     let limit = limit.or_else(limit::of_thread);
     let answer = hosted::call(state.handle(), &request, limit).or_raise(py)?;
+    if answer.kind == ReplyKind::Traceback
+        && let Some(error) = take_interruption()
+    {
+        return Err(error);
+    }
     reply::read(py, serializer, answer, Some(proxy))
 }
 

@@ -1,13 +1,16 @@
 //! Answering calls: the frequent case here, everything else by the server object in Python.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    cell::RefCell,
+    sync::{Mutex, PoisonError},
+};
 
 use coheld::{
     Error,
     hosted::{Reply, ReplyKind, Request, Serve},
 };
 use pyo3::{
-    exceptions::PyAttributeError,
+    exceptions::{PyAttributeError, PyKeyboardInterrupt},
     prelude::*,
     types::{PyDict, PyString, PyTuple},
 };
@@ -20,6 +23,17 @@ use crate::{codec::Serializer, interpreter};
 
 /// The name of a method that every object has: its result are the names of those that it exposes.
 pub(super) const EXPOSED: &str = "#EXPOSED";
+
+thread_local! {
+    /// The `KeyboardInterrupt` that ended the last method on this thread. The thread may be that of
+    /// the caller, who then pressed Ctrl-C and waits for no reply.
+    static INTERRUPTION: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// The `KeyboardInterrupt` that ended the method which this thread has just called.
+pub(super) fn take_interruption() -> Option<PyErr> {
+    INTERRUPTION.with_borrow_mut(Option::take)
+}
 
 /// What answers the calls of a host.
 pub(super) struct Serving {
@@ -82,7 +96,13 @@ impl Serving {
         };
         match interpreter::call_with(&method, arguments, keywords.as_ref()) {
             Ok(result) => reply::returned(serializer, &result),
-            Err(error) => reply::raised(py, &error),
+            Err(error) => {
+                let reply = reply::raised(py, &error);
+                if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+                    INTERRUPTION.with_borrow_mut(|slot| *slot = Some(error));
+                }
+                reply
+            }
         }
     }
 
@@ -166,6 +186,7 @@ fn stopped() -> Reply {
 impl Serve for Serving {
     fn answer(&self, request: &Request<'_>) -> Reply {
         Python::attach(|py| {
+            drop(take_interruption());
             let answered = self.try_answer(py, request);
             let answered = answered.or_else(|error| reply::traceback(py, &error));
             answered.unwrap_or_else(|error| {
