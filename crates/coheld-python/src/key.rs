@@ -27,7 +27,7 @@ pub(crate) enum EncodedKey<'py> {
 
 impl EncodedKey<'_> {
     /// The key as the store takes it.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn key(&self, py: Python<'_>, hasher: &KeyHasher) -> PyResult<Key<'_>> {
         match self {
             Self::Scalar(Encoded::Word(word)) => Key::from_word(*word, hasher).or_raise(py),
@@ -40,7 +40,7 @@ impl EncodedKey<'_> {
 
 /// The key for a Python object; `None` for an object that cannot be stored as a key, which may
 /// still be equal to one that is.
-#[inline(always)]
+#[inline]
 pub(crate) fn encode<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<EncodedKey<'py>>> {
     if let Some(word) = codec::inline(object) {
         return Ok(Some(EncodedKey::Scalar(Encoded::Word(word))));

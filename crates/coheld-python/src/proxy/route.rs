@@ -76,7 +76,7 @@ impl<'py> IntoAnswer<'py> for PyResult<u64> {
 ///
 /// `native` may run first and the call afterwards, if the referent turns out to have moved, or has
 /// to: then `native` has changed nothing.
-#[inline(always)]
+#[inline]
 pub(crate) fn route<'py, R: Answer<'py>>(
     proxy: &Bound<'py, BaseProxy>,
     name: &Bound<'py, PyString>,
@@ -91,7 +91,7 @@ pub(crate) fn route<'py, R: Answer<'py>>(
 }
 
 /// The same for a method without arguments of a referent that never moves.
-#[inline(always)]
+#[inline]
 pub(super) fn plain<'py>(
     proxy: &Bound<'py, BaseProxy>,
     name: &Bound<'py, PyString>,
@@ -106,7 +106,7 @@ pub(super) fn plain<'py>(
 
 /// The second half of [`route`], for a referent that was native a moment ago: for methods whose
 /// arguments are used up by preparing them.
-#[inline(always)]
+#[inline]
 pub(super) fn settle<'py, R: Answer<'py>>(
     proxy: &Bound<'py, BaseProxy>,
     state: &ProxyState,
@@ -125,7 +125,7 @@ pub(super) fn settle<'py, R: Answer<'py>>(
 }
 
 /// The state of a proxy whose referent is native; `None`: it is hosted.
-#[inline(always)]
+#[inline]
 pub(crate) fn native_state<'a>(
     proxy: &'a Bound<'_, BaseProxy>,
 ) -> PyResult<Option<&'a ProxyState>> {

@@ -119,7 +119,7 @@ impl ProxyState {
     }
 
     /// Whether the content of the referent is in another process, and not in the segment.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn is_hosted(&self) -> bool {
         match self.kind {
             Kind::Hosted => true,
