@@ -214,6 +214,9 @@ fn many_threads_of_several_processes_get_their_own_replies() {
     assert!(eventually(|| host.channels() == 0));
 }
 
+/// Two bugs were found by this one. A host that closed the channel of a dead child went on closing
+/// it when its worker had freed it already, and changed a bit in a message of somebody else. And a
+/// child waited for ever for a `OnceLock` that another thread was initialising during the fork.
 #[test]
 fn a_process_may_fork_in_the_middle_of_its_calls() {
     let _turn = turn();
