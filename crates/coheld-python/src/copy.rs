@@ -75,6 +75,17 @@ pub(crate) fn of<'py>(py: Python<'py>, state: &ProxyState) -> PyResult<(Bound<'p
     })
 }
 
+/// Whether a copy of the referent contains `item`.
+#[cold]
+pub(crate) fn contains(
+    py: Python<'_>,
+    state: &ProxyState,
+    item: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    let (copy, _) = of(py, state)?;
+    interpreter::contains(&copy, item)
+}
+
 /// The text that `str` makes of the referent.
 pub(crate) fn text(py: Python<'_>, state: &ProxyState) -> PyResult<String> {
     if state.kind().is_waited_for() {

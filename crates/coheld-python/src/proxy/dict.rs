@@ -121,8 +121,7 @@ impl DictProxy {
         let arguments = || tuple(py, [key]);
         route(slf.as_super(), name, arguments, None, |state| {
             let Some(encoded) = key::encode(key)? else {
-                let (copy, _) = copy::of(py, state)?;
-                return interpreter::contains(&copy, key);
+                return copy::contains(py, state, key);
             };
             let key = encoded.key(py, state.hasher())?;
             Dict::new(&state.referent(py)?).contains(&key).or_raise(py)

@@ -21,7 +21,7 @@ use crate::{
     codec,
     copy::{self, read, write},
     errors::OrRaise,
-    interpreter, key,
+    key,
 };
 
 /// A proxy of a shared set.
@@ -68,8 +68,7 @@ impl SetProxy {
         let arguments = || tuple(py, [element]);
         route(slf.as_super(), name, arguments, None, |state| {
             let Some(encoded) = key::encode(element)? else {
-                let (copy, _) = copy::of(py, state)?;
-                return interpreter::contains(&copy, element);
+                return copy::contains(py, state, element);
             };
             let key = encoded.key(py, state.hasher())?;
             Set::new(&state.referent(py)?).contains(&key).or_raise(py)

@@ -210,7 +210,15 @@ impl ValueProxy {
     /// The value.
     #[getter]
     fn get_value<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Self::get(slf, &PyTuple::empty(slf.py()), None)
+        let py = slf.py();
+        let none = || Ok(PyTuple::empty(py));
+        route(
+            slf.as_super(),
+            pyo3::intern!(py, "get"),
+            none,
+            None,
+            |state| get(py, state),
+        )
     }
 
     #[setter]
