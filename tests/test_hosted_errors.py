@@ -124,23 +124,18 @@ def test_methods_that_do_not_exist(hosting):
     )
 
 
-@pytest.mark.parametrize(
-    ("method", "error"),
-    [
-        ("unpicklable_error", "TypeError: cannot pickle '_thread.lock' object"),
-        ("unpicklable_result", "TypeError: cannot pickle '_thread.lock' object"),
-        ("unpicklable_item", "AttributeError: Can't pickle local object"),
-    ],
-)
-def test_results_that_cannot_be_pickled(faulty, method, error):
+@pytest.mark.parametrize("method", ["unpicklable_error", "unpicklable_result", "unpicklable_item"])
+def test_results_that_cannot_be_pickled(faulty, method):
     with pytest.raises(managers.RemoteError) as caught:
         getattr(faulty, method)()
     assert type(caught.value) is managers.RemoteError
-    text = skeleton(caught.value)
-    assert text.startswith(f"\n{LINE}\nUnserializable message: {TRACEBACK}")
-    assert text.endswith(f"\n\n{LINE}")
-    # Its words differ between versions of Python.
-    assert error.split()[0] in text and "pickle" in text
+    # What pickle says in the end differs between versions of Python.
+    assert re.fullmatch(
+        rf"\n{LINE}\nUnserializable message: {re.escape(TRACEBACK)}"
+        r"(.*\n)*([\w.]+\.)?(Type|Attribute|Pickling)Error: .*(pickle|local object).*"
+        rf"(\n.*)?\n\n{LINE}",
+        skeleton(caught.value),
+    )
     assert faulty.nothing() is None
 
 
