@@ -122,8 +122,8 @@ impl Token {
         std::mem::take(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Has a lease travel with the pickle that is being made, if the token keeps its referent alive:
-    /// it may be gone itself when the pickle is read.
+    /// Has a lease travel with the pickle that is being made, if the token keeps its referent
+    /// alive: it may be gone itself when the pickle is read.
     fn lease_for_pickle(&self, py: Python<'_>) -> PyResult<bool> {
         let held = self.take_held();
         match &held {

@@ -90,8 +90,8 @@ pub(super) fn assembled(serializer: Serializer, answer: &Bound<'_, PyAny>) -> Py
     }
 }
 
-/// The reply for a result that stays with the host: the methods it exposes, its token, and the class
-/// of its proxies if that can be told to the caller.
+/// The reply for a result that stays with the host: the methods it exposes, its token, and the
+/// class of its proxies if that can be told to the caller.
 fn proxied(value: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let py = value.py();
     let (exposed, token, class): (Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>) =
@@ -103,8 +103,8 @@ fn proxied(value: &Bound<'_, PyAny>) -> PyResult<Reply> {
     Ok(Reply::new(ReplyKind::Proxy, message.into_vec()))
 }
 
-/// What the caller gets: the result, a proxy of it, or the exception. A caller without a proxy called
-/// the server, whose results are never proxies.
+/// What the caller gets: the result, a proxy of it, or the exception. A caller without a proxy has
+/// called the server, which tells it the token and the methods.
 #[inline]
 pub(super) fn read<'py>(
     py: Python<'py>,

@@ -97,8 +97,8 @@ impl<'r> Request<'r> {
 pub enum ReplyKind {
     /// The pickle of the result.
     Return = 1,
-    /// The pickle of the pair of the pickle of an exception and the text of its traceback, which can
-    /// be read where the exception cannot.
+    /// The pickle of the pair of the pickle of an exception and the text of its traceback, which
+    /// can be read where the exception cannot.
     Error = 2,
     /// The text of a traceback: the host failed, not the method.
     Traceback = 3,

@@ -1,0 +1,363 @@
+"""What an interruption, a fork or a death in the middle of a call leaves, and when objects end."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import multiprocessing
+import os
+import pickle
+import random
+import signal
+import threading
+import time
+
+import hosted_echo
+import marks
+import pytest
+import subject
+from subject import managers
+
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def hosting():
+    with hosted_echo.Managers(ctx=FORK) as started:
+        yield started
+
+
+@pytest.fixture
+def echo(hosting):
+    return hosting.Echo()
+
+
+# Interruptions.
+
+
+class Interrupted(Exception):
+    """Raised by the alarm."""
+
+
+@contextlib.contextmanager
+def ring(handler):
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def interrupt(_number, _frame):
+    raise Interrupted
+
+
+@marks.coheld_only
+def test_interrupted_calls_take_no_answer_with_them(echo):
+    """Stock's next call would get the answer of the interrupted one, and so on for ever."""
+    with ring(interrupt):
+        for attempt in range(150):
+            interrupted = False
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(0.000_02, 0.003))
+                for number in range(100):
+                    assert echo.sleep(0.000_1, (attempt, number)) == (attempt, number)
+            except Interrupted:
+                interrupted = True
+            finally:
+                with contextlib.suppress(Interrupted):
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            assert interrupted
+            for number in range(3):
+                assert echo.same(number) == number
+
+
+@marks.coheld_only
+def test_a_long_call_is_interrupted_soon(echo):
+    with ring(interrupt):
+        start = time.monotonic()
+        with pytest.raises(Interrupted):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            echo.sleep(5)
+        assert time.monotonic() - start < 2
+        assert echo.same("next") == "next"
+
+
+def test_signal_handlers_that_return_are_run_meanwhile(echo):
+    rung = []
+    with ring(lambda _number, _frame: rung.append(time.monotonic())):
+        start = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+        assert echo.sleep(0.8, "the answer") == "the answer"
+        assert rung and rung[0] - start < 0.6
+
+
+@marks.coheld_only
+def test_calls_inside_of_a_call(echo):
+    """A signal handler that calls the same object while its thread waits for an answer."""
+    numbers, answers = itertools.count(), []
+
+    def call_too(_signal, _frame):
+        # It may be interrupted by itself.
+        number = next(numbers)
+        answers.append((number, echo.same(number)))
+
+    with ring(call_too):
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        assert echo.sleep(0.6, "outer") == "outer"
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    assert answers and all(number == answer for number, answer in answers)
+
+
+def test_calls_while_an_argument_is_pickled(hosting, echo):
+    assert echo.same([hosted_echo.Reducing(echo), hosted_echo.Reducing(echo)]) == [17, 17]
+    # Also when the argument is that of an operation in the segment.
+    items = hosting.list([hosted_echo.Reducing(echo)])
+    items.append((echo, hosted_echo.Reducing(echo)))
+    assert items[0] == 17 and items[1][1] == 17 and items[1][0].same(5) == 5
+
+
+def test_calls_back_into_the_manager(hosting, echo):
+    """The method runs in the process that has the object it calls."""
+    other = hosting.Echo()
+    echo.keep(other)
+    assert echo.call_kept("process") == other.process() == echo.process()
+    assert echo.call_kept("append", ["x"]) == ["x", "changed by the method"]
+    with pytest.raises(ValueError, match="^far away$"):
+        echo.call_kept("raise_kind", ValueError, "far away")
+    other.keep(echo)
+    assert echo.call_kept("call_kept", "same", 5) == 5
+    echo.keep(None)
+
+
+# Processes.
+
+
+def call_often(echo, number):
+    for step in range(200):
+        assert echo.same((number, step)) == (number, step)
+    return echo.process()
+
+
+def test_calls_in_processes(context, processes):
+    with hosted_echo.Managers(ctx=context) as hosting:
+        echo = hosting.Echo()
+        children = [processes.start(context, call_often, echo, number) for number in range(3)]
+        here = call_often(echo, 99)
+        assert {child.result() for child in children} == {here}
+
+
+@marks.coheld_only
+def test_calls_after_a_bare_fork(echo, processes):
+    for number in range(10):
+        assert echo.same(number) == number
+        pid = processes.fork(call_often, echo, number)
+        assert call_often(echo, -number) == echo.process()
+        assert processes.join_fork(pid) == 0
+
+
+@marks.coheld_only
+def test_forks_while_other_threads_call(echo, processes):
+    stop = threading.Event()
+    problems = []
+
+    def work(number):
+        step = 0
+        while not stop.is_set():
+            step += 1
+            if echo.same((number, step)) != (number, step):
+                problems.append((number, step))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(20):
+            pid = processes.fork(call_often, echo, 1000 + number)
+            assert processes.join_fork(pid) == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert problems == []
+
+
+# Deaths.
+
+
+@marks.coheld_only
+@pytest.mark.parametrize("seconds", [0, 0.05, 0.5])
+def test_the_host_is_killed(seconds):
+    import coheld
+
+    hosting = hosted_echo.Managers(ctx=FORK)
+    hosting.start()
+    echo, items = hosting.Echo(), hosting.list([1])
+    killer = threading.Timer(seconds, hosting._process.kill)
+    assert echo.same(1) == 1
+    killer.start()
+    start = time.monotonic()
+    with pytest.raises(coheld.ManagerGone) as caught:
+        echo.sleep(30)
+    assert time.monotonic() - start < seconds + 2
+    assert isinstance(
+        caught.value, (BrokenPipeError, ConnectionRefusedError, ConnectionResetError, EOFError)
+    )
+    for kind in (BrokenPipeError, ConnectionRefusedError, ConnectionResetError, EOFError):
+        with pytest.raises(kind, match="'same'"):
+            echo.same(2)
+    assert str(echo).endswith("; '__str__()' failed>")
+    # What is in the segment goes on.
+    items.append(2)
+    assert list(items) == [1, 2]
+    with contextlib.suppress(OSError, EOFError):
+        hosting.shutdown()
+
+
+def state_of(process: int) -> str:
+    with open(f"/proc/{process}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+@marks.coheld_only
+def test_a_host_that_is_stopped_for_a_while(hosting, echo):
+    process = hosting._process.pid
+    assert echo.same(1) == 1
+    os.kill(process, signal.SIGSTOP)
+    try:
+        assert subject.wait_until(lambda: state_of(process) == "T")
+        with pytest.raises(TimeoutError):
+            echo._callmethod("same", (2,), timeout=0.3)
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert [echo.same(number) for number in range(5)] == list(range(5))
+
+
+def call_and_wait(echo, ready):
+    ready.set()
+    echo.sleep(60)
+
+
+@marks.coheld_only
+def test_a_client_is_killed_in_a_call(hosting, echo, processes):
+    """Its worker finishes what it does; nobody else notices."""
+    for _ in range(5):
+        ready = FORK.Event()
+        child = processes.start(FORK, call_and_wait, echo, ready)
+        assert ready.wait(20)
+        child.kill()
+        assert echo.same(5) == 5
+
+
+# The objects.
+
+
+def test_one_object_has_one_referent(hosting):
+    first, second = hosting.One(), hosting.One()
+    assert first._id == second._id and first._token.id == second._token.id
+    first.keep("something")
+    assert second._callmethod("both", (1,)) == ((1,), {})
+    del first, second
+    gc.collect()
+    assert subject.objects_left(hosting) == 0
+    # The object is still there, as the module's; its referent is a new one.
+    assert hosting.One().process() == hosting._process.pid
+
+
+def test_objects_end_with_their_last_proxy(hosting):
+    ended = hosting.list()
+    proxies = [hosting.Loud(ended, number) for number in range(5)]
+    copies = pickle.loads(pickle.dumps(proxies[:2]))
+    del proxies
+    gc.collect()
+    assert subject.wait_until(lambda: sorted(ended) == [2, 3, 4])
+    assert [copy.get() for copy in copies] == [0, 1]
+    del copies
+    gc.collect()
+    assert subject.wait_until(lambda: sorted(ended) == [0, 1, 2, 3, 4])
+    assert subject.objects_left(hosting, 1) == 1
+
+
+@marks.coheld_only
+def test_objects_of_a_killed_process_end(hosting, echo, processes):
+    ended = hosting.list()
+    ready = FORK.Event()
+    child = processes.start(FORK, hold_and_wait, hosting, ended, ready)
+    assert ready.wait(20)
+    assert list(ended) == []
+    child.kill()
+    assert subject.wait_until(lambda: list(ended) == [7])
+
+
+def hold_and_wait(hosting, ended, ready):
+    held = hosting.Loud(ended, 7)
+    ready.set()
+    time.sleep(60)
+    return held
+
+
+@marks.coheld_only
+def test_tokens_and_leases(hosting, echo):
+    """A proxy that is on its way keeps the object, and so does the token of a new one."""
+    ended = hosting.list()
+    packed = pickle.dumps(hosting.Loud(ended, 1))
+    gc.collect()
+    time.sleep(0.5)
+    assert list(ended) == []
+    assert pickle.loads(packed).get() == 1
+    gc.collect()
+    assert subject.wait_until(lambda: list(ended) == [1])
+
+
+class Here(managers.BaseManager):
+    pass
+
+
+Here.register("Echo", hosted_echo.Echo)
+
+
+@contextlib.contextmanager
+def server_in_a_thread():
+    """A manager object for a server that a thread of this process runs."""
+    server = Here(authkey=b"key").get_server()
+
+    def serve():
+        with contextlib.suppress(SystemExit):
+            server.serve_forever()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    manager = Here(server.address, b"key")
+    try:
+        manager.connect()
+        yield manager
+    finally:
+        server.stop_event.set()
+        thread.join(10)
+        multiprocessing.current_process()._manager_server = None
+
+
+def test_objects_of_ones_own_process_are_called_by_value():
+    with server_in_a_thread() as manager:
+        echo = manager.Echo()
+        items = ["mine"]
+        assert echo.append(items) == ["mine", "changed by the method"] and items == ["mine"]
+        assert echo.process() == os.getpid()
+        with pytest.raises(ValueError, match="^here$") as caught:
+            echo.raise_kind(ValueError, "here")
+        if not subject.IS_STOCK:
+            assert "in raise_kind" in str(caught.value.__cause__)
+
+
+def test_ctrl_c_in_an_object_of_ones_own_process():
+    with server_in_a_thread() as manager, ring(signal.default_int_handler):
+        echo = manager.Echo()
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            echo.sleep(5)
+        assert time.monotonic() - start < 2
+        if not subject.IS_STOCK:
+            assert echo.same(5) == 5
