@@ -156,7 +156,7 @@ METHODS: dict[str, tuple[Callable, list[str]]] = {
     "_private": (private, ["X._private()"]),
 }
 #: What can be asked of every proxy.
-QUESTIONS = """str(X) X._callmethod('add') X._callmethod('add',(VALUE,)) X._callmethod('nothing')
+QUESTIONS = """str(X) X._callmethod('add') X._callmethod('add',(VALUE,)) X._callmethod('void')
     X._callmethod('_private') X._callmethod('echo',(1,),{'a':VALUE}) X._callmethod('#GETVALUE')
     X._callmethod('__str__') X._callmethod('__len__') hasattr(X,'add') hasattr(X,'nothing') X.nothing
     X.total X._token.typeid sorted(set(X._exposed_ or ())) type(X).__name__ copy.copy(X).add()
