@@ -106,3 +106,8 @@ def echo_and_stay(work, label: int, connection) -> None:
     connection.recv()
     connection.send(work.echo(label + 1))
     connection.close()
+
+
+def settles(question, most: int, seconds: float = 30.0) -> bool:
+    """Whether what a method counts comes down to a number in time."""
+    return subject.wait_until(lambda: question() <= most, seconds)

@@ -11,7 +11,7 @@ import time
 import marks
 import pytest
 import subject
-from hosted_classes import LONG, Slow, WorkManager, echo_many
+from hosted_classes import LONG, Slow, WorkManager, echo_many, settles
 
 FORK = multiprocessing.get_context("fork")
 #: What programs catch when the manager is gone.
@@ -110,19 +110,19 @@ def test_client_is_killed_while_it_calls(work_manager, processes, size):
     work = work_manager.Work()
     before = work.threads()
 
-    def hammer():
+    def hammer(work):
         blob = b"x" * size
         while True:
             work.echo(blob)
 
     for round_ in range(5):
-        pids = [processes.fork(hammer) for _ in range(3)]
+        pids = [processes.fork(hammer, work) for _ in range(3)]
         time.sleep(0.15 + round_ * 0.01)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
             assert processes.join_fork(pid) == -signal.SIGKILL
         assert echo_many(work, 50, round_) == 0
-    assert subject.wait_until(lambda: work.threads() <= before, 20), work.threads()
+    assert settles(work.threads, before), work.threads()
     del work
     assert subject.objects_left(work_manager) == 0
 
@@ -138,7 +138,7 @@ def test_client_is_killed_while_its_method_runs(work_manager, processes):
     processes.join_fork(pid)
     assert work.threads() == before + 1
     work.open()
-    assert subject.wait_until(lambda: work.threads() == before, 20)
+    assert settles(work.threads, before)
 
 
 @marks.coheld_only

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 import subject
-from hosted_classes import WorkManager, echo_and_stay, echo_many, echo_of_threads
+from hosted_classes import WorkManager, echo_and_stay, echo_many, echo_of_threads, settles
 
 FORK = multiprocessing.get_context("fork")
 PROCESSES = 200
@@ -43,8 +43,8 @@ def test_processes_that_stay(work_manager, processes):
         assert end.poll(60) and end.recv() == label * 10 + 1
         end.close()
     processes.close()
-    assert subject.wait_until(lambda: work.threads() <= threads, 30), work.threads()
-    assert subject.wait_until(lambda: work.descriptors() <= descriptors, 30)
+    assert settles(work.threads, threads), work.threads()
+    assert settles(work.descriptors, descriptors), work.descriptors()
     del work
     # Stock's references of children that end by os._exit stay.
     assert subject.IS_STOCK or subject.objects_left(work_manager) == 0
@@ -69,15 +69,13 @@ def test_threads_at_once(work_manager):
     for thread in threads:
         thread.join(60)
     assert answers == [True] * THREADS
-    assert subject.wait_until(lambda: work.threads() <= before, 30), work.threads()
+    assert settles(work.threads, before), work.threads()
     gc.collect()
 
 
 @pytest.mark.timeout(120)
 def test_threads_of_processes(work_manager, processes):
     work = work_manager.Work()
-    children = [
-        processes.start(FORK, echo_of_threads, work, 8, 200, label) for label in range(4)
-    ]
+    children = [processes.start(FORK, echo_of_threads, work, 8, 200, label) for label in range(4)]
     assert [child.result(90) for child in children] == [0] * 4
     assert echo_many(work, 200, 99) == 0
