@@ -140,6 +140,11 @@ impl<'a> Channel<'a> {
     /// [`StoreError::OutOfTurn`] as long as the one before was not answered, or its answer not
     /// taken. [`StoreError::Closed`].
     pub fn post(&self, request: &[u8]) -> Result<()> {
+        self.post_parts(&[request])
+    }
+
+    /// The same with a request that consists of several parts.
+    pub fn post_parts(&self, request: &[&[u8]]) -> Result<()> {
         let posted = self.message(REQUEST)?.look();
         let answered = self.message(REPLY)?.look();
         if posted.closed || answered.closed {
@@ -153,14 +158,21 @@ impl<'a> Channel<'a> {
 
     /// The reply, if it is there. One that came before the channel was closed can be taken after.
     pub fn take_reply(&self) -> Result<Option<Vec<u8>>> {
+        let mut reply = Vec::new();
+        Ok(self.take_reply_into(&mut reply)?.then_some(reply))
+    }
+
+    /// The same into a buffer, which is empty; whether it was there.
+    pub fn take_reply_into(&self, buffer: &mut Vec<u8>) -> Result<bool> {
         let posted = self.message(REPLY)?.look();
         if posted.number != self.taken(REPLY)? {
-            return self.receive(REPLY, posted.number).map(Some);
+            self.receive(REPLY, posted.number, buffer)?;
+            return Ok(true);
         }
         if posted.closed || self.message(REQUEST)?.look().closed {
             return Err(StoreError::Closed);
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Spins for two microseconds, without letting go of the interpreter. Whether there is a
@@ -188,14 +200,21 @@ impl<'a> Channel<'a> {
     /// The request, if there is one that was not taken yet. None of a channel that is closed: its
     /// client does not wait for an answer any more.
     pub fn take_request(&self) -> Result<Option<Vec<u8>>> {
+        let mut request = Vec::new();
+        Ok(self.take_request_into(&mut request)?.then_some(request))
+    }
+
+    /// The same into a buffer, which is empty; whether there was one.
+    pub fn take_request_into(&self, buffer: &mut Vec<u8>) -> Result<bool> {
         let posted = self.message(REQUEST)?.look();
         if posted.closed || self.message(REPLY)?.look().closed {
             return Err(StoreError::Closed);
         }
         if posted.number == self.taken(REQUEST)? {
-            return Ok(None);
+            return Ok(false);
         }
-        self.receive(REQUEST, posted.number).map(Some)
+        self.receive(REQUEST, posted.number, buffer)?;
+        Ok(true)
     }
 
     /// Waits for a request, for `patience` at most; may return early.
@@ -215,7 +234,7 @@ impl<'a> Channel<'a> {
         if self.taken(REQUEST)? != posted.number || answered.number == posted.number {
             return Err(StoreError::OutOfTurn);
         }
-        self.send(REPLY, reply)
+        self.send(REPLY, &[reply])
     }
 
     // ---- Both ---------------------------------------------------------------------------------
@@ -253,13 +272,14 @@ impl<'a> Channel<'a> {
         Ok(self.message(direction)?.wait(known, patience)?)
     }
 
-    fn send(&self, direction: Direction, bytes: &[u8]) -> Result<()> {
-        if bytes.len() as u64 <= INLINE {
-            self.segment().copy_in(self.block + direction.area, bytes)?;
+    fn send(&self, direction: Direction, parts: &[&[u8]]) -> Result<()> {
+        let size = parts.iter().map(|part| part.len() as u64).sum();
+        if size <= INLINE {
+            self.copy_in(self.block + direction.area, parts)?;
         } else {
-            self.place(direction, bytes)?;
+            self.place(direction, parts, size)?;
         }
-        self.store(direction.message + LENGTH, bytes.len() as u64)?;
+        self.store(direction.message + LENGTH, size)?;
         // COMMIT: in `coheld-shm`, the message is counted. CRASH: before it nobody looks at what
         // was written; a block that was placed stays until the next one or the channel's end.
         if self.message(direction)?.post() {
@@ -269,13 +289,20 @@ impl<'a> Channel<'a> {
         }
     }
 
+    fn copy_in(&self, mut at: u64, parts: &[&[u8]]) -> Result<()> {
+        for part in parts {
+            self.segment().copy_in(at, part)?;
+            at += part.len() as u64;
+        }
+        Ok(())
+    }
+
     /// Puts a message into a block of the channel's.
-    fn place(&self, direction: Direction, bytes: &[u8]) -> Result<()> {
+    fn place(&self, direction: Direction, parts: &[&[u8]], size: u64) -> Result<()> {
         let segment = self.segment();
         let mut operation = segment.begin()?;
-        let size = bytes.len() as u64;
         let block = operation.allocate(size, kinds::block::BYTES, Fate::Shell, Fate::Keep)?;
-        segment.copy_in(block + HEADER, bytes)?;
+        self.copy_in(block + HEADER, parts)?;
         let guard = self.referent.lock_uninterrupted()?;
         // One that its reader did not live to take.
         let old = self.load(direction.large)?;
@@ -291,7 +318,7 @@ impl<'a> Channel<'a> {
         Ok(operation.finish()?)
     }
 
-    fn receive(&self, direction: Direction, number: u32) -> Result<Vec<u8>> {
+    fn receive(&self, direction: Direction, number: u32, bytes: &mut Vec<u8>) -> Result<()> {
         let length = self.load(direction.message + LENGTH)?;
         let large = length > INLINE;
         let from = if large {
@@ -299,20 +326,19 @@ impl<'a> Channel<'a> {
         } else {
             self.block + direction.area
         };
-        let mut bytes = Vec::new();
         // What is longer than private memory could be does not fit into the segment either.
         let room = usize::try_from(length).unwrap_or(usize::MAX);
         bytes
             .try_reserve_exact(room)
             .map_err(|_| StoreError::PrivateMemory { bytes: length })?;
-        self.segment().append_out(from, room, &mut bytes)?;
+        self.segment().append_out(from, room, bytes)?;
         // COMMIT: the message is taken. CRASH: its block stays until the next one or the channel's
         // end.
         self.store(direction.message + TAKEN, number.into())?;
         if large {
             self.discard(direction)?;
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// Where the bytes of a large message are.

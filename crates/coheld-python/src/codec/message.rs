@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use coheld::hosted::buffers;
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
@@ -37,11 +38,22 @@ impl Deref for Message<'_> {
 }
 
 impl Message<'_> {
-    /// The bytes, owned.
-    pub(crate) fn into_vec(self) -> Vec<u8> {
+    /// The bytes in a buffer, to be kept after use.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
         match self {
             Self::Written(bytes) => bytes,
-            Self::Pickled(bytes) => bytes.as_bytes().to_vec(),
+            Self::Pickled(bytes) => {
+                let mut buffer = buffers::spare();
+                buffer.extend_from_slice(bytes.as_bytes());
+                buffer
+            }
+        }
+    }
+
+    /// Has the buffer used again.
+    pub(crate) fn keep(self) {
+        if let Self::Written(bytes) = self {
+            buffers::keep(bytes);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! They are real pickles, so either side may leave a value to `pickle`: the writer what it does not
 //! know, and the reader every pickle with anything else in it.
 
+use coheld::hosted::buffers;
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,
@@ -48,26 +49,34 @@ mod code {
     pub(super) const TUPLE3: u8 = 0x87;
 }
 
-/// The pickle of a value, if it is plain.
+/// The pickle of a value, if it is plain; in a buffer to be kept.
 pub(super) fn value(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
-    let mut pickle = begin();
-    write(value, &mut pickle, DEPTH)?;
-    pickle.push(code::STOP);
-    Some(pickle)
+    written(|pickle| {
+        write(value, pickle, DEPTH)?;
+        pickle.push(code::STOP);
+        Some(())
+    })
 }
 
-/// The pickle of a pair of arguments and no keywords, if the arguments are plain.
+/// The pickle of a pair of arguments and no keywords, if the arguments are plain; in a buffer to be
+/// kept.
 pub(super) fn arguments(arguments: &Bound<'_, PyTuple>) -> Option<Vec<u8>> {
-    let mut pickle = begin();
-    write(arguments, &mut pickle, DEPTH)?;
-    pickle.extend([code::EMPTY_DICT, code::TUPLE2, code::STOP]);
-    Some(pickle)
+    written(|pickle| {
+        write(arguments, pickle, DEPTH)?;
+        pickle.extend([code::EMPTY_DICT, code::TUPLE2, code::STOP]);
+        Some(())
+    })
 }
 
-fn begin() -> Vec<u8> {
-    let mut pickle = Vec::with_capacity(64);
+#[inline]
+fn written(write: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Option<Vec<u8>> {
+    let mut pickle = buffers::spare();
     pickle.extend([code::PROTO, PROTOCOL]);
-    pickle
+    if write(&mut pickle).is_some() {
+        return Some(pickle);
+    }
+    buffers::keep(pickle);
+    None
 }
 
 fn write(value: &Bound<'_, PyAny>, pickle: &mut Vec<u8>, depth: usize) -> Option<()> {

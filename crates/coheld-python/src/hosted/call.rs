@@ -44,7 +44,9 @@ pub(crate) fn call_within<'py>(
     let body = serializer.encode_arguments(arguments, keywords)?;
     let request = request(serializer, name.to_str()?, &body);
     let limit = limit.or_else(limit::of_thread);
-    let answer = hosted::call(state.handle(), &request, limit).or_raise(py)?;
+    let answer = hosted::call(state.handle(), &request, limit);
+    body.keep();
+    let answer = answer.or_raise(py)?;
     if answer.kind == ReplyKind::Traceback
         && let Some(error) = take_interruption()
     {

@@ -1,6 +1,6 @@
 //! Replies of hosts: made of what a method returned or raised, and read by who called it.
 
-use coheld::hosted::{Reply, ReplyKind};
+use coheld::hosted::{Reply, ReplyKind, buffers};
 use pyo3::{
     exceptions::{PyBaseException, PyException},
     prelude::*,
@@ -22,7 +22,7 @@ static REMOTE_TRACEBACK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 #[inline]
 pub(super) fn returned(serializer: Serializer, result: &Bound<'_, PyAny>) -> PyResult<Reply> {
     match serializer.encode(result) {
-        Ok(message) => Ok(Reply::new(ReplyKind::Return, message.into_vec())),
+        Ok(message) => Ok(Reply::new(ReplyKind::Return, message.into_buffer())),
         Err(error) => unserializable(result.py(), &error),
     }
 }
@@ -40,7 +40,7 @@ pub(super) fn raised(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
     };
     let pair = (PyBytes::new(py, &pickle), text(py, error)?).into_pyobject(py)?;
     let message = Serializer::Pickle.encode(pair.as_any())?;
-    Ok(Reply::new(ReplyKind::Error, message.into_vec()))
+    Ok(Reply::new(ReplyKind::Error, message.into_buffer()))
 }
 
 /// The reply for an exception that the method has no part in.
@@ -100,7 +100,7 @@ fn proxied(value: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let class = class.map(|pickle| PyBytes::new(py, &pickle));
     let reply = (exposed, token, class).into_pyobject(py)?;
     let message = Serializer::Pickle.encode(reply.as_any())?;
-    Ok(Reply::new(ReplyKind::Proxy, message.into_vec()))
+    Ok(Reply::new(ReplyKind::Proxy, message.into_buffer()))
 }
 
 /// What the caller gets: the result, a proxy of it, or the exception. A caller without a proxy has
@@ -112,7 +112,7 @@ pub(super) fn read<'py>(
     reply: Reply,
     caller: Option<&Bound<'py, BaseProxy>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    match reply.kind {
+    let read = match reply.kind {
         ReplyKind::Return => serializer.decode(py, &reply.body),
         ReplyKind::Error => Err(read_exception(py, &reply.body)?),
         ReplyKind::Traceback => Err(remote_error(py, &reply.body, |text| text)),
@@ -120,7 +120,9 @@ pub(super) fn read<'py>(
             format!("Unserializable message: {text}\n")
         })),
         ReplyKind::Proxy => read_proxy(py, &reply.body, caller),
-    }
+    };
+    buffers::keep(reply.body);
+    read
 }
 
 fn remote_error(py: Python<'_>, body: &[u8], frame: impl FnOnce(String) -> String) -> PyErr {

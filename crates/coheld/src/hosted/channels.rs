@@ -48,7 +48,7 @@ impl CallerEnd {
     pub(super) fn post(
         attachment: &Arc<Attachment>,
         place: HostPlace,
-        message: &[u8],
+        message: &[&[u8]],
     ) -> Result<Option<Self>, Error> {
         let segment = attachment.joined()?;
         let (segment, tag) = (segment.id(), segment.own_tag()?);
@@ -65,9 +65,9 @@ impl CallerEnd {
     }
 
     /// Posts through a channel that was idle; false if it was closed meanwhile.
-    fn try_post(&self, message: &[u8]) -> Result<bool, Error> {
+    fn try_post(&self, message: &[&[u8]]) -> Result<bool, Error> {
         let referent = self.handle.referent()?;
-        match Channel::open(&referent)?.post(message) {
+        match Channel::open(&referent)?.post_parts(message) {
             Ok(()) => Ok(true),
             Err(StoreError::Closed) => Ok(false),
             Err(error) => Err(error.into()),
@@ -79,7 +79,7 @@ impl CallerEnd {
         attachment: &Arc<Attachment>,
         place: HostPlace,
         tag: u32,
-        message: &[u8],
+        message: &[&[u8]],
     ) -> Result<Option<Self>, Error> {
         drop(take_useless());
         let handle = Handle::create(attachment, kinds::referent::CHANNEL, 0)?;
@@ -92,7 +92,7 @@ impl CallerEnd {
         {
             let referent = end.handle.referent()?;
             Channel::prepare(&referent, tag)?;
-            Channel::open(&referent)?.post(message)?;
+            Channel::open(&referent)?.post_parts(message)?;
         }
         let edge = Input::Edge(end.handle.edge_word());
         let is_sent = inbox::send(attachment.joined()?, place, &edge)?;

@@ -7,7 +7,7 @@ use coheld_shm::{HostPlace, Owner};
 use coheld_store::{Channel, Hosted, StoreError};
 
 use super::channels::CallerEnd;
-use super::{Reply, Request, inbox, local};
+use super::{Reply, Request, buffers, inbox, local};
 use crate::{Attachment, Error, Handle};
 
 /// How long a caller sleeps before it looks for the first time whether the host lives. Later it
@@ -58,12 +58,10 @@ fn exchange(
             None => Err(gone(attachment, place, request)),
         };
     }
-    let mut message = Vec::new();
-    request.encode(&mut message)?;
-    let Some(end) = CallerEnd::post(attachment, place, &message)? else {
+    let head = request.head()?;
+    let Some(end) = CallerEnd::post(attachment, place, &request.parts(&head))? else {
         return Err(gone(attachment, place, request));
     };
-    drop(message);
     let limit = limit.or_else(|| segment.call_limit());
     match wait_for_reply(&end, place, limit)? {
         Outcome::Replied(reply) => {
@@ -126,8 +124,13 @@ fn wait_for_reply(
 
 /// What there is of a reply.
 fn look(channel: &Channel<'_>) -> Result<Option<Outcome>, Error> {
-    match channel.take_reply() {
-        Ok(reply) => Ok(reply.map(Outcome::Replied)),
+    let mut reply = buffers::spare();
+    match channel.take_reply_into(&mut reply) {
+        Ok(true) => Ok(Some(Outcome::Replied(reply))),
+        Ok(false) => {
+            buffers::keep(reply);
+            Ok(None)
+        }
         Err(StoreError::Closed) => Ok(Some(Outcome::Gone)),
         Err(error) => Err(error.into()),
     }

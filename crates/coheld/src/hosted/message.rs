@@ -50,18 +50,21 @@ impl<'r> Request<'r> {
         Self { object, ..self }
     }
 
-    /// Writes the request behind what `into` holds.
-    pub fn encode(&self, into: &mut Vec<u8>) -> Result<(), Error> {
+    /// The bytes before the name of the method and the body.
+    pub(super) fn head(&self) -> Result<[u8; HEAD], Error> {
         let length = u16::try_from(self.method.len()).map_err(|_| Error::Protocol {
             why: "the name of a method is longer than 65,535 bytes",
         })?;
-        into.reserve(HEAD + self.method.len() + self.body.len());
-        into.extend_from_slice(&self.object.to_le_bytes());
-        into.push(self.flags);
-        into.extend_from_slice(&length.to_le_bytes());
-        into.extend_from_slice(self.method.as_bytes());
-        into.extend_from_slice(self.body);
-        Ok(())
+        let mut head = [0; HEAD];
+        head[..8].copy_from_slice(&self.object.to_le_bytes());
+        head[8] = self.flags;
+        head[9..].copy_from_slice(&length.to_le_bytes());
+        Ok(head)
+    }
+
+    /// The whole message, in parts; `head` is as by [`Self::head`].
+    pub(super) fn parts<'a>(&'a self, head: &'a [u8; HEAD]) -> [&'a [u8]; 3] {
+        [head, self.method.as_bytes(), self.body]
     }
 
     /// Reads a request.
@@ -182,6 +185,10 @@ mod tests {
 
     use super::*;
 
+    fn encoded(request: &Request<'_>) -> Vec<u8> {
+        request.parts(&request.head().unwrap()).concat()
+    }
+
     proptest! {
         #[test]
         fn requests_come_back_as_they_were(
@@ -191,8 +198,7 @@ mod tests {
             body: Vec<u8>,
         ) {
             let request = Request { object, flags, method: &method, body: &body };
-            let mut message = Vec::new();
-            request.encode(&mut message).unwrap();
+            let message = encoded(&request);
             prop_assert_eq!(Request::decode(&message).unwrap(), request);
             for cut in 0..message.len().min(HEAD + method.len()) {
                 prop_assert!(Request::decode(&message[..cut]).is_err());
@@ -208,9 +214,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_message_or_an_error(bytes: Vec<u8>) {
             if let Ok(request) = Request::decode(&bytes) {
-                let mut again = Vec::new();
-                request.encode(&mut again).unwrap();
-                prop_assert_eq!(&again, &bytes);
+                prop_assert_eq!(&encoded(&request), &bytes);
             }
             if let Ok(reply) = Reply::decode(bytes.clone()) {
                 let again = if Reply::is_last(&bytes) {
@@ -227,6 +231,6 @@ mod tests {
     fn a_name_beyond_all_measure_is_refused() {
         let name = "n".repeat(70_000);
         let request = Request::new(&name, b"");
-        assert!(request.encode(&mut Vec::new()).is_err());
+        assert!(request.head().is_err());
     }
 }

@@ -40,6 +40,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+pub mod buffers;
 mod channels;
 mod client;
 mod count;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use coheld_store::{Channel, StoreError, kinds};
 
 use super::shared::{Entry, Shared};
-use super::{Reply, ReplyKind, Request};
+use super::{Reply, ReplyKind, Request, buffers};
 use crate::fork::guarded;
 use crate::{Error, Handle};
 
@@ -94,27 +94,29 @@ fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
     let referent = handle.referent()?;
     let channel = Channel::open(&referent)?;
     loop {
-        let message = match channel.take_request() {
-            Ok(Some(message)) => message,
-            Ok(None) => {
+        let mut message = buffers::spare();
+        match channel.take_request_into(&mut message) {
+            Ok(true) => {}
+            Ok(false) => {
+                buffers::keep(message);
                 channel.wait_for_request(PATIENCE)?;
                 continue;
             }
             Err(StoreError::Closed) => return Ok(()),
             Err(error) => return Err(error.into()),
-        };
+        }
         let reply = match Request::decode(&message) {
             Ok(request) => entry.answer(&request),
             Err(error) => Reply::new(ReplyKind::Traceback, format!("{error}\n")),
         };
-        drop(message);
+        buffers::keep(message);
         if !entry.host().is_own() {
             // The object has forked, and this is the child.
             return Ok(());
         }
         let reply = reply.encode();
         match channel.answer(&reply) {
-            Ok(()) => {}
+            Ok(()) => buffers::keep(reply),
             Err(StoreError::Shm(
                 error
                 @ (coheld_shm::Error::OutOfMemory { .. } | coheld_shm::Error::TooLarge { .. }),
