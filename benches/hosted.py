@@ -8,6 +8,7 @@ from measure import summary
 from processes import total_rate
 
 CALLS_BETWEEN_CLOCK_READS = 20
+SECONDS_OF_WORK = 20e-6
 
 
 class Counter:
@@ -34,7 +35,19 @@ def manager_class(base: type) -> type:
     return CounterManager
 
 
-def call_until(counter, deadline: float, connection) -> None:
+def work(seconds: float) -> None:
+    """What a client does between two calls."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def call_and_work_until(counter, deadline: float, connection) -> None:
+    """The same for a client that has something to do of its own."""
+    call_until(counter, deadline, connection, lambda: work(SECONDS_OF_WORK))
+
+
+def call_until(counter, deadline: float, connection, between=None) -> None:
     """One client: calls the counter until the deadline, then reports how often it did."""
     calls = 0
     add = counter.add
@@ -47,12 +60,16 @@ def call_until(counter, deadline: float, connection) -> None:
     while time.monotonic() < end:
         for _ in range(CALLS_BETWEEN_CLOCK_READS):
             add(1)
+            if between:
+                between()
         calls += CALLS_BETWEEN_CLOCK_READS
     connection.send((calls, time.monotonic() - begin))
     connection.close()
 
 
-def clients(context, managers: dict, numbers: tuple, rounds: int, seconds: float) -> list[dict]:
+def clients(
+    context, managers: dict, client, numbers: tuple, rounds: int, seconds: float
+) -> list[dict]:
     """Seconds per call of several clients of one object together, for several numbers of them."""
     results = []
     for number in numbers:
@@ -60,7 +77,7 @@ def clients(context, managers: dict, numbers: tuple, rounds: int, seconds: float
         for _ in range(rounds):
             for side, manager in managers.items():
                 counter = manager.Counter()
-                rate = total_rate(context, call_until, counter, number, seconds)
+                rate = total_rate(context, client, counter, number, seconds)
                 samples[side].append(1 / rate)
         sides = {side: summary(values) for side, values in samples.items()}
         results.append({"clients": number, "sides": sides})

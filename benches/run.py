@@ -139,12 +139,16 @@ def run(options) -> list[dict]:
                     result["sides"],
                     TARGET_CONTENTION if number == CLIENTS_OF_TARGET else None,
                 )
-        if wanted in "clients on one hosted object":
+        for name, client in (
+            ("on one hosted object", hosted.call_until),
+            ("on it, with work between", hosted.call_and_work_until),
+        ):
+            if wanted not in f"clients {name}":
+                continue
             duration = 0.2 if options.quick else 0.5
-            for result in hosted.clients(context, managers, (1, 4), rounds // 2, duration):
+            for result in hosted.clients(context, managers, client, (1, 4), rounds // 2, duration):
                 number = result["clients"]
-                name = f"{number} client{'s' * (number > 1)} on one hosted object"
-                table.add(name, result["sides"], 1)
+                table.add(f"{number} client{'s' * (number > 1)} {name}", result["sides"], 1)
         if "Queue" in wanted or not wanted:
             items = {"stock": 500, "coheld": 20_000}
             for result in processes.pipelines(context, managers, rounds // 2 + 1, items):
@@ -180,18 +184,19 @@ def conclusions(rows: list[dict]) -> None:
                 f"A shared list get takes {ratio:.1f} times as long as one of a local list "
                 f"(aim: at most {TARGET_LOCAL})."
             )
-    together = {
-        number: row["sides"]["coheld"]["median"]
-        for row in rows
-        for number in (1, 4)
-        if row["name"].startswith(f"{number} client") and "hosted" in row["name"]
-        if "coheld" in row["sides"]
-    }
-    if len(together) == 2:
-        print(
-            f"4 clients together make {together[1] / together[4]:.1f} times as many calls to a "
-            "hosted object as one (aim: more than 1)."
-        )
+    for what in ("on one hosted object", "on it, with work between"):
+        together = {
+            number: row["sides"]["coheld"]["median"]
+            for row in rows
+            for number in (1, 4)
+            if row["name"].startswith(f"{number} client") and row["name"].endswith(what)
+            if "coheld" in row["sides"]
+        }
+        if len(together) == 2:
+            print(
+                f"4 clients {what}: {together[1] / together[4]:.1f} times as many calls as 1 "
+                "(aim: more than 1)."
+            )
 
 
 def machine() -> dict:

@@ -10,7 +10,7 @@
 
 pub(crate) mod word;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use self::word::Posted;
 use self::word::{Post, Word};
@@ -20,11 +20,10 @@ use crate::{
     sync::{AtomicU32, MODEL},
 };
 
-/// How long a caller spins that keeps the interpreter: about as long as a short call takes, and
-/// too short for another thread of the process to miss it.
-const BRIEFLY: Duration = Duration::from_micros(2);
-/// Rounds between two looks at the clock.
-const ROUNDS: u32 = 16;
+/// Rounds that a caller spins who keeps the interpreter: some two microseconds, about as long as a
+/// short call takes and too short for another thread of the process to miss it. Not by the clock: a
+/// look at it is a twentieth of such a call.
+const BRIEFLY: u32 = if MODEL { 1 } else { 64 };
 
 /// The place of one direction's messages.
 #[derive(Clone, Copy)]
@@ -98,18 +97,10 @@ impl<'s> Message<'s> {
         if !spin::pays() {
             return false;
         }
-        let begun = Instant::now();
-        loop {
-            for _ in 0..ROUNDS {
-                spin::round();
-                if self.has_news(known) {
-                    return true;
-                }
-            }
-            if MODEL || begun.elapsed() >= BRIEFLY {
-                return false;
-            }
-        }
+        (0..BRIEFLY).any(|_| {
+            spin::round();
+            self.has_news(known)
+        })
     }
 
     /// Waits until there is another message than number `known`, for `patience` at most; may
