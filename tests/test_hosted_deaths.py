@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -159,33 +160,67 @@ def test_objects_of_the_dead_go(work_manager, processes):
 
 
 @marks.coheld_only
-def test_interrupted_calls_get_no_answer_of_others(work_manager):
-    """Stock's next call returns what the interrupted one had asked for."""
-    work = work_manager.Work()
+@pytest.mark.parametrize("what", ["create", "proxy"])
+@pytest.mark.parametrize("end", ["killed", "too late", "interrupted"])
+def test_results_that_nobody_takes_go(work_manager, processes, what, end):
+    """An object that was made for a caller who is not there any more."""
+    seconds = 0.3
+    laborious = work_manager.Laborious()
 
-    class Enough(Exception):
-        pass
+    def call():
+        if what == "create":
+            return work_manager.Laborious(seconds)
+        return laborious.another(seconds)
+
+    for _ in range(5):
+        if end == "killed":
+            pid = processes.fork(call)
+            time.sleep(seconds / 3)
+            os.kill(pid, signal.SIGKILL)
+            processes.join_fork(pid)
+        elif end == "too late":
+            with subject.call_timeout(seconds / 3), pytest.raises(TimeoutError):
+                call()
+        else:
+            with pytest.raises(Enough), alarm(seconds / 3):
+                call()
+    time.sleep(seconds)
+    assert subject.objects_left(work_manager, 1) == 1
+
+
+class Enough(Exception):
+    """Raised by a signal handler."""
+
+
+@contextlib.contextmanager
+def alarm(seconds):
+    """Raises `Enough` in the main thread, once."""
 
     def enough(_number, _frame):
         raise Enough
 
     previous = signal.signal(signal.SIGALRM, enough)
-    interrupted = 0
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        for number in range(200):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.0005 + number % 7 * 0.0002)
-                while True:
-                    # Long enough that most of the time is spent inside of a call.
-                    assert work.sleep(0.0003) == 0.0003
-                    assert work.echo((number, "x")) == (number, "x")
-            except Enough:
-                interrupted += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            assert work.echo(number) == number
+        yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+
+
+@marks.coheld_only
+def test_interrupted_calls_get_no_answer_of_others(work_manager):
+    """Stock's next call returns what the interrupted one had asked for."""
+    work = work_manager.Work()
+    interrupted = 0
+    for number in range(200):
+        with contextlib.suppress(Enough), alarm(0.0005 + number % 7 * 0.0002):
+            interrupted += 1
+            while True:
+                # Long enough that most of the time is spent inside of a call.
+                assert work.sleep(0.0003) == 0.0003
+                assert work.echo((number, "x")) == (number, "x")
+        assert work.echo(number) == number
     assert interrupted == 200
 
 

@@ -12,6 +12,7 @@ use pyo3::{
 
 use crate::{
     attachment,
+    codec::Encoding,
     errors::{self, OrRaise},
     interpreter,
     proxy::{Kind, kind_number},
@@ -131,6 +132,9 @@ impl Token {
             Held::Lease => Ok(true),
             Held::Handle(handle) => {
                 let lease = handle.lease().or_raise(py);
+                if let Ok(lease) = &lease {
+                    Encoding::note_lease(handle.attachment(), *lease);
+                }
                 *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
                 lease.map(|_| true)
             }

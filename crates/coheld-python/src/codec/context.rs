@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use coheld::{Attachment, Handle};
+use coheld::{Attachment, Handle, hosted::Leases};
 use coheld_shm::Lease;
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 
@@ -13,6 +13,8 @@ use pyo3::{exceptions::PyRuntimeError, prelude::*};
 struct Pickling {
     segment: [u8; 16],
     edges: Vec<u64>,
+    /// What proxies travel with that are no edges.
+    leases: Leases,
     /// The proxies behind the edges. They keep their referents alive until the value is stored.
     proxies: Vec<Py<PyAny>>,
 }
@@ -38,6 +40,7 @@ impl Encoding {
             stack.push(Pickling {
                 segment,
                 edges: Vec::new(),
+                leases: Leases::new(),
                 proxies: Vec::new(),
             });
         });
@@ -54,6 +57,23 @@ impl Encoding {
                 )
             })
         })
+    }
+
+    /// The leases noted.
+    pub(crate) fn take_leases(&self) -> Leases {
+        PICKLING.with_borrow_mut(|stack| {
+            let top = stack.last_mut();
+            top.map_or_else(Leases::new, |top| std::mem::take(&mut top.leases))
+        })
+    }
+
+    /// Notes a lease that travels with the pickle, for the case that nobody reads it.
+    pub(crate) fn note_lease(attachment: &Arc<Attachment>, lease: Lease) {
+        PICKLING.with_borrow_mut(|stack| {
+            if let Some(top) = stack.last_mut() {
+                top.leases.add(attachment, lease);
+            }
+        });
     }
 
     /// Notes a proxy met by the innermost pickling. `None`: no pickling, or for another segment.

@@ -22,7 +22,7 @@ static REMOTE_TRACEBACK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 #[inline]
 pub(super) fn returned(serializer: Serializer, result: &Bound<'_, PyAny>) -> PyResult<Reply> {
     match serializer.encode(result) {
-        Ok(message) => Ok(Reply::new(ReplyKind::Return, message.into_buffer())),
+        Ok(message) => Ok(message.into_reply(ReplyKind::Return)),
         Err(error) => unserializable(result.py(), &error),
     }
 }
@@ -38,9 +38,12 @@ pub(super) fn raised(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
         Ok(pickle) => pickle,
         Err(error) => return unserializable(py, &error),
     };
-    let pair = (PyBytes::new(py, &pickle), text(py, error)?).into_pyobject(py)?;
+    let (pickle, leases) = pickle.into_part(py);
+    let pair = (pickle, text(py, error)?).into_pyobject(py)?;
     let message = Serializer::Pickle.encode(pair.as_any())?;
-    Ok(Reply::new(ReplyKind::Error, message.into_buffer()))
+    let mut reply = message.into_reply(ReplyKind::Error);
+    reply.leases.append(leases);
+    Ok(reply)
 }
 
 /// The reply for an exception that the method has no part in.
@@ -100,7 +103,7 @@ fn proxied(value: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let class = class.map(|pickle| PyBytes::new(py, &pickle));
     let reply = (exposed, token, class).into_pyobject(py)?;
     let message = Serializer::Pickle.encode(reply.as_any())?;
-    Ok(Reply::new(ReplyKind::Proxy, message.into_buffer()))
+    Ok(message.into_reply(ReplyKind::Proxy))
 }
 
 /// What the caller gets: the result, a proxy of it, or the exception. A caller without a proxy has

@@ -28,7 +28,7 @@ pub(super) fn call(proxy: &Proxy, name: &str, arguments: &[Value]) -> Result<Val
         return Err(ValueError::Unwritable(why.into()).into());
     }
     let handle = proxy.handle();
-    let Reply { kind, body } = hosted::call(handle, &Request::new(name, &body), None)?;
+    let Reply { kind, body, .. } = hosted::call(handle, &Request::new(name, &body), None)?;
     match kind {
         ReplyKind::Return => Ok(pickle::read(&body, &[]).unwrap_or_else(|| {
             // Something that only Python can make sense of.

@@ -47,6 +47,7 @@ mod count;
 mod host;
 mod housekeeping;
 mod inbox;
+mod leases;
 mod local;
 mod message;
 mod shared;
@@ -57,6 +58,7 @@ pub use self::{
     client::{call, call_manager},
     count::count_objects,
     host::Host,
+    leases::Leases,
     message::{Reply, ReplyKind, Request},
 };
 
