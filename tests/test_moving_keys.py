@@ -294,50 +294,6 @@ def test_what_cannot_be_a_key_moves_nothing(manager, key):
     assert shared.copy() == {"a": 1} and members.copy() == {"a"}
 
 
-class AtHome:
-    """A value that can be unpickled only where it was pickled."""
-
-    def __reduce__(self):
-        return at_home, (os.getpid(),)
-
-
-def at_home(pid):
-    if os.getpid() != pid:
-        raise LookupError("not at home")
-    return AtHome()
-
-
-@marks.coheld_only
-def test_what_cannot_be_unpickled_there_keeps_a_dict_here(manager):
-    """Moving reads every value in the manager process, which did not see them before."""
-    shared = manager.dict(a=1, b=AtHome(), c=[1])
-    before = shared._token.id, manager._number_of_objects()
-    for attempt in (
-        lambda: shared.__setitem__(Colour.RED, 1),
-        lambda: shared.update({"d": 1, Colour.RED: 2}),
-        lambda: shared.setdefault(Colour.RED),
-        lambda: shared.increment(Colour.RED),
-    ):
-        with pytest.raises(managers.RemoteError, match="LookupError: not at home"):
-            attempt()
-    assert (shared._token.id, manager._number_of_objects()) == before
-    assert list(shared) == ["a", "b", "c"] and type(shared["b"]) is AtHome
-    del shared["b"]
-    shared[Colour.RED] = 1
-    assert shared.copy() == {"a": 1, "c": [1], Colour.RED: 1}
-
-
-@marks.coheld_only
-def test_a_dict_that_could_not_move_is_whole_without_a_manager_process(manager):
-    shared = manager.dict(a=1, b=AtHome())
-    with pytest.raises(managers.RemoteError):
-        shared[Colour.RED] = 1
-    kill(manager)
-    shared["c"] = 3
-    assert list(shared) == ["a", "b", "c"] and type(shared["b"]) is AtHome
-    assert shared.increment("a") == 2
-
-
 @marks.coheld_only
 def test_without_a_manager_process_everything_stays(manager):
     import coheld
