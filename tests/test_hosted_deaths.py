@@ -37,14 +37,23 @@ def call_and_report(work, call, *args):
     return None, "", time.monotonic() - began
 
 
-def fails_when_killed(manager, work, prepare, call, *args):
-    """Calls in a thread, kills the host once `prepare` has seen the phase come."""
+def fails_when_killed(manager, first, prepare, seen, work, call, *args):
+    """Calls in a thread, kills the host once `seen` has seen the phase come."""
     reports = []
-    thread = threading.Thread(
-        target=lambda: reports.append(call_and_report(work, call, *args)), daemon=True
-    )
+    called, go = threading.Event(), threading.Event()
+
+    def run():
+        first()
+        called.set()
+        go.wait(LONG)
+        reports.append(call_and_report(work, call, *args))
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
+    assert called.wait(LONG / 2)
     prepare()
+    go.set()
+    seen()
     os.kill(manager._process.pid, signal.SIGKILL)
     thread.join(LONG / 2)
     assert not thread.is_alive(), "the call still waits for a host that is gone"
@@ -69,11 +78,17 @@ def test_host_is_killed(work_manager, phase, known):
     work = work_manager.Work()
     if args is None:
         args = (Later(),)
-    if known == "later call":
-        # In this thread and not in that which calls: each has a place of its own.
-        assert work.add(1) == 1
+
+    def first():
+        # In the thread that is going to call: each has a channel of its own.
+        if known == "later call":
+            assert work.add(1) == 1
 
     def prepare():
+        if how == "stopped":
+            os.kill(work_manager._process.pid, signal.SIGSTOP)
+
+    def seen():
         if how == "stopped":
             time.sleep(0.1)
         elif how == "waiting":
@@ -81,9 +96,7 @@ def test_host_is_killed(work_manager, phase, known):
         else:
             time.sleep(0.3)
 
-    if how == "stopped":
-        os.kill(work_manager._process.pid, signal.SIGSTOP)
-    failure, text = fails_when_killed(work_manager, work, prepare, call, *args)
+    failure, text = fails_when_killed(work_manager, first, prepare, seen, work, call, *args)
     if not subject.IS_STOCK:
         assert str(work_manager._process.pid) in text or "manager" in text
     # And every later one fails at once, with an exception of the same family.
