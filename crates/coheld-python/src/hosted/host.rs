@@ -23,10 +23,10 @@ use crate::{
 /// Has objects of this process whose methods other processes call through proxies.
 ///
 /// `server.call_function(name, args, kwds)` is called for functions of the host itself, and
-/// `server.answer_slowly(ident, object, exposed, method_to_typeid, method, args, kwds, error)` for
-/// methods that are not exposed or not there, or whose results stay here. It returns the kind of
-/// the reply and its content: `('#RETURN', result)`, `('#ERROR', exception)`,
-/// `('#TRACEBACK', text)` or `('#PROXY', (exposed, token, class of its proxies))`.
+/// `server.answer_slowly(ident, object, exposed, method_to_typeid, method, args, kwds)` for methods
+/// that are not exposed or not there, or whose results stay here. It returns the kind of the reply
+/// and its content: `('#RETURN', result)`, `('#ERROR', exception)`, `('#TRACEBACK', text)` or
+/// `('#PROXY', (exposed, token, class of its proxies))`.
 #[pyclass(frozen, module = "coheld._coheld")]
 pub(crate) struct Host {
     host: Arc<hosted::Host>,

@@ -145,7 +145,6 @@ impl Serving {
             name,
             arguments,
             keywords.unwrap_or_else(|| PyDict::new(py)),
-            py.None(),
         );
         let answer = interpreter::method(&server, pyo3::intern!(py, "answer_slowly"), all)?;
         reply::assembled(serializer, &answer)
