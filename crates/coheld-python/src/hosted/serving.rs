@@ -25,8 +25,8 @@ use crate::{codec::Serializer, interpreter};
 pub(super) const EXPOSED: &str = "#EXPOSED";
 
 thread_local! {
-    /// The `KeyboardInterrupt` that ended the last call which this thread answered to itself: it was
-    /// Ctrl-C, and the caller is to have no reply but that.
+    /// The `KeyboardInterrupt` that ended the last call which this thread answered to itself: it
+    /// was Ctrl-C, and the caller is to have no reply but that.
     static INTERRUPTION: RefCell<Option<PyErr>> = const { RefCell::new(None) };
 }
 
@@ -103,8 +103,8 @@ impl Serving {
         }
     }
 
-    /// Answers a call. What is no answer of the method (Ctrl-C, say) is a text for the caller, and is
-    /// also returned.
+    /// Answers a call. What is no answer of the method (Ctrl-C, say) is a text for the caller, and
+    /// is also returned.
     fn answer_or_end(&self, py: Python<'_>, request: &Request<'_>) -> (Reply, Option<PyErr>) {
         let error = match self.try_answer(py, request) {
             Ok(reply) => return (reply, None),

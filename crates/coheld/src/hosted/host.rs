@@ -116,8 +116,8 @@ impl Host {
     }
 
     /// Stops it: calls under way fail at their callers with [`Error::HostGone`], and so do all
-    /// later ones. Threads that are in a call go on until it returns. All objects are dropped; for one
-    /// that takes long nobody waits. Stopping again does nothing.
+    /// later ones. Threads that are in a call go on until it returns. All objects are dropped; for
+    /// one that takes long nobody waits. Stopping again does nothing.
     pub fn stop(&self) {
         if self.shared.stop() {
             let deadline = Instant::now() + STOP_PATIENCE;
