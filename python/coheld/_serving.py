@@ -220,13 +220,11 @@ class Server:
         except Exception as error:
             return None, _failure(error)
 
-    def answer_slowly(self, ident, object, exposed, method_to_typeid, method, args, kwds, error):
+    def answer_slowly(self, ident, object, exposed, method_to_typeid, method, args, kwds):
         """Answer a call that is more than one of an exposed method that returns a plain value.
 
         Return the kind of the answer and the answer.
         """
-        if error is not None:
-            return "#ERROR", error
         try:
             if method not in exposed:
                 raise AttributeError(

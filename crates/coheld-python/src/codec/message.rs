@@ -115,12 +115,8 @@ impl Serializer {
         message: &[u8],
     ) -> PyResult<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
         let pair = self.decode(py, message)?;
-        let (arguments, keywords) = if let Ok(pair) = pair.cast_exact::<PyTuple>() {
-            (pair.get_item(0)?, pair.get_item(1)?)
-        } else {
-            // XML has lists only.
-            (pair.get_item(0)?, pair.get_item(1)?)
-        };
+        // XML has lists only.
+        let (arguments, keywords) = (pair.get_item(0)?, pair.get_item(1)?);
         let arguments = match arguments.cast_into_exact::<PyTuple>() {
             Ok(tuple) => tuple,
             Err(error) => {

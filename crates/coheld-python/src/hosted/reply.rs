@@ -23,23 +23,23 @@ static REMOTE_TRACEBACK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 pub(super) fn returned(serializer: Serializer, result: &Bound<'_, PyAny>) -> PyResult<Reply> {
     match serializer.encode(result) {
         Ok(message) => Ok(message.into_reply(ReplyKind::Return)),
-        Err(error) => unserializable(result.py(), &error),
+        Err(error) => unserializable(result.py(), error),
     }
 }
 
-/// The reply for an exception that a method raised.
-pub(super) fn raised(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
+/// The reply for an exception that a method raised. The end of this process, or of a thread of it,
+/// is returned as the error that it is.
+pub(super) fn raised(py: Python<'_>, error: PyErr) -> PyResult<Reply> {
     if !error.is_instance_of::<PyException>(py) {
-        // The end of this process, or of a thread of it, is no matter of the caller's.
-        return traceback(py, error);
+        return Err(error);
     }
     // Pickled by itself, so that the text can be read where the exception cannot.
     let pickle = match Serializer::Pickle.encode(error.value(py)) {
         Ok(pickle) => pickle,
-        Err(error) => return unserializable(py, &error),
+        Err(error) => return unserializable(py, error),
     };
     let (pickle, leases) = pickle.into_part(py);
-    let pair = (pickle, text(py, error)?).into_pyobject(py)?;
+    let pair = (pickle, text(py, &error)?).into_pyobject(py)?;
     let message = Serializer::Pickle.encode(pair.as_any())?;
     let mut reply = message.into_reply(ReplyKind::Error);
     reply.leases.append(leases);
@@ -51,11 +51,11 @@ pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
     Ok(Reply::new(ReplyKind::Traceback, text(py, error)?))
 }
 
-fn unserializable(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
+fn unserializable(py: Python<'_>, error: PyErr) -> PyResult<Reply> {
     if !error.is_instance_of::<PyException>(py) {
-        return traceback(py, error);
+        return Err(error);
     }
-    Ok(Reply::new(ReplyKind::Unserializable, text(py, error)?))
+    Ok(Reply::new(ReplyKind::Unserializable, text(py, &error)?))
 }
 
 /// What `traceback.format_exc` writes.
@@ -80,7 +80,7 @@ pub(super) fn assembled(serializer: Serializer, answer: &Bound<'_, PyAny>) -> Py
     let (kind, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = answer.extract()?;
     match kind.to_str()? {
         "#RETURN" => returned(serializer, &value),
-        "#ERROR" => raised(py, &PyErr::from_value(value)),
+        "#ERROR" => raised(py, PyErr::from_value(value)),
         "#TRACEBACK" => {
             let text = value.cast::<PyString>()?.to_string_lossy();
             Ok(Reply::new(ReplyKind::Traceback, text.into_owned()))
@@ -99,7 +99,11 @@ fn proxied(value: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let py = value.py();
     let (exposed, token, class): (Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>) =
         value.extract()?;
-    let class = Serializer::Pickle.encode(&class).ok();
+    let class = match Serializer::Pickle.encode(&class) {
+        Ok(pickle) => Some(pickle),
+        Err(error) if error.is_instance_of::<PyException>(py) => None,
+        Err(error) => return Err(error),
+    };
     let class = class.map(|pickle| PyBytes::new(py, &pickle));
     let reply = (exposed, token, class).into_pyobject(py)?;
     let message = Serializer::Pickle.encode(reply.as_any())?;
