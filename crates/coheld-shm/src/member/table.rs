@@ -91,7 +91,6 @@ impl Segment {
     pub(crate) fn start_afresh(&self) {
         self.lanes_busy.store(0, Ordering::Relaxed);
         self.adopting_busy.store(0, Ordering::Relaxed);
-        self.spinning.store(0, Ordering::Relaxed);
     }
 
     /// Slots from here on have never been used.
