@@ -7,7 +7,9 @@ use pyo3::{
 };
 
 use crate::{
-    copy, errors, hosted, interpreter,
+    copy,
+    errors::{self, Made},
+    hosted, interpreter,
     proxy::{self, BaseProxy, Kind, ProxyState, state_of_base},
 };
 
@@ -137,7 +139,7 @@ fn exposed<'py>(
     }
     if !kind.exposed().contains(&name) {
         // A method that changes the referent is always among those of the kind.
-        let result = copy::read(py, state, &name_object, arguments, keywords);
+        let result = copy::read(py, state, &name_object, arguments, keywords).made(py);
         return match result {
             Err(error)
                 if error.is_instance_of::<PyAttributeError>(py)

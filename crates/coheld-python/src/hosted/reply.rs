@@ -4,26 +4,23 @@ use coheld::hosted::{Reply, ReplyKind, buffers};
 use pyo3::{
     exceptions::{PyBaseException, PyException},
     prelude::*,
-    sync::PyOnceLock,
-    types::{PyBytes, PyDict, PyString, PyType},
+    types::{PyBytes, PyDict, PyString},
 };
 
 use crate::{
     codec::Serializer,
-    errors, interpreter,
+    errors::{self, Made},
+    imported, interpreter,
     proxy::{BaseProxy, state_of_base},
     token::Token,
 };
-
-static FORMAT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static REMOTE_TRACEBACK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// The reply for a result.
 #[inline]
 pub(super) fn returned(serializer: Serializer, result: &Bound<'_, PyAny>) -> PyResult<Reply> {
     match serializer.encode(result) {
         Ok(message) => Ok(Reply::new(ReplyKind::Return, message.into_buffer())),
-        Err(error) => unserializable(result.py(), &error),
+        Err(error) => unserializable(result.py(), error),
     }
 }
 
@@ -36,7 +33,7 @@ pub(super) fn raised(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
     // Pickled by itself, so that the text can be read where the exception cannot.
     let pickle = match Serializer::Pickle.encode(error.value(py)) {
         Ok(pickle) => pickle,
-        Err(error) => return unserializable(py, &error),
+        Err(error) => return unserializable(py, error),
     };
     let pair = (PyBytes::new(py, &pickle), text(py, error)?).into_pyobject(py)?;
     let message = Serializer::Pickle.encode(pair.as_any())?;
@@ -48,16 +45,17 @@ pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
     Ok(Reply::new(ReplyKind::Traceback, text(py, error)?))
 }
 
-fn unserializable(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
+fn unserializable(py: Python<'_>, error: PyErr) -> PyResult<Reply> {
+    let error = error.made(py);
     if !error.is_instance_of::<PyException>(py) {
-        return traceback(py, error);
+        return traceback(py, &error);
     }
-    Ok(Reply::new(ReplyKind::Unserializable, text(py, error)?))
+    Ok(Reply::new(ReplyKind::Unserializable, text(py, &error)?))
 }
 
 /// What `traceback.format_exc` writes.
 fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
-    let format = FORMAT.import(py, "traceback", "format_exception")?;
+    let format = imported::FORMAT_EXCEPTION.get(py)?;
     let arguments = (error.get_type(py), error.value(py), error.traceback(py));
     let lines = interpreter::call(format, arguments)?.extract::<Vec<Bound<'_, PyString>>>()?;
     let mut text = String::new();
@@ -135,7 +133,7 @@ fn remote_error(py: Python<'_>, body: &[u8], frame: impl FnOnce(String) -> Strin
 fn read_exception(py: Python<'_>, body: &[u8]) -> PyResult<PyErr> {
     let pair = Serializer::Pickle.decode(py, body)?;
     let (pickle, text): (Bound<'_, PyBytes>, Bound<'_, PyString>) = pair.extract()?;
-    let value = match Serializer::Pickle.decode(py, pickle.as_bytes()) {
+    let value = match Serializer::Pickle.decode(py, pickle.as_bytes()).made(py) {
         Ok(value) => value,
         Err(error) if !error.is_instance_of::<PyException>(py) => return Err(error),
         Err(_) => py.None().into_bound(py),
@@ -144,10 +142,11 @@ fn read_exception(py: Python<'_>, body: &[u8]) -> PyResult<PyErr> {
         // Its class is not to be had here, or cannot be made from what it pickles.
         return Ok(errors::remote_error(py, text.to_string()));
     };
-    let class = REMOTE_TRACEBACK.import(py, "coheld.errors", "RemoteTraceback")?;
+    let class = imported::REMOTE_TRACEBACK.class(py)?;
     let error = PyErr::from_value(value.into_any());
     if error.cause(py).is_none() {
-        error.set_cause(py, Some(PyErr::from_type(class.clone(), (text.unbind(),))));
+        let cause = PyErr::from_type(class.clone(), (text.unbind(),)).made(py);
+        error.set_cause(py, Some(cause));
     }
     Ok(error)
 }
@@ -176,7 +175,7 @@ fn read_proxy<'py>(
     keywords.set_item("authkey", state.authkey(py)?)?;
     let class = match (registered(manager.as_ref(), token.get())?, class) {
         (Some(class), _) => class,
-        (None, Some(pickle)) => match Serializer::Pickle.decode(py, pickle.as_bytes()) {
+        (None, Some(pickle)) => match Serializer::Pickle.decode(py, pickle.as_bytes()).made(py) {
             Ok(class) => class,
             // Its module is not to be had in this process.
             Err(error) if error.is_instance_of::<PyException>(py) => auto_proxy(py)?,

@@ -11,7 +11,11 @@ use pyo3::{
 
 use super::{Kind, ProxyState, QueueProxy, route::route, state::state_of_base};
 use crate::{
-    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, hosted, interpreter, rebuild,
+    attachment, callmethod,
+    codec::Encoding,
+    copy,
+    errors::{Made, OrRaise},
+    hosted, interpreter, rebuild,
     token::Token,
 };
 
@@ -229,7 +233,7 @@ impl BaseProxy {
         let py = slf.py();
         let method = pyo3::intern!(py, "_callmethod");
         let answer = interpreter::method(slf, method, ("__repr__",));
-        match answer {
+        match answer.made(py) {
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 let text = interpreter::repr(slf)?.to_str()?.to_owned();
                 let text = text.strip_suffix('>').unwrap_or(&text);
