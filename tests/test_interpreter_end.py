@@ -61,9 +61,7 @@ manager.start()
 def at_end(text: str) -> list[str]:
     """The lines that a program prints; it keeps something beyond its last instruction."""
     text = PROGRAM + textwrap.dedent(text)
-    ended = subprocess.run(
-        [sys.executable, "-c", text], capture_output=True, text=True, timeout=50
-    )
+    ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=50)
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout.splitlines()
 
@@ -76,7 +74,11 @@ def at_end(text: str) -> list[str]:
         ("dict(a=1)", "proxy.pop('x')", "KeyError 'x'"),
         ("dict(a=1)", "proxy._callmethod('pop', ('x',))", "KeyError 'x'"),
         ("dict()", "proxy.popitem()", "KeyError 'popitem(): dictionary is empty'"),
-        ("dict(a='x')", "proxy.increment('a')", 'TypeError can only concatenate str (not "int") to str'),
+        (
+            "dict(a='x')",
+            "proxy.increment('a')",
+            'TypeError can only concatenate str (not "int") to str',
+        ),
         ("set([1])", "proxy.remove(5)", "KeyError 5"),
         ("set()", "proxy.pop()", "KeyError 'pop from an empty set'"),
         ("list([1])", "proxy[9]", "IndexError list index out of range"),

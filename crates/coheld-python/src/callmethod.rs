@@ -52,6 +52,9 @@ pub(crate) fn call<'py>(
         Some(keywords) => Some(keywords.cast::<PyDict>()?),
     };
     let Ok(name) = name.cast::<PyString>() else {
+        if state.kind() == Kind::Hosted {
+            return hosted::call_odd_name(proxy, name, &arguments, keywords, limit);
+        }
         return Err(not_exposed(proxy, state, name, None));
     };
     if state.kind() == Kind::Hosted {

@@ -244,7 +244,7 @@ pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
         Error::Shm(error) => from_shm(py, &error),
         Error::Store(error) => from_store(py, error),
         Error::ConnectionRefused { .. } => os(errno::ECONNREFUSED, text),
-        Error::NotFound { .. } => os(errno::ENOENT, text),
+        Error::NotFound { .. } | Error::NoFolder { .. } => os(errno::ENOENT, text),
         Error::AddressInUse { .. } => os(errno::EADDRINUSE, text),
         Error::TimedOut { .. } => os(errno::ETIMEDOUT, text),
         Error::BadAddress { .. } => os(errno::EINVAL, text),

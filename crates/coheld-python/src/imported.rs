@@ -62,6 +62,7 @@ imported! {
     FORKING_PICKLER = "multiprocessing.reduction", "ForkingPickler";
     FORMAT_EXCEPTION = "traceback", "format_exception";
     FULL = "queue", "Full";
+    LISTENER_CLIENT = "multiprocessing.managers", "listener_client";
     LOADS = "_pickle", "loads";
     MANAGER_GONE = "coheld.errors", "ManagerGone";
     NAMESPACE = "multiprocessing.managers", "Namespace";

@@ -2,7 +2,7 @@
 
 use coheld::hosted::{Reply, ReplyKind, buffers};
 use pyo3::{
-    exceptions::{PyBaseException, PyException},
+    exceptions::{PyBaseException, PyException, PyRecursionError},
     prelude::*,
     types::{PyBytes, PyDict, PyString},
 };
@@ -20,37 +20,79 @@ use crate::{
 pub(super) fn returned(serializer: Serializer, result: &Bound<'_, PyAny>) -> PyResult<Reply> {
     match serializer.encode(result) {
         Ok(message) => Ok(Reply::new(ReplyKind::Return, message.into_buffer())),
-        Err(error) => unserializable(result.py(), error),
+        Err(error) => Ok(unserializable(result.py(), error)),
     }
 }
 
 /// The reply for an exception that a method raised.
-pub(super) fn raised(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
+pub(super) fn raised(py: Python<'_>, error: &PyErr) -> Reply {
     if !error.is_instance_of::<PyException>(py) {
         // The end of this process, or of a thread of it, is no matter of the caller's.
-        return traceback(py, error);
+        return in_words(py, ReplyKind::Traceback, error);
     }
     // Pickled by itself, so that the text can be read where the exception cannot.
-    let pickle = match Serializer::Pickle.encode(error.value(py)) {
-        Ok(pickle) => pickle,
-        Err(error) => return unserializable(py, error),
-    };
-    let pair = (PyBytes::new(py, &pickle), text(py, error)?).into_pyobject(py)?;
-    let message = Serializer::Pickle.encode(pair.as_any())?;
-    Ok(Reply::new(ReplyKind::Error, message.into_buffer()))
+    match Serializer::Pickle.encode(error.value(py)) {
+        Ok(pickle) => {
+            let text = text(py, error).unwrap_or_else(|_| plain_text(py, error));
+            with_text(py, &pickle, &text)
+        }
+        Err(error) => unserializable(py, error),
+    }
 }
 
 /// The reply for an exception that the method has no part in.
-pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
-    Ok(Reply::new(ReplyKind::Traceback, text(py, error)?))
+pub(super) fn traceback(py: Python<'_>, error: PyErr) -> Reply {
+    let error = error.made(py);
+    if error.is_instance_of::<PyRecursionError>(py) {
+        // The caller has done this: it is its stack.
+        return raised(py, &error);
+    }
+    in_words(py, ReplyKind::Traceback, &error)
 }
 
-fn unserializable(py: Python<'_>, error: PyErr) -> PyResult<Reply> {
+/// The reply for the pickle of an exception and the text of its traceback.
+fn with_text(py: Python<'_>, pickle: &[u8], text: &str) -> Reply {
+    let pair = (PyBytes::new(py, pickle), text).into_pyobject(py);
+    match pair.and_then(|pair| Serializer::Pickle.encode(pair.as_any())) {
+        Ok(message) => Reply::new(ReplyKind::Error, message.into_buffer()),
+        Err(_) => Reply::new(ReplyKind::Traceback, text),
+    }
+}
+
+/// The reply that consists of the text of an exception.
+fn in_words(py: Python<'_>, kind: ReplyKind, error: &PyErr) -> Reply {
+    match text(py, error) {
+        Ok(text) => Reply::new(kind, text),
+        Err(failure) if failure.is_instance_of::<PyRecursionError>(py) => too_deep(py, &failure),
+        Err(_) => Reply::new(kind, plain_text(py, error)),
+    }
+}
+
+/// The reply of a method whose caller has left so little of the stack that no reply can be made by
+/// Python code: the `RecursionError` that this was. Its pickle is written here.
+#[cold]
+fn too_deep(py: Python<'_>, failure: &PyErr) -> Reply {
+    let message = interpreter::str(failure.value(py));
+    let message = message.map_or_else(
+        |_| String::from("maximum recursion depth exceeded"),
+        |message| message.to_string_lossy().into_owned(),
+    );
+    let length = u32::try_from(message.len()).unwrap_or(0);
+    let pickle = [
+        b"\x80\x05cbuiltins\nRecursionError\nX".as_slice(),
+        &length.to_le_bytes(),
+        &message.as_bytes()[..length as usize],
+        b"\x85R.",
+    ];
+    with_text(py, &pickle.concat(), &plain_text(py, failure))
+}
+
+fn unserializable(py: Python<'_>, error: PyErr) -> Reply {
     let error = error.made(py);
     if !error.is_instance_of::<PyException>(py) {
-        return traceback(py, &error);
+        return in_words(py, ReplyKind::Traceback, &error);
     }
-    Ok(Reply::new(ReplyKind::Unserializable, text(py, &error)?))
+    in_words(py, ReplyKind::Unserializable, &error)
 }
 
 /// What `traceback.format_exc` writes.
@@ -69,13 +111,26 @@ fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
     Ok(text)
 }
 
+/// The same by what needs no stack: the exception alone.
+#[cold]
+fn plain_text(py: Python<'_>, error: &PyErr) -> String {
+    let class = error.get_type(py).name();
+    let class = class.map_or_else(|_| String::from("?"), |name| name.to_string());
+    let message = interpreter::str(error.value(py));
+    let message = message.map_or_else(
+        |_| String::from("<exception str() failed>"),
+        |message| message.to_string_lossy().into_owned(),
+    );
+    format!("Traceback (most recent call last):\n{class}: {message}\n")
+}
+
 /// The reply that the server object has put together: what kind it is, and its content.
 pub(super) fn assembled(serializer: Serializer, answer: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let py = answer.py();
     let (kind, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = answer.extract()?;
     match kind.to_str()? {
         "#RETURN" => returned(serializer, &value),
-        "#ERROR" => raised(py, &PyErr::from_value(value)),
+        "#ERROR" => Ok(raised(py, &PyErr::from_value(value).made(py))),
         "#TRACEBACK" => {
             let text = value.cast::<PyString>()?.to_string_lossy();
             Ok(Reply::new(ReplyKind::Traceback, text.into_owned()))
@@ -135,7 +190,13 @@ fn read_exception(py: Python<'_>, body: &[u8]) -> PyResult<PyErr> {
     let (pickle, text): (Bound<'_, PyBytes>, Bound<'_, PyString>) = pair.extract()?;
     let value = match Serializer::Pickle.decode(py, pickle.as_bytes()).made(py) {
         Ok(value) => value,
-        Err(error) if !error.is_instance_of::<PyException>(py) => return Err(error),
+        // It may be that the stack of this process does not suffice for it.
+        Err(error)
+            if !error.is_instance_of::<PyException>(py)
+                || error.is_instance_of::<PyRecursionError>(py) =>
+        {
+            return Err(error);
+        }
         Err(_) => py.None().into_bound(py),
     };
     let Ok(value) = value.cast_into::<PyBaseException>() else {

@@ -24,6 +24,10 @@ use crate::{codec::Serializer, interpreter};
 /// The name of a method that every object has: its result are the names of those that it exposes.
 pub(super) const EXPOSED: &str = "#EXPOSED";
 
+/// The name of a method whose name is no text, which is the first argument: nothing has such a
+/// method, but the error tells what the object is.
+pub(super) const ODD_NAME: &str = "#ODD_NAME";
+
 thread_local! {
     /// The `KeyboardInterrupt` that ended the last method on this thread. The thread may be that of
     /// the caller, who then pressed Ctrl-C and waits for no reply.
@@ -84,15 +88,19 @@ impl Serving {
             let exposed = entry.exposed.bind(py).iter().collect::<Vec<_>>();
             return reply::returned(serializer, PyTuple::new(py, exposed)?.as_any());
         }
+        if request.method == ODD_NAME {
+            let (name, rest) = (arguments.get_item(0)?, arguments.get_slice(1, usize::MAX));
+            return self.answer_slowly(serializer, &entry, &name, &rest, keywords);
+        }
         if !entry.is_simple(&name)? {
-            return self.answer_slowly(serializer, &entry, &name, &arguments, keywords);
+            return self.answer_slowly(serializer, &entry, name.as_any(), &arguments, keywords);
         }
         let method = match interpreter::attribute(entry.object.bind(py), &name) {
             Ok(method) => method,
             Err(error) if error.is_instance_of::<PyAttributeError>(py) => {
-                return self.answer_slowly(serializer, &entry, &name, &arguments, keywords);
+                return self.answer_slowly(serializer, &entry, name.as_any(), &arguments, keywords);
             }
-            Err(error) => return reply::traceback(py, &error),
+            Err(error) => return Ok(reply::traceback(py, error)),
         };
         match interpreter::call_with(&method, arguments, keywords.as_ref()) {
             Ok(result) => reply::returned(serializer, &result),
@@ -101,7 +109,7 @@ impl Serving {
                 if error.is_instance_of::<PyKeyboardInterrupt>(py) {
                     INTERRUPTION.with_borrow_mut(|slot| *slot = Some(error));
                 }
-                reply
+                Ok(reply)
             }
         }
     }
@@ -129,7 +137,7 @@ impl Serving {
         &self,
         serializer: Serializer,
         entry: &Entry,
-        name: &Bound<'_, PyString>,
+        name: &Bound<'_, PyAny>,
         arguments: &Bound<'_, PyTuple>,
         keywords: Option<Bound<'_, PyDict>>,
     ) -> PyResult<Reply> {
@@ -188,11 +196,7 @@ impl Serve for Serving {
         Python::attach(|py| {
             drop(take_interruption());
             let answered = self.try_answer(py, request);
-            let answered = answered.or_else(|error| reply::traceback(py, &error));
-            answered.unwrap_or_else(|error| {
-                // Not even the traceback could be written.
-                Reply::new(ReplyKind::Traceback, error.to_string())
-            })
+            answered.unwrap_or_else(|error| reply::traceback(py, error))
         })
     }
 

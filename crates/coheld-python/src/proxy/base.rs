@@ -15,7 +15,7 @@ use crate::{
     codec::Encoding,
     copy,
     errors::{Made, OrRaise},
-    hosted, interpreter, rebuild,
+    hosted, imported, interpreter, rebuild,
     token::Token,
 };
 
@@ -78,6 +78,7 @@ impl BaseProxy {
                 "a proxy is made from a coheld.managers.Token, not from a '{name}'"
             )));
         };
+        check_serializer(&serializer)?;
         let authkey = match (authkey, &manager) {
             (Some(key), _) => Some(key),
             (None, Some(manager)) => manager.getattr_opt("_authkey")?,
@@ -256,6 +257,16 @@ impl BaseProxy {
             state.set_manager(None);
         }
     }
+}
+
+/// A `KeyError` for a serializer that the standard library does not know.
+fn check_serializer(serializer: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = serializer.py();
+    if serializer.is(pyo3::intern!(py, "pickle")) {
+        return Ok(());
+    }
+    imported::LISTENER_CLIENT.get(py)?.get_item(serializer)?;
+    Ok(())
 }
 
 /// Whether the class of a proxy was made for the methods that its referent exposes.
