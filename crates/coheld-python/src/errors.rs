@@ -109,8 +109,8 @@ pub(crate) fn is_odd_key(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<OddKey>(py)
 }
 
-/// Whether an error, which is made, says that the referent has moved to another process; whoever gets it calls that
-/// process.
+/// Whether an error, which is made, says that the referent has moved to another process; whoever
+/// gets it calls that process.
 pub(crate) fn is_moved(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<Moved>(py)
 }

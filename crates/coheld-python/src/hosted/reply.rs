@@ -61,7 +61,7 @@ fn with_text(py: Python<'_>, pickle: &[u8], text: &str) -> Reply {
 
 /// The reply that consists of the text of an exception.
 fn in_words(py: Python<'_>, kind: ReplyKind, error: &PyErr) -> Reply {
-    match text(py, error) {
+    match text(py, error).made(py) {
         Ok(text) => Reply::new(kind, text),
         Err(failure) if failure.is_instance_of::<PyRecursionError>(py) => too_deep(py, &failure),
         Err(_) => Reply::new(kind, plain_text(py, error)),
@@ -72,11 +72,7 @@ fn in_words(py: Python<'_>, kind: ReplyKind, error: &PyErr) -> Reply {
 /// Python code: the `RecursionError` that this was. Its pickle is written here.
 #[cold]
 fn too_deep(py: Python<'_>, failure: &PyErr) -> Reply {
-    let message = interpreter::str(failure.value(py));
-    let message = message.map_or_else(
-        |_| String::from("maximum recursion depth exceeded"),
-        |message| message.to_string_lossy().into_owned(),
-    );
+    let message = message(py, failure);
     let length = u32::try_from(message.len()).unwrap_or(0);
     let pickle = [
         b"\x80\x05cbuiltins\nRecursionError\nX".as_slice(),
@@ -114,14 +110,18 @@ fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
 /// The same by what needs no stack: the exception alone.
 #[cold]
 fn plain_text(py: Python<'_>, error: &PyErr) -> String {
-    let class = error.get_type(py).name();
+    let class = error.get_type(py).fully_qualified_name();
     let class = class.map_or_else(|_| String::from("?"), |name| name.to_string());
-    let message = interpreter::str(error.value(py));
-    let message = message.map_or_else(
-        |_| String::from("<exception str() failed>"),
-        |message| message.to_string_lossy().into_owned(),
-    );
+    let message = message(py, error);
     format!("Traceback (most recent call last):\n{class}: {message}\n")
+}
+
+fn message(py: Python<'_>, error: &PyErr) -> String {
+    match interpreter::str(error.value(py)) {
+        Ok(message) => message.to_string_lossy().into_owned(),
+        // As Python has it in its tracebacks.
+        Err(_) => String::from("<exception str() failed>"),
+    }
 }
 
 /// The reply that the server object has put together: what kind it is, and its content.
@@ -203,10 +203,10 @@ fn read_exception(py: Python<'_>, body: &[u8]) -> PyResult<PyErr> {
         // Its class is not to be had here, or cannot be made from what it pickles.
         return Ok(errors::remote_error(py, text.to_string()));
     };
-    let class = imported::REMOTE_TRACEBACK.class(py)?;
+    let class = imported::REMOTE_TRACEBACK.get(py)?;
     let error = PyErr::from_value(value.into_any());
     if error.cause(py).is_none() {
-        let cause = PyErr::from_type(class.clone(), (text.unbind(),)).made(py);
+        let cause = interpreter::call(class, (text,)).map_or_else(|error| error, PyErr::from_value);
         error.set_cause(py, Some(cause));
     }
     Ok(error)
