@@ -69,11 +69,24 @@ class Slow:
         time.sleep(self.seconds)
 
 
+class Laborious:
+    """What takes long to be made, or to be got hold of."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        time.sleep(seconds)
+
+    def another(self, seconds):
+        time.sleep(seconds)
+        return Laborious()
+
+
 class WorkManager(subject.managers.SyncManager):
     """A manager of `Work`."""
 
 
 WorkManager.register("Work", Work)
+WorkManager.register("Laborious", Laborious, method_to_typeid={"another": "Another"})
+WorkManager.register("Another", create_method=False)
 
 
 def echo_many(work, number: int, label: int) -> int:

@@ -59,6 +59,55 @@ time.sleep(0.1)
 """
 
 
+OBJECTS = """
+import sys, threading, time
+import coheld.managers
+
+
+class Slow:
+    def get(self):
+        return 1
+
+    def work(self, seconds=1):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.001)
+
+    def __del__(self):
+        self.work()
+
+
+class Here(coheld.managers.BaseManager):
+    pass
+
+
+Here.register("Slow", Slow)
+server = Here(authkey=b"key").get_server()
+server.open()
+threading.Thread(target=server._serve, daemon=True).start()
+manager = Here(server.address, b"key")
+manager.connect()
+slow = [manager.Slow() for _ in range(3)]
+assert slow[0].get() == 1
+slow.clear()
+time.sleep(0.3)
+"""
+
+
+@pytest.mark.timeout(180)
+def test_objects_that_are_about_to_go():
+    """A `__del__` that was under way made the program abort: no thread of Python's ran it."""
+    statuses = []
+    for _ in range(ROUNDS):
+        ended = subprocess.run(
+            [sys.executable, "-c", OBJECTS], capture_output=True, text=True, timeout=60
+        )
+        assert ended.stderr == ""
+        statuses.append(ended.returncode)
+    assert set(statuses) <= {0, -signal.SIGSEGV}
+    assert statuses.count(0) > ROUNDS / 2
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("call", ["sort", "pickle", "compare", "hash", "iterate", "create"])
 def test_exit_status(call):

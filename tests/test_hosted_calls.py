@@ -276,10 +276,12 @@ def test_a_call_that_takes_too_long(echo):
 
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="^'sleep' did not return within 0.2 s") as caught:
-        echo._callmethod("sleep", (1, "late"), timeout=0.2)
+        echo._callmethod("sleep", (30, "late"), timeout=0.2)
     assert isinstance(caught.value, coheld.CoheldError)
-    assert time.monotonic() - start < 0.8
+    assert time.monotonic() - start < 10
     # The answer that comes late is nobody's.
+    with pytest.raises(TimeoutError):
+        echo._callmethod("sleep", (0.3, "late"), timeout=0.05)
     for number in range(100):
         assert echo.same(number) == number
     assert echo._callmethod("sleep", (0.1, "fine"), timeout=30) == "fine"

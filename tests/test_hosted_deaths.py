@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -36,14 +37,23 @@ def call_and_report(work, call, *args):
     return None, "", time.monotonic() - began
 
 
-def fails_when_killed(manager, work, prepare, call, *args):
-    """Calls in a thread, kills the host once `prepare` has seen the phase come."""
+def fails_when_killed(manager, first, prepare, seen, work, call, *args):
+    """Calls in a thread, kills the host once `seen` has seen the phase come."""
     reports = []
-    thread = threading.Thread(
-        target=lambda: reports.append(call_and_report(work, call, *args)), daemon=True
-    )
+    called, go = threading.Event(), threading.Event()
+
+    def run():
+        first()
+        called.set()
+        go.wait(LONG)
+        reports.append(call_and_report(work, call, *args))
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
+    assert called.wait(LONG / 2)
     prepare()
+    go.set()
+    seen()
     os.kill(manager._process.pid, signal.SIGKILL)
     thread.join(LONG / 2)
     assert not thread.is_alive(), "the call still waits for a host that is gone"
@@ -68,11 +78,17 @@ def test_host_is_killed(work_manager, phase, known):
     work = work_manager.Work()
     if args is None:
         args = (Later(),)
-    if known == "later call":
-        # In this thread and not in that which calls: each has a place of its own.
-        assert work.add(1) == 1
+
+    def first():
+        # In the thread that is going to call: each has a channel of its own.
+        if known == "later call":
+            assert work.add(1) == 1
 
     def prepare():
+        if how == "stopped":
+            os.kill(work_manager._process.pid, signal.SIGSTOP)
+
+    def seen():
         if how == "stopped":
             time.sleep(0.1)
         elif how == "waiting":
@@ -80,9 +96,7 @@ def test_host_is_killed(work_manager, phase, known):
         else:
             time.sleep(0.3)
 
-    if how == "stopped":
-        os.kill(work_manager._process.pid, signal.SIGSTOP)
-    failure, text = fails_when_killed(work_manager, work, prepare, call, *args)
+    failure, text = fails_when_killed(work_manager, first, prepare, seen, work, call, *args)
     if not subject.IS_STOCK:
         assert str(work_manager._process.pid) in text or "manager" in text
     # And every later one fails at once, with an exception of the same family.
@@ -159,33 +173,67 @@ def test_objects_of_the_dead_go(work_manager, processes):
 
 
 @marks.coheld_only
-def test_interrupted_calls_get_no_answer_of_others(work_manager):
-    """Stock's next call returns what the interrupted one had asked for."""
-    work = work_manager.Work()
+@pytest.mark.parametrize("what", ["create", "proxy"])
+@pytest.mark.parametrize("end", ["killed", "too late", "interrupted"])
+def test_results_that_nobody_takes_go(work_manager, processes, what, end):
+    """An object that was made for a caller who is not there any more."""
+    seconds = 0.3
+    laborious = work_manager.Laborious()
 
-    class Enough(Exception):
-        pass
+    def call():
+        if what == "create":
+            return work_manager.Laborious(seconds)
+        return laborious.another(seconds)
+
+    for _ in range(5):
+        if end == "killed":
+            pid = processes.fork(call)
+            time.sleep(seconds / 3)
+            os.kill(pid, signal.SIGKILL)
+            processes.join_fork(pid)
+        elif end == "too late":
+            with subject.call_timeout(seconds / 3), pytest.raises(TimeoutError):
+                call()
+        else:
+            with pytest.raises(Enough), alarm(seconds / 3):
+                call()
+    time.sleep(seconds)
+    assert subject.objects_left(work_manager, 1) == 1
+
+
+class Enough(Exception):
+    """Raised by a signal handler."""
+
+
+@contextlib.contextmanager
+def alarm(seconds):
+    """Raises `Enough` in the main thread, once."""
 
     def enough(_number, _frame):
         raise Enough
 
     previous = signal.signal(signal.SIGALRM, enough)
-    interrupted = 0
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        for number in range(200):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.0005 + number % 7 * 0.0002)
-                while True:
-                    # Long enough that most of the time is spent inside of a call.
-                    assert work.sleep(0.0003) == 0.0003
-                    assert work.echo((number, "x")) == (number, "x")
-            except Enough:
-                interrupted += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            assert work.echo(number) == number
+        yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+
+
+@marks.coheld_only
+def test_interrupted_calls_get_no_answer_of_others(work_manager):
+    """Stock's next call returns what the interrupted one had asked for."""
+    work = work_manager.Work()
+    interrupted = 0
+    for number in range(200):
+        with contextlib.suppress(Enough), alarm(0.0005 + number % 7 * 0.0002):
+            interrupted += 1
+            while True:
+                # Long enough that most of the time is spent inside of a call.
+                assert work.sleep(0.0003) == 0.0003
+                assert work.echo((number, "x")) == (number, "x")
+        assert work.echo(number) == number
     assert interrupted == 200
 
 

@@ -12,6 +12,7 @@ import random
 import signal
 import threading
 import time
+import weakref
 
 import hosted_echo
 import marks
@@ -311,11 +312,152 @@ def test_tokens_and_leases(hosting, echo):
     assert subject.wait_until(lambda: list(ended) == [1])
 
 
+GATE = threading.Event()
+
+
+class Reluctant:
+    """Does not go before somebody calls another object."""
+
+    def get(self):
+        return 1
+
+    def __del__(self):
+        GATE.wait()
+        hosted_echo.ONE.kept = "gone"
+
+
+class Opener:
+    def open(self):
+        GATE.set()
+
+    def kept(self):
+        return getattr(hosted_echo.ONE, "kept", None)
+
+    def threads(self):
+        return threading.active_count()
+
+
+class Witness:
+    """What is in the frames of a method."""
+
+
+class Leaving:
+    def __init__(self):
+        self.witnesses = []
+
+    def leave(self):
+        witness = Witness()
+        self.witnesses.append(weakref.ref(witness))
+        raise KeyboardInterrupt
+
+    def left(self):
+        return sum(witness() is not None for witness in self.witnesses)
+
+
+class Slow(managers.SyncManager):
+    pass
+
+
+Slow.register("Reluctant", Reluctant)
+Slow.register("Opener", Opener)
+Slow.register("Leaving", Leaving)
+Slow.register("Echo", hosted_echo.Echo)
+
+
+def in_a_new_thread(work):
+    """The result of a first call by a thread."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
+    thread.start()
+    thread.join(10)
+    return results[0] if results else "no answer"
+
+
+@marks.coheld_only
+def test_an_object_that_does_not_go_holds_nobody_up():
+    """Its `__del__` ran where new callers are accepted: none of them got an answer."""
+    with Slow(ctx=FORK) as manager:
+        opener, echo = manager.Opener(), manager.Echo()
+        first, second = manager.Reluctant(), manager.Reluctant()
+        assert first.get() == second.get() == 1
+        before = subject.objects_left(manager, 4)
+        del first, second
+        gc.collect()
+        time.sleep(0.3)
+        assert in_a_new_thread(echo.process) == echo.process()
+        del echo
+        assert subject.objects_left(manager, 1) == before - 3
+        assert opener.kept() is None
+        assert in_a_new_thread(opener.open) is None
+        assert subject.wait_until(lambda: opener.kept() == "gone")
+        # The threads that were stuck end when they have been idle for some time.
+        assert subject.wait_until(lambda: opener.threads() <= 4)
+
+
+@marks.coheld_only
+def test_a_manager_ends_though_objects_do_not_go():
+    with Slow(ctx=FORK, shutdown_timeout=20) as manager:
+        gone, left = manager.Reluctant(), manager.Reluctant()
+        assert gone.get() == left.get() == 1
+        del gone
+        process, start = manager._process, time.monotonic()
+    assert process.exitcode == 0
+    assert time.monotonic() - start < 5
+
+
+@marks.coheld_only
+def test_many_objects_go_at_once():
+    """One thread drops them all."""
+    with Slow(ctx=FORK) as manager:
+        opener, objects = manager.Opener(), manager.list()
+        for _ in range(10):
+            objects.extend([manager.Echo() for _ in range(200)])
+        gc.collect()
+        threads = opener.threads()
+        objects.clear()
+        most = 0
+        end = time.monotonic() + 10
+        while manager._number_of_objects() > 2 and time.monotonic() < end:
+            most = max(most, opener.threads())
+        assert manager._number_of_objects() == 2
+        assert most <= threads + 1
+
+
+@marks.coheld_only
+def test_an_interruption_in_the_host_keeps_nothing():
+    """The thread of a caller kept the exception, and with it the frames, until the next call."""
+    with Slow(ctx=FORK) as manager:
+        leaving = manager.Leaving()
+
+        def leave():
+            with pytest.raises(managers.RemoteError, match="KeyboardInterrupt"):
+                leaving.leave()
+            waiting.wait()
+
+        waiting = threading.Barrier(2)
+        thread = threading.Thread(target=leave)
+        thread.start()
+        waiting.wait()
+        assert leaving.left() == 0
+        thread.join()
+
+
 class Here(managers.BaseManager):
     pass
 
 
+class Lingering(hosted_echo.Echo):
+    def linger(self, seconds):
+        time.sleep(seconds)
+        return self
+
+    def __repr__(self):
+        time.sleep(5)
+        return "lingering"
+
+
 Here.register("Echo", hosted_echo.Echo)
+Here.register("Lingering", Lingering, method_to_typeid={"linger": "Echo"})
 
 
 @contextlib.contextmanager
@@ -361,3 +503,48 @@ def test_ctrl_c_in_an_object_of_ones_own_process():
         assert time.monotonic() - start < 2
         if not subject.IS_STOCK:
             assert echo.same(5) == 5
+
+
+@marks.coheld_only
+@pytest.mark.parametrize("method", ["sleep", "linger", "__repr__"])
+def test_ctrl_c_in_any_call_of_ones_own_process(method):
+    """Only that in a method whose result is a plain value was an interruption."""
+    with server_in_a_thread() as manager, ring(signal.default_int_handler):
+        echo = manager.Lingering()
+        with pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            echo._callmethod(method, () if method == "__repr__" else (5,))
+        assert echo.same(5) == 5
+
+
+class Exposed:
+    """Names of methods that two threads ask for at the same time."""
+
+    def __init__(self):
+        self.barrier = threading.Barrier(2)
+
+    def __iter__(self):
+        self.barrier.wait(10)
+        return iter(("get",))
+
+
+@marks.coheld_only
+def test_an_object_that_two_threads_publish_is_one():
+    server = Here(authkey=b"key").get_server()
+    server.open()
+    shared, exposed, tokens = object(), Exposed(), []
+    try:
+
+        def publish():
+            tokens.append(server._host.publish(shared, "Echo", exposed))
+
+        threads = [threading.Thread(target=publish) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        one, other = tokens
+        assert one.id == other.id
+    finally:
+        server._close()
+        multiprocessing.current_process()._manager_server = None

@@ -327,6 +327,23 @@ def test_names():
     assert pickle.loads(pickle.dumps(managers.AutoProxy)) is managers.AutoProxy
 
 
+def test_proxy_types_of_stock():
+    """Each of them stands for ours of the same name when it is registered."""
+    import multiprocessing.managers as stock
+
+    class Own(managers.SyncManager):
+        pass
+
+    found = 0
+    for name, thing in vars(stock).items():
+        is_type = isinstance(thing, type) and issubclass(thing, stock.BaseProxy)
+        if (is_type or thing is stock.AutoProxy) and not name.startswith("_"):
+            Own.register(name, hosted_types.Foo, thing)
+            assert Own._registry[name][-1] is getattr(managers, name), name
+            found += 1
+    assert found >= 15
+
+
 # Time-outs of calls.
 
 

@@ -360,6 +360,50 @@ def test_wrapped_by_others(run):
     """)
 
 
+def test_a_class_that_cannot_change(run):
+    """An installation that fails half-way leaves nothing behind, and can be tried again."""
+    run("""
+    import multiprocessing.managers as managers
+    from multiprocessing import spawn
+    import coheld
+    from coheld import _coheld, _install
+
+    def state():
+        names = {name: getattr(managers, name) for name in dir(managers)}
+        classes = [thing for thing in names.values() if isinstance(thing, type)]
+        return (names, type(managers), spawn.get_preparation_data,
+                [(type(thing), thing.__module__) for thing in classes])
+
+    before = state()
+    change, calls = _coheld.set_metaclass, []
+
+    def refuse(class_, metaclass):
+        calls.append(class_)
+        if len(calls) == stop:
+            raise TypeError("refused")
+        return change(class_, metaclass)
+
+    _coheld.set_metaclass = refuse
+    for stop in (1, 2, 7):
+        calls.clear()
+        try:
+            coheld.install()
+        except TypeError as error:
+            assert str(error) == "refused"
+        else:
+            raise AssertionError
+        assert state() == before
+        assert not _install._Recognising.twins
+        coheld.uninstall()
+        assert state() == before
+    _coheld.set_metaclass = change
+    coheld.install()
+    assert managers.SyncManager is coheld.managers.SyncManager
+    coheld.uninstall()
+    assert state() == before
+    """)
+
+
 def test_threads(run):
     run("""
     import multiprocessing.managers as managers

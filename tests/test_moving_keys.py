@@ -324,6 +324,17 @@ def test_when_the_manager_process_goes_later(manager):
     assert "failed" in str(shared)
 
 
+@marks.coheld_only
+def test_a_proxy_in_a_key_goes_with_it(manager):
+    """Looking whether the key can be pickled took a lease, which kept the object for a minute."""
+    shared, inside = manager.dict(), manager.list()
+    shared[1, inside] = 2
+    assert len(shared) == 1
+    shared.clear()
+    del shared, inside
+    assert subject.objects_left(manager, 0, seconds=3) == 0
+
+
 # What goes on.
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import os
 import pickle
+import signal
 import threading
 
 import marks
@@ -68,6 +70,42 @@ def test_value_that_cannot_be_unpickled(manager):
     assert shared[0] == 1 and shared[1] == 2
     del shared[2:]
     assert shared[:] == [1, 2]
+
+
+class AtHome:
+    """A value that can be unpickled only where it was pickled."""
+
+    def __reduce__(self):
+        return at_home, (os.getpid(),)
+
+
+def at_home(pid):
+    if os.getpid() != pid:
+        raise LookupError("not at home")
+    return AtHome()
+
+
+@marks.coheld_only
+def test_value_that_the_manager_process_cannot_unpickle(manager):
+    """A dict that would have to move for a key stays in shared memory, with all that it has."""
+    odd = datetime.date(2024, 2, 29)
+    shared, other = manager.dict(a=1, b=AtHome()), manager.dict(a=1, b=AtHome())
+    for attempt in (
+        lambda: shared.__setitem__(odd, 1),
+        lambda: shared.update({"d": 1, odd: 2}),
+        lambda: shared.setdefault(odd),
+        lambda: other.increment(odd),
+    ):
+        with pytest.raises(managers.RemoteError, match="LookupError: not at home"):
+            attempt()
+    # Without the value it moves.
+    del other["b"]
+    other[odd] = 1
+    assert other.copy() == {"a": 1, odd: 1} and manager._number_of_objects() == 2
+    os.kill(manager._process.pid, signal.SIGKILL)
+    manager._process.join()
+    shared["c"] = 3
+    assert list(shared) == ["a", "b", "c"] and type(shared["b"]) is AtHome
 
 
 def test_list_put_into_itself(manager):

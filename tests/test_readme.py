@@ -1,4 +1,4 @@
-"""The example at the top of the README does what the README says."""
+"""The examples in the README do what the README says."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ import subprocess
 import sys
 
 import marks
+import pytest
 
 README = pathlib.Path(__file__).parent.parent / "README.md"
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_examples_are_found():
+    assert len(EXAMPLES) == 3
 
 
 @marks.coheld_only
-def test_first_example(tmp_path):
-    source = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL).group(1)
+@pytest.mark.parametrize("source", EXAMPLES, ids=["first", "any_class", "unchanged"])
+def test_example(source, tmp_path):
     program = tmp_path / "example.py"
     program.write_text(source)
     run = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60)
-    expected = re.search(r"# (\d+ \d+)$", source, re.MULTILINE).group(1)
-    assert (run.stdout.strip(), run.stderr, run.returncode) == (expected, "", 0)
+    # What a line prints stands behind it.
+    expected = re.findall(r"^ *print\(.*\)  # (.+)$", source, re.MULTILINE)
+    assert expected and len(expected) == source.count("print(")
+    assert (run.stdout.splitlines(), run.stderr, run.returncode) == (expected, "", 0)

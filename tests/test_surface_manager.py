@@ -165,6 +165,35 @@ def test_manager_ends_when_its_creator_was_killed(tmp_path):
     assert subject.wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
 
 
+@marks.coheld_only
+def test_manager_ends_when_its_creator_was_killed_that_has_forked(tmp_path, context):
+    """Under forkserver it went on as long as any process that the creator had forked."""
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import multiprocessing, os, sys, time\n"
+        "from coheld.managers import SyncManager\n"
+        "if __name__ == '__main__':\n"
+        "    manager = SyncManager(ctx=multiprocessing.get_context(sys.argv[1]))\n"
+        "    manager.start()\n"
+        "    child = os.fork()\n"
+        "    if child > 0:\n"
+        "        print(manager._process.pid, child, flush=True)\n"
+        "    time.sleep(60)\n"
+        "    os._exit(0)\n"
+    )
+    command = [sys.executable, script, context.get_start_method()]
+    creator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with creator:
+        pid, child = map(int, creator.stdout.readline().split())
+        assert os.path.exists(f"/proc/{pid}")
+        creator.kill()
+    try:
+        assert subject.wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+        assert os.path.exists(f"/proc/{child}")
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 # Initializers.
 
 
@@ -206,6 +235,51 @@ def test_initializer_that_cannot_be_called(unstarted, nonsense):
 def test_initializer_that_fails(unstarted):
     with pytest.raises(EOFError):
         unstarted.start(fail)
+
+
+class Odd(Exception):
+    """Can be pickled, but not unpickled."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} and {other}")
+
+
+class Stays(Exception):
+    """Cannot even be pickled."""
+
+    def __reduce__(self):
+        raise TypeError("stays here")
+
+
+def fail_oddly():
+    raise Odd("this", "that")
+
+
+def fail_and_stay():
+    raise Stays("for reasons")
+
+
+@marks.coheld_only
+@pytest.mark.parametrize(
+    "initializer, text, cause",
+    [
+        (fail, "ValueError: the initializer's fault", ValueError),
+        (fail_oddly, "Odd: this and that", None),
+        (fail_and_stay, "Stays: for reasons", None),
+        (sys.exit, "SystemExit", SystemExit),
+    ],
+)
+def test_what_a_failed_start_says(context, initializer, text, cause):
+    """An exception that could not be unpickled was replaced by what its class raised then."""
+    import coheld
+
+    manager = managers.SyncManager(ctx=context)
+    with pytest.raises(coheld.StartupError, match=re.escape(text)) as caught:
+        manager.start(initializer)
+    assert type(caught.value.__cause__) is (cause or type(None))
+    # It was waited for: it is no zombie.
+    assert not os.path.exists(f"/proc/{manager._process.pid}")
+    assert manager._process.exitcode is not None
 
 
 # Address and key.

@@ -71,7 +71,8 @@ def call_timeout(seconds):
 
     A call that takes longer is a `CallTimeout`, which is a `TimeoutError`; the method goes on
     running where it is. None stands for the limit of the manager, infinity for no limit at all.
-    What is done in shared memory is not subject to this.
+    What is done in shared memory is not subject to this, and neither are calls of objects of the
+    calling process itself: those run on the calling thread.
     """
     from ._coheld import call_limit
 

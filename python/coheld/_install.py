@@ -64,26 +64,32 @@ class _Installation:
 
     def __init__(self):
         pairs = _pairs()
-        self.modules = [(old, old.__module__) for old, _ in pairs.values()]
-        self.modules.append((stock.RebuildProxy, stock.RebuildProxy.__module__))
-        for thing, _ in self.modules:
-            thing.__module__ = _stock.__name__
-
         names = {name: _Name(*pair) for name, pair in pairs.items()}
         rebuild = _rebuilder(stock.RebuildProxy, list(pairs.values()))
         names["RebuildProxy"] = _Name(stock.RebuildProxy, rebuild)
+        self.modules = []
+        self.metaclasses = []
         self.module_class = type(stock)
         self.own_class = type(self.module_class.__name__, (self.module_class,), names)
-        stock.__class__ = self.own_class
-
-        self.metaclasses = []
-        for old, new in [*pairs.values(), (stock.Token, ours.Token)]:
-            if isinstance(old, type) and isinstance(new, type) and type(old) is type:
-                _Recognising.twins[old] = new
-                self.metaclasses.append((old, _coheld.set_metaclass(old, _Recognising)))
-
         self.get_preparation_data = spawn.get_preparation_data
         self.own_function = _preparer(self.get_preparation_data)
+        try:
+            self._change(pairs)
+        except BaseException:
+            self.undo()
+            raise
+
+    def _change(self, pairs):
+        """Change everything, and note what there is to be undone as soon as it is."""
+        for thing in [*(old for old, _ in pairs.values()), stock.RebuildProxy]:
+            self.modules.append((thing, thing.__module__))
+            thing.__module__ = _stock.__name__
+        for old, new in [*pairs.values(), (stock.Token, ours.Token)]:
+            if isinstance(old, type) and isinstance(new, type) and type(old) is type:
+                former = _coheld.set_metaclass(old, _Recognising)
+                self.metaclasses.append((old, former))
+                _Recognising.twins[old] = new
+        stock.__class__ = self.own_class
         spawn.get_preparation_data = self.own_function
 
     def undo(self):
@@ -94,10 +100,10 @@ class _Installation:
         _change_preloaded(is_present=False)
         for class_, metaclass in self.metaclasses:
             _coheld.set_metaclass(class_, metaclass)
-            del _Recognising.twins[class_]
+            _Recognising.twins.pop(class_, None)
         if type(stock) is self.own_class:
             stock.__class__ = self.module_class
-        for thing, module in self.modules:
+        for thing, module in reversed(self.modules):
             thing.__module__ = module
 
 

@@ -10,6 +10,7 @@ import traceback
 from multiprocessing import connection, process, util
 from multiprocessing.context import ProcessError
 from multiprocessing.managers import RemoteError, State, listener_client
+from multiprocessing.reduction import ForkingPickler
 
 from . import _coheld, _registry
 from ._serving import Server
@@ -195,7 +196,7 @@ class BaseManager:
         """Wait for what the manager process has to say: its address, or why it has none."""
         with reader:
             try:
-                address, text, error = reader.recv()
+                address, text, pickled = reader.recv()
             except EOFError as cause:
                 self._process.join(self._shutdown_timeout)
                 raise StartupError(
@@ -206,7 +207,7 @@ class BaseManager:
             self._process.join()
             raise StartupError(
                 f"the manager process {self._process.name} could not start: {text}"
-            ) from error
+            ) from _cause(pickled)
         return address
 
     @classmethod
@@ -242,10 +243,10 @@ class BaseManager:
     def _report_failure(writer, error):
         text = "".join(traceback.format_exception_only(type(error), error)).strip()
         try:
-            writer.send((None, text, error))
+            pickled = bytes(ForkingPickler.dumps(error))
         except Exception:
-            # The exception cannot be pickled; its text can.
-            writer.send((None, text, None))
+            pickled = None  # Its text says what has happened, too.
+        writer.send((None, text, pickled))
         writer.close()
 
     @staticmethod
@@ -354,15 +355,22 @@ class BaseManager:
 
 def _raise_remote(text, pickled):
     """Raise what has gone wrong in the manager process, in one class as in the standard library."""
-    cause = None
-    if pickled is not None:
-        try:
-            cause = pickle.loads(pickled)
-        except Exception as error:
-            util.debug("the cause of a remote error cannot be unpickled: %s", error)
+    cause = _cause(pickled)
     if isinstance(cause, CoheldError):
         raise cause
     raise RemoteError(text) from cause
+
+
+def _cause(pickled):
+    """The exception of another process, as far as it can be pickled and unpickled."""
+    if pickled is None:
+        return None
+    try:
+        cause = pickle.loads(pickled)
+    except Exception as error:
+        util.debug("the cause of a remote error cannot be unpickled: %s", error)
+        return None
+    return cause if isinstance(cause, BaseException) else None
 
 
 def _factory_method(cls, typeid, proxytype):

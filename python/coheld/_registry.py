@@ -58,23 +58,9 @@ NATIVE = {
 #: The standard library's own, by which objects can be reached over its connections only. Programs
 #: that register them get those here of the same names.
 _PROXIES_OF_STOCK = {
-    getattr(stock, name): name
-    for name in (
-        "AcquirerProxy",
-        "ArrayProxy",
-        "AutoProxy",
-        "BarrierProxy",
-        "BaseProxy",
-        "BasePoolProxy",
-        "ConditionProxy",
-        "DictProxy",
-        "EventProxy",
-        "IteratorProxy",
-        "ListProxy",
-        "NamespaceProxy",
-        "PoolProxy",
-        "ValueProxy",
-    )
+    thing: name
+    for name, thing in vars(stock).items()
+    if thing is stock.AutoProxy or (isinstance(thing, type) and issubclass(thing, stock.BaseProxy))
 }
 
 #: Plain objects of these classes have such a form too, when there is no callable.
@@ -103,7 +89,7 @@ def proxy_type(callable, proxytype, exposed, method_to_typeid):
     if proxytype in _PROXIES_OF_STOCK:
         from . import managers
 
-        return getattr(managers, _PROXIES_OF_STOCK[proxytype])
+        return getattr(managers, _PROXIES_OF_STOCK[proxytype], proxytype)
     return proxytype
 
 

@@ -89,7 +89,6 @@ class Server:
             address, self.authkey, capacity, owner_died == "error", call_timeout
         )
         self._attachment = self._server.attachment
-        self._creator = None
         self.address = self._server.address
         self.listener = _Listener(self._server)
         self.stop_event = threading.Event()
@@ -126,22 +125,22 @@ class Server:
 
     def end_with(self, creator):
         """Have the server end with the process that has started this one, however that ends."""
-        if creator is None or creator.pid == os.getppid():
-            self._creator = os.getppid()
+        parent = os.getppid()
+        if creator is None or creator.pid == parent:
+            self._server.end_with(parent, True)
             return
-        # Started by a fork server, which lives as long as this process does.
-        watch = threading.Thread(target=self._stop_after, args=(creator,), daemon=True)
-        watch.start()
+        # Started by a fork server. What multiprocessing watches instead is a pipe, which stays
+        # open as long as any process that the creator has forked.
+        self._server.end_with(creator.pid, False)
+        if not creator.is_alive():
+            # The watched process may be another one, which has got the id of the creator.
+            self._server.stop()
 
     def _serve(self):
         try:
-            self._server.serve(self._creator)
+            self._server.serve()
         finally:
             self.stop_event.set()
-
-    def _stop_after(self, creator):
-        creator.join()
-        self.stop_event.set()
 
     def _close(self):
         """Let go of what others have no use for any more. Calls under way fail."""
@@ -221,13 +220,11 @@ class Server:
         except Exception as error:
             return None, _failure(error)
 
-    def answer_slowly(self, ident, object, exposed, method_to_typeid, method, args, kwds, error):
+    def answer_slowly(self, ident, object, exposed, method_to_typeid, method, args, kwds):
         """Answer a call that is more than one of an exposed method that returns a plain value.
 
         Return the kind of the answer and the answer.
         """
-        if error is not None:
-            return "#ERROR", error
         try:
             if method not in exposed:
                 raise AttributeError(

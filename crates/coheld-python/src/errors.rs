@@ -216,7 +216,7 @@ pub(crate) fn from_shm(py: Python<'_>, error: &coheld_shm::Error) -> PyErr {
         Error::Corrupted { .. } => raise(py, &imported::CORRUPTED, text),
         Error::ReferentGone { .. } => referent_gone(py, text),
         Error::Interrupted => {
-            host::take_interruption().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))
+            host::take_raised().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))
         }
         Error::TooLarge { .. } => PyOverflowError::new_err(text),
         Error::TooSmall { .. } => PyValueError::new_err(text),

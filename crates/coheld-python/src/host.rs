@@ -7,12 +7,12 @@ use pyo3::{ffi, prelude::*};
 
 thread_local! {
     /// The exception that a signal handler raised while this thread waited in the segment.
-    static INTERRUPTION: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+    static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
 }
 
 /// The exception that made the last wait of this thread end, if there was one.
-pub(crate) fn take_interruption() -> Option<PyErr> {
-    INTERRUPTION.with_borrow_mut(Option::take)
+pub(crate) fn take_raised() -> Option<PyErr> {
+    RAISED.with_borrow_mut(Option::take)
 }
 
 /// The Python interpreter, as the memory layer sees it.
@@ -50,7 +50,7 @@ impl Host for Interpreter {
         Python::attach(|py| match py.check_signals() {
             Ok(()) => false,
             Err(error) => {
-                INTERRUPTION.with_borrow_mut(|slot| *slot = Some(error));
+                RAISED.with_borrow_mut(|slot| *slot = Some(error));
                 true
             }
         })

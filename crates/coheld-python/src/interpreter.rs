@@ -96,7 +96,14 @@ pub(crate) fn call_with<'py>(
         arguments.as_ptr(),
         keywords
     );
+    let_go(arguments.into_bound());
     owned(py, answer)
+}
+
+/// Lets go of an object, which may have its `__del__` run.
+pub(crate) fn let_go(object: Bound<'_, PyAny>) {
+    let object = object.into_ptr();
+    run!(ffi::Py_DecRef as fn(Object) -> (), object);
 }
 
 /// `object.name(*arguments)`.

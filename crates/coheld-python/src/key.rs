@@ -150,8 +150,12 @@ pub(crate) fn encode_all<'py>(
 /// done in the segment.
 #[cold]
 fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
-    // Nothing is to move for a key that could not be sent to where it moves.
-    if let Err(error) = interpreter::hash(object).and_then(|()| codec::dumps(object).map(drop)) {
+    // Nothing is to move for a key that could not be sent to where it moves. That is found out by a
+    // pickle of its own: the one that is sent is made later, where the method is called.
+    let trial = codec::Encoding::begin_trial();
+    let tried = interpreter::hash(object).and_then(|()| codec::dumps(object).map(drop));
+    drop(trial);
+    if let Err(error) = tried {
         return error;
     }
     let name = object

@@ -81,25 +81,32 @@ impl Server {
         Attachment::of(&self.attachment)
     }
 
-    /// Serve until stopped, or until the process `parent`, the parent of this one, has ended.
-    #[pyo3(signature = (parent=None))]
-    fn serve(&self, py: Python<'_>, parent: Option<u32>) -> PyResult<()> {
+    /// Have `serve` end with a process: the parent of this one, or any other. The caller of the
+    /// latter makes sure afterwards that it has not ended meanwhile.
+    fn end_with(&self, py: Python<'_>, process: u32, is_parent: bool) -> PyResult<()> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(server) = idle.as_mut() else {
+            return Err(served_already());
+        };
+        if is_parent {
+            server.end_with_parent(process)
+        } else {
+            server.end_with(process)
+        }
+        .or_raise(py)
+    }
+
+    /// Serve until stopped, or until the process given to `end_with` has ended.
+    fn serve(&self, py: Python<'_>) -> PyResult<()> {
         let server = self
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let Some(mut server) = server else {
-            return Err(PyRuntimeError::new_err("this server has served already"));
+        let Some(server) = server else {
+            return Err(served_already());
         };
-        py.detach(|| {
-            if let Some(parent) = parent {
-                server.end_with_parent(parent)?;
-            }
-            server.serve()
-        })
-        .or_raise(py)
-        .map(|_| ())
+        py.detach(|| server.serve()).or_raise(py).map(|_| ())
     }
 
     /// Give the address back, without having served.
@@ -116,6 +123,10 @@ impl Server {
     fn stop(&self) {
         self.stopper.stop();
     }
+}
+
+fn served_already() -> PyErr {
+    PyRuntimeError::new_err("this server has served already")
 }
 
 /// Ask whether a manager with this key listens at an address.

@@ -2,8 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+pub(crate) use coheld::token::Place;
+
 use coheld::Handle;
-use coheld_shm::{Lease, word};
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
@@ -12,6 +13,7 @@ use pyo3::{
 
 use crate::{
     attachment,
+    codec::Encoding,
     errors::{self, OrRaise},
     interpreter,
     proxy::{Kind, kind_number},
@@ -41,54 +43,12 @@ pub(crate) enum Held {
     Lease,
 }
 
-/// Where a referent lies in its segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) kind: u8,
-    pub(crate) offset: u64,
-    pub(crate) generation: u32,
-}
-
-/// Offsets are below two to this power.
-const OFFSET_BITS: u32 = 48;
-const GENERATION_BITS: u32 = 32;
-
-impl Place {
-    /// Where the referent lies that `handle` holds. Of one that has moved it is what it was before.
-    pub(crate) fn of(handle: &Handle) -> Self {
-        Self {
-            kind: kind_number(handle),
-            offset: handle.offset(),
-            generation: handle.generation(),
-        }
-    }
-
-    /// The text that stands for the place: as in the standard library, a number in hexadecimal.
-    pub(crate) fn text(self) -> String {
-        let number = u128::from(self.kind) << (OFFSET_BITS + GENERATION_BITS)
-            | u128::from(self.generation) << OFFSET_BITS
-            | u128::from(self.offset);
-        format!("{number:x}")
-    }
-
-    /// The lease that travels with a pickled proxy of the referent.
-    pub(crate) fn lease(self) -> Lease {
-        Lease::counted(word::of_edge(self.offset, self.generation))
-    }
-
-    /// Whether it is the same referent, of whatever kind it was or is.
-    pub(crate) fn is_at(self, other: Self) -> bool {
-        (self.offset, self.generation) == (other.offset, other.generation)
-    }
-
-    /// The place that a text stands for.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let number = u128::from_str_radix(text, 16).ok()?;
-        Some(Self {
-            kind: u8::try_from(number >> (OFFSET_BITS + GENERATION_BITS)).ok()?,
-            generation: (number >> OFFSET_BITS) as u32,
-            offset: number as u64 & ((1 << OFFSET_BITS) - 1),
-        })
+/// Where the referent lies that `handle` holds. Of one that has moved it is what it was before.
+pub(crate) fn place_of(handle: &Handle) -> Place {
+    Place {
+        kind: kind_number(handle),
+        offset: handle.offset(),
+        generation: handle.generation(),
     }
 }
 
@@ -98,7 +58,7 @@ impl Token {
         Ok(Self {
             typeid: typeid.unbind(),
             address: attachment::address(py, handle.attachment())?.unbind(),
-            id: PyString::new(py, &Place::of(handle).text())
+            id: PyString::new(py, &place_of(handle).text())
                 .into_any()
                 .unbind(),
             segment: Some(handle.attachment().segment().id()),
@@ -131,6 +91,9 @@ impl Token {
             Held::Lease => Ok(true),
             Held::Handle(handle) => {
                 let lease = handle.lease().or_raise(py);
+                if let Ok(lease) = &lease {
+                    Encoding::note_lease(handle.attachment(), *lease);
+                }
                 *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
                 lease.map(|_| true)
             }

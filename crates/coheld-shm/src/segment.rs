@@ -70,6 +70,8 @@ pub struct Segment {
     pub(crate) sweeps: AtomicU32,
     /// How spinning has paid in this process (private memory).
     pub(crate) spins: AtomicU32,
+    /// Threads of this process that spin.
+    pub(crate) spinning: AtomicU32,
     /// Serialises joining; taken on slow paths only.
     pub(crate) joining: Mutex<()>,
 }
@@ -196,6 +198,7 @@ impl Segment {
             adopting_busy: AtomicU64::new(0),
             sweeps: AtomicU32::new(0),
             spins: AtomicU32::new(0),
+            spinning: AtomicU32::new(0),
             joining: Mutex::new(()),
         }
     }

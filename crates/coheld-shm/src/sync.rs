@@ -50,10 +50,11 @@ pub(crate) fn spin() {
 }
 
 /// Lets other threads run.
-#[cfg(not(loom))]
 pub(crate) fn yield_now() {
-    #[cfg(not(shuttle))]
+    #[cfg(not(any(loom, shuttle)))]
     std::thread::yield_now();
+    #[cfg(loom)]
+    loom::thread::yield_now();
     #[cfg(shuttle)]
     shuttle::thread::yield_now();
 }

@@ -185,6 +185,11 @@ impl<'a> Channel<'a> {
         }
     }
 
+    /// Whether a reply has been sent that its client has not taken.
+    pub fn has_unread_reply(&self) -> Result<bool> {
+        Ok(self.message(REPLY)?.look().number != self.taken(REPLY)?)
+    }
+
     /// Waits for a reply, for `patience` at most; may return early.
     pub fn wait_for_reply(&self, patience: Duration) -> Result<()> {
         self.wait(REPLY, patience)

@@ -30,7 +30,7 @@ mod key;
 mod manager;
 pub mod proxy;
 mod registry;
-mod token;
+pub mod token;
 pub mod value;
 
 pub use address::Address;

@@ -33,6 +33,55 @@ impl Token {
     }
 }
 
+/// Where a referent lies in its segment: what identifies it among the others of its manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What it is; the numbers are those of `coheld-store`.
+    pub kind: u8,
+    /// Where it begins.
+    pub offset: u64,
+    /// Which of the referents of that place.
+    pub generation: u32,
+}
+
+/// Offsets are below two to this power.
+const OFFSET_BITS: u32 = 48;
+const GENERATION_BITS: u32 = 32;
+
+impl Place {
+    /// The text that stands for the place: as in the standard library, a number in hexadecimal.
+    #[must_use]
+    pub fn text(self) -> String {
+        let number = u128::from(self.kind) << (OFFSET_BITS + GENERATION_BITS)
+            | u128::from(self.generation) << OFFSET_BITS
+            | u128::from(self.offset);
+        format!("{number:x}")
+    }
+
+    /// The place that a text stands for.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = u128::from_str_radix(text, 16).ok()?;
+        Some(Self {
+            kind: u8::try_from(number >> (OFFSET_BITS + GENERATION_BITS)).ok()?,
+            generation: (number >> OFFSET_BITS) as u32,
+            offset: number as u64 & ((1 << OFFSET_BITS) - 1),
+        })
+    }
+
+    /// The lease that travels with a pickled proxy of the referent.
+    #[must_use]
+    pub fn lease(self) -> Lease {
+        Lease::counted(word::of_edge(self.offset, self.generation))
+    }
+
+    /// Whether it is the same referent, of whatever kind it was or is.
+    #[must_use]
+    pub fn is_at(self, other: Self) -> bool {
+        (self.offset, self.generation) == (other.offset, other.generation)
+    }
+}
+
 impl fmt::Display for Token {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -110,6 +159,19 @@ mod tests {
                 "{text}"
             );
             assert_eq!(text.parse::<Token>().unwrap(), token);
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_number() {
+        let place = Place {
+            kind: 9,
+            offset: 0x12_3450,
+            generation: 77,
+        };
+        assert_eq!(Place::parse(&place.text()), Some(place));
+        for text in ["", "x", "-1", &"f".repeat(23)] {
+            assert_eq!(Place::parse(text), None, "{text}");
         }
     }
 

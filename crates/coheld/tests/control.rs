@@ -215,6 +215,28 @@ fn a_manager_ends_with_its_creator() {
 }
 
 #[test]
+fn a_manager_ends_with_a_process_that_is_not_its_parent() {
+    let _turn = turn();
+    let directory = tempfile::tempdir().unwrap();
+    let [address, _] = addresses(&directory);
+    let mut creator = Command::new("sleep").arg("600").spawn().unwrap();
+    let pid = creator.id();
+    let manager = fork(|| {
+        let mut server = Server::bind(address.clone(), KEY, &options()).unwrap();
+        server.end_with(pid).unwrap();
+        server.serve().unwrap() == Ending::CreatorGone
+    });
+    assert!(eventually(|| control::ping(&address, KEY, TIMEOUT).is_ok()));
+    creator.kill().unwrap();
+    creator.wait().unwrap();
+    assert!(manager.said_yes().unwrap());
+    // A process that there is no more ends it at once.
+    let mut server = Server::bind(address, KEY, &options()).unwrap();
+    server.end_with(pid).unwrap();
+    assert_eq!(server.serve().unwrap(), Ending::Stopped);
+}
+
+#[test]
 fn a_token_leads_to_the_same_referent_in_another_process() {
     let _turn = turn();
     let directory = tempfile::tempdir().unwrap();

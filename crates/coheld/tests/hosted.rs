@@ -148,6 +148,46 @@ fn an_object_goes_with_its_last_reference() {
     assert!(eventually(|| *objects.released.lock().unwrap() == [1, 2]));
 }
 
+/// One object that took long to go made the host deaf to new callers, and kept all others.
+#[test]
+fn an_object_that_takes_long_to_go_holds_nobody_up() {
+    let _turn = turn();
+    let (_manager, host, objects, handle) = hosting();
+    let (_, other) = host.publish().unwrap();
+    let (third, last) = host.publish().unwrap();
+    let start = Instant::now();
+    for (handle, note) in [(&handle, "stubborn"), (&other, "easy"), (&last, "stubborn")] {
+        assert_eq!(ask(handle, "note", note.as_bytes()).unwrap(), b"");
+    }
+    drop(handle);
+    thread::sleep(Duration::from_millis(50));
+    let child = fork(|| ask(&last, "echo", b"new").unwrap() == b"new");
+    assert!(child.said_yes().unwrap());
+    drop(other);
+    assert!(eventually(|| *objects.released.lock().unwrap() == [2]));
+    host.stop();
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(!objects.notes.lock().unwrap().contains_key(&third));
+}
+
+#[test]
+fn what_is_left_goes_with_the_host() {
+    let _turn = turn();
+    let (_manager, host, objects, _handle) = hosting();
+    host.stop();
+    assert_eq!(*objects.released.lock().unwrap(), [1]);
+    let manager = manager();
+    let objects = Arc::new(Objects {
+        refuses_threads: true,
+        ..Objects::default()
+    });
+    let host = Host::start(manager.attachment(), Arc::<Objects>::clone(&objects), false);
+    let host = host.unwrap();
+    let _handle = host.publish().unwrap();
+    host.stop();
+    assert_eq!(*objects.released.lock().unwrap(), [1]);
+}
+
 #[test]
 fn who_lets_go_last_tells_the_host_at_once() {
     let _turn = turn();

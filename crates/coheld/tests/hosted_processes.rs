@@ -120,7 +120,7 @@ fn another_process() {
             let (host, objects) = start(board.0.as_proxy().handle().attachment());
             publish_and_let_go(&board, &host);
             assert!(eventually(|| host.published().is_empty()));
-            assert_eq!(objects.released.lock().unwrap().len(), 1200);
+            assert!(eventually(|| objects.released.lock().unwrap().len() == 1200));
         }
         "call from many threads" => call_from_many_threads(&board.get("object")),
         other => panic!("unknown task {other}"),
@@ -251,6 +251,7 @@ fn objects_that_go_in_any_way_are_released_once() {
         assert!(process.succeeds());
     }
     assert!(eventually(|| host.published().is_empty()));
+    assert!(eventually(|| objects.released.lock().unwrap().len() == 1200));
     let mut released = objects.released.lock().unwrap().clone();
     released.sort_unstable();
     assert!(released.into_iter().eq(1..=1200));

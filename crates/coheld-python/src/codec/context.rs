@@ -5,14 +5,17 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use coheld::{Attachment, Handle};
+use coheld::{Attachment, Handle, hosted::Leases};
 use coheld_shm::Lease;
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 
 /// What one pickling has met so far.
 struct Pickling {
-    segment: [u8; 16],
+    /// None: all.
+    segment: Option<[u8; 16]>,
     edges: Vec<u64>,
+    /// What proxies travel with that are no edges.
+    leases: Leases,
     /// The proxies behind the edges. They keep their referents alive until the value is stored.
     proxies: Vec<Py<PyAny>>,
 }
@@ -34,10 +37,20 @@ pub(crate) struct Encoding(());
 impl Encoding {
     /// Starts to collect the proxies into the segment with this identity.
     pub(crate) fn begin(segment: [u8; 16]) -> Self {
+        Self::begin_any(Some(segment))
+    }
+
+    /// Starts a pickling that nobody will read: the proxies in it are not on their way anywhere.
+    pub(crate) fn begin_trial() -> Self {
+        Self::begin_any(None)
+    }
+
+    fn begin_any(segment: Option<[u8; 16]>) -> Self {
         PICKLING.with_borrow_mut(|stack| {
             stack.push(Pickling {
                 segment,
                 edges: Vec::new(),
+                leases: Leases::new(),
                 proxies: Vec::new(),
             });
         });
@@ -56,10 +69,30 @@ impl Encoding {
         })
     }
 
+    /// The leases noted.
+    pub(crate) fn take_leases(&self) -> Leases {
+        PICKLING.with_borrow_mut(|stack| {
+            let top = stack.last_mut();
+            top.map_or_else(Leases::new, |top| std::mem::take(&mut top.leases))
+        })
+    }
+
+    /// Notes a lease that travels with the pickle, for the case that nobody reads it.
+    pub(crate) fn note_lease(attachment: &Arc<Attachment>, lease: Lease) {
+        PICKLING.with_borrow_mut(|stack| {
+            if let Some(top) = stack.last_mut() {
+                top.leases.add(attachment, lease);
+            }
+        });
+    }
+
     /// Notes a proxy met by the innermost pickling. `None`: no pickling, or for another segment.
     pub(crate) fn note(segment: [u8; 16], edge: u64, proxy: Py<PyAny>) -> Option<usize> {
         PICKLING.with_borrow_mut(|stack| {
-            let top = stack.last_mut().filter(|top| top.segment == segment)?;
+            let top = stack.last_mut()?;
+            if top.segment.is_some_and(|other| other != segment) {
+                return None;
+            }
             top.edges.push(edge);
             top.proxies.push(proxy);
             Some(top.edges.len() - 1)

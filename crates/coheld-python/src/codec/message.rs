@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use coheld::hosted::buffers;
+use coheld::hosted::{Leases, Reply, ReplyKind, buffers};
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
@@ -23,7 +23,7 @@ pub(crate) enum Serializer {
 /// The bytes of a message, wherever they are.
 pub(crate) enum Message<'py> {
     Written(Vec<u8>),
-    Pickled(Bound<'py, PyBytes>),
+    Pickled(Bound<'py, PyBytes>, Leases),
 }
 
 impl Deref for Message<'_> {
@@ -32,21 +32,31 @@ impl Deref for Message<'_> {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Written(bytes) => bytes,
-            Self::Pickled(bytes) => bytes.as_bytes(),
+            Self::Pickled(bytes, _) => bytes.as_bytes(),
         }
     }
 }
 
-impl Message<'_> {
-    /// The bytes in a buffer, to be kept after use.
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
+impl<'py> Message<'py> {
+    /// The bytes as a reply.
+    pub(crate) fn into_reply(self, kind: ReplyKind) -> Reply {
         match self {
-            Self::Written(bytes) => bytes,
-            Self::Pickled(bytes) => {
+            Self::Written(bytes) => Reply::new(kind, bytes),
+            Self::Pickled(bytes, leases) => {
                 let mut buffer = buffers::spare();
                 buffer.extend_from_slice(bytes.as_bytes());
-                buffer
+                let mut reply = Reply::new(kind, buffer);
+                reply.leases = leases;
+                reply
             }
+        }
+    }
+
+    /// The bytes and the leases, as a part of another message.
+    pub(crate) fn into_part(self, py: Python<'py>) -> (Bound<'py, PyBytes>, Leases) {
+        match self {
+            Self::Written(bytes) => (PyBytes::new(py, &bytes), Leases::new()),
+            Self::Pickled(bytes, leases) => (bytes, leases),
         }
     }
 
@@ -105,12 +115,8 @@ impl Serializer {
         message: &[u8],
     ) -> PyResult<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
         let pair = self.decode(py, message)?;
-        let (arguments, keywords) = if let Ok(pair) = pair.cast_exact::<PyTuple>() {
-            (pair.get_item(0)?, pair.get_item(1)?)
-        } else {
-            // XML has lists only.
-            (pair.get_item(0)?, pair.get_item(1)?)
-        };
+        // XML has lists only.
+        let (arguments, keywords) = (pair.get_item(0)?, pair.get_item(1)?);
         let arguments = match arguments.cast_into_exact::<PyTuple>() {
             Ok(tuple) => tuple,
             Err(error) => {
@@ -140,8 +146,16 @@ impl Serializer {
         if self == Self::XmlRpc {
             return encode_xml(value);
         }
-        let _nowhere = Encoding::begin(NOWHERE);
-        Ok(Message::Pickled(pickle::dumps(value)?))
+        let encoding = Encoding::begin(NOWHERE);
+        let pickled = pickle::dumps(value);
+        let leases = encoding.take_leases();
+        match pickled {
+            Ok(bytes) => Ok(Message::Pickled(bytes, leases)),
+            Err(error) => {
+                leases.give_back();
+                Err(error)
+            }
+        }
     }
 
     /// The value of a message.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coheld::hosted::{self, ReplyKind, Request};
+use coheld::hosted::{self, Reply, ReplyKind, Request};
 use pyo3::{
     prelude::*,
     types::{PyDict, PyString, PyTuple},
@@ -46,13 +46,24 @@ pub(crate) fn call_within<'py>(
     let limit = limit.or_else(limit::of_thread);
     let answer = hosted::call(state.handle(), &request, limit);
     body.keep();
+    read(py, serializer, answer, Some(proxy))
+}
+
+/// What the caller gets. If it is in the process of the host, it may have been interrupted.
+#[inline]
+fn read<'py>(
+    py: Python<'py>,
+    serializer: Serializer,
+    answer: Result<Reply, coheld::Error>,
+    caller: Option<&Bound<'py, BaseProxy>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let answer = answer.or_raise(py)?;
     if answer.kind == ReplyKind::Traceback
         && let Some(error) = take_interruption()
     {
         return Err(error);
     }
-    reply::read(py, serializer, answer, Some(proxy))
+    reply::read(py, serializer, answer, caller)
 }
 
 /// Calls what is no name of a method, for the error that the host makes of it.
@@ -124,8 +135,8 @@ fn server_function<'py>(
     let body = serializer.encode_arguments(arguments, keywords)?;
     let request = request(serializer, name, &body);
     let limit = limit.or_else(limit::of_thread);
-    let answer = hosted::call_manager(attachment, &request, limit).or_raise(py)?;
-    reply::read(py, serializer, answer, None)
+    let answer = hosted::call_manager(attachment, &request, limit);
+    read(py, serializer, answer, None)
 }
 
 fn request<'a>(serializer: Serializer, name: &'a str, body: &'a [u8]) -> Request<'a> {

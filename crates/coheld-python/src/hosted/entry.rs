@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    mem,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -10,7 +11,7 @@ use pyo3::{
     types::{PyDict, PyFrozenSet},
 };
 
-use crate::token::Place;
+use crate::{interpreter, token::Place};
 
 /// An object and what of it may be called.
 pub(super) struct Entry {
@@ -29,6 +30,17 @@ impl Entry {
     /// Two publications of one object under one typeid are one.
     fn identity(&self) -> Identity {
         (self.object.as_ptr().addr(), self.typeid.clone())
+    }
+}
+
+impl Drop for Entry {
+    /// Wherever the last one lets go: at a table, or in the middle of a call.
+    fn drop(&mut self) {
+        // Without an interpreter there is nothing to be run.
+        let _ = Python::try_attach(|py| {
+            let object = mem::replace(&mut self.object, py.None());
+            interpreter::let_go(object.into_bound(py));
+        });
     }
 }
 
@@ -60,53 +72,49 @@ impl Table {
         self.with(|content| content.entries.get(&number).cloned())
     }
 
-    /// Where the object lies that is published under a typeid already.
-    pub(super) fn place_of(&self, object: &Bound<'_, PyAny>, typeid: &str) -> Option<Place> {
+    /// The number and the place of an object that is published under a typeid already.
+    pub(super) fn find(&self, object: &Bound<'_, PyAny>, typeid: &str) -> Option<(u64, Place)> {
         let identity = (object.as_ptr().addr(), typeid.to_owned());
         self.with(|content| {
             let number = content.numbers.get(&identity)?;
-            Some(content.entries.get(number)?.place)
+            Some((*number, content.entries.get(number)?.place))
         })
     }
 
-    /// Enters an object. A later one of the same identity takes its place for `place_of`.
-    pub(super) fn insert(&self, number: u64, entry: Entry) {
-        let entry = Arc::new(entry);
-        let former = self.with(|content| {
-            content.numbers.insert(entry.identity(), number);
-            content.entries.insert(number, entry)
-        });
-        drop(former);
+    /// Enters an object, of which there was the number `former` when it was looked up. If another
+    /// thread has entered it since, it is returned.
+    pub(super) fn insert(
+        &self,
+        number: u64,
+        entry: Entry,
+        former: Option<u64>,
+    ) -> Result<(), Entry> {
+        self.with(|content| {
+            let identity = entry.identity();
+            let current = content.numbers.get(&identity).copied();
+            if current.is_some() && current != former {
+                return Err(entry);
+            }
+            content.numbers.insert(identity, number);
+            content.entries.insert(number, Arc::new(entry));
+            Ok(())
+        })
     }
 
-    /// Forgets objects. They are returned, to be dropped where their `__del__` may do anything.
-    pub(super) fn remove(&self, numbers: &[u64]) -> Vec<Arc<Entry>> {
+    /// Forgets an object. It is returned, to be dropped where its `__del__` may do anything.
+    pub(super) fn remove(&self, number: u64) -> Option<Arc<Entry>> {
         self.with(|content| {
-            let mut removed = Vec::with_capacity(numbers.len());
-            for number in numbers {
-                let Some(entry) = content.entries.remove(number) else {
-                    continue;
-                };
-                let identity = entry.identity();
-                if content.numbers.get(&identity) == Some(number) {
-                    content.numbers.remove(&identity);
-                }
-                removed.push(entry);
+            let entry = content.entries.remove(&number)?;
+            let identity = entry.identity();
+            if content.numbers.get(&identity) == Some(&number) {
+                content.numbers.remove(&identity);
             }
-            removed
+            Some(entry)
         })
     }
 
     /// All objects.
     pub(super) fn all(&self) -> Vec<Arc<Entry>> {
         self.with(|content| content.entries.values().cloned().collect())
-    }
-
-    /// Forgets all objects; they are returned, as by `remove`.
-    pub(super) fn clear(&self) -> Vec<Arc<Entry>> {
-        self.with(|content| {
-            content.numbers.clear();
-            content.entries.drain().map(|(_, entry)| entry).collect()
-        })
     }
 }

@@ -17,16 +17,16 @@ use crate::{
     copy,
     errors::OrRaise,
     proxy::{BaseProxy, state_of_base},
-    token::{Place, Token},
+    token::{Place, Token, place_of},
 };
 
 /// Has objects of this process whose methods other processes call through proxies.
 ///
 /// `server.call_function(name, args, kwds)` is called for functions of the host itself, and
-/// `server.answer_slowly(ident, object, exposed, method_to_typeid, method, args, kwds, error)` for
-/// methods that are not exposed or not there, or whose results stay here. It returns the kind of
-/// the reply and its content: `('#RETURN', result)`, `('#ERROR', exception)`,
-/// `('#TRACEBACK', text)` or `('#PROXY', (exposed, token, class of its proxies))`.
+/// `server.answer_slowly(ident, object, exposed, method_to_typeid, method, args, kwds)` for methods
+/// that are not exposed or not there, or whose results stay here. It returns the kind of the reply
+/// and its content: `('#RETURN', result)`, `('#ERROR', exception)`, `('#TRACEBACK', text)` or
+/// `('#PROXY', (exposed, token, class of its proxies))`.
 #[pyclass(frozen, module = "coheld._coheld")]
 pub(crate) struct Host {
     host: Arc<hosted::Host>,
@@ -60,24 +60,35 @@ impl Host {
         method_to_typeid: Option<Bound<'_, PyDict>>,
     ) -> PyResult<Token> {
         let py = object.py();
-        if let Some(place) = self.serving.table.place_of(&object, typeid.to_str()?)
-            // Else the last reference has gone, and the object is about to be dropped.
-            && let Ok(handle) =
-                Handle::acquire(self.host.attachment(), place.offset, place.generation)
-        {
-            return Token::holding(py, handle, typeid.into_any());
+        let table = &self.serving.table;
+        let mut exposed_names = None;
+        loop {
+            let former = table.find(&object, typeid.to_str()?);
+            if let Some((_, place)) = former
+                // Else the last reference has gone, and the object is about to be dropped.
+                && let Ok(handle) =
+                    Handle::acquire(self.host.attachment(), place.offset, place.generation)
+            {
+                return Token::holding(py, handle, typeid.into_any());
+            }
+            let exposed = match exposed_names.take() {
+                Some(names) => names,
+                None => frozen(exposed)?,
+            };
+            let (number, handle) = self.host.publish().or_raise(py)?;
+            let entry = Entry {
+                object: object.clone().unbind(),
+                typeid: typeid.to_str()?.to_owned(),
+                exposed,
+                method_to_typeid: method_to_typeid.clone().map(Bound::unbind),
+                place: place_of(&handle),
+            };
+            match table.insert(number, entry, former.map(|(number, _)| number)) {
+                Ok(()) => return Token::holding(py, handle, typeid.into_any()),
+                // Another thread was faster; what was made here goes.
+                Err(entry) => exposed_names = Some(entry.exposed.clone_ref(py)),
+            }
         }
-        let exposed = frozen(exposed)?;
-        let (number, handle) = self.host.publish().or_raise(py)?;
-        let entry = Entry {
-            object: object.unbind(),
-            typeid: typeid.to_str()?.to_owned(),
-            exposed,
-            method_to_typeid: method_to_typeid.map(Bound::unbind),
-            place: Place::of(&handle),
-        };
-        self.serving.table.insert(number, entry);
-        Token::holding(py, handle, typeid.into_any())
     }
 
     /// Keep the content of a shared dict or set in this process from now on. Its proxies go on as
@@ -99,13 +110,13 @@ impl Host {
                 typeid: state.kind().typeid().to_owned(),
                 exposed,
                 method_to_typeid: None,
-                place: Place::of(state.handle()),
+                place: place_of(state.handle()),
             };
-            self.serving.table.insert(number, entry);
+            drop(self.serving.table.insert(number, entry, None));
             match self.host.adopt(state.handle(), number, version) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
-                    drop(self.serving.table.remove(&[number]));
+                    drop(self.serving.table.remove(number));
                     match error {
                         coheld::Error::Store(StoreError::Moved) => return Ok(()),
                         coheld::Error::Store(StoreError::Changed) => {

@@ -19,76 +19,78 @@ use crate::{
 #[inline]
 pub(super) fn returned(serializer: Serializer, result: &Bound<'_, PyAny>) -> PyResult<Reply> {
     match serializer.encode(result) {
-        Ok(message) => Ok(Reply::new(ReplyKind::Return, message.into_buffer())),
-        Err(error) => Ok(unserializable(result.py(), error)),
+        Ok(message) => Ok(message.into_reply(ReplyKind::Return)),
+        Err(error) => unserializable(result.py(), error),
     }
 }
 
-/// The reply for an exception that a method raised.
-pub(super) fn raised(py: Python<'_>, error: &PyErr) -> Reply {
+/// The reply for an exception that a method raised. The end of this process, or of a thread of it,
+/// is returned as the error that it is.
+pub(super) fn raised(py: Python<'_>, error: PyErr) -> PyResult<Reply> {
     if !error.is_instance_of::<PyException>(py) {
-        // The end of this process, or of a thread of it, is no matter of the caller's.
-        return in_words(py, ReplyKind::Traceback, error);
+        return Err(error);
     }
     // Pickled by itself, so that the text can be read where the exception cannot.
-    match Serializer::Pickle.encode(error.value(py)) {
-        Ok(pickle) => {
-            let text = text(py, error).unwrap_or_else(|_| plain_text(py, error));
-            with_text(py, &pickle, &text)
-        }
-        Err(error) => unserializable(py, error),
-    }
+    let (pickle, leases) = match Serializer::Pickle.encode(error.value(py)) {
+        Ok(pickle) => pickle.into_part(py),
+        Err(error) => return unserializable(py, error),
+    };
+    let text = match text(py, &error).made(py) {
+        Err(failure) if !failure.is_instance_of::<PyException>(py) => return Err(failure),
+        text => text.unwrap_or_else(|_| plain_text(py, &error)),
+    };
+    let mut reply = with_text(py, &pickle, &text)?;
+    reply.leases.append(leases);
+    Ok(reply)
 }
 
-/// The reply for an exception that the method has no part in.
-pub(super) fn traceback(py: Python<'_>, error: PyErr) -> Reply {
-    let error = error.made(py);
+/// The reply for an exception, which is made, that the method has no part in.
+pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
     if error.is_instance_of::<PyRecursionError>(py) {
-        // The caller has done this: it is its stack.
-        return raised(py, &error);
+        // The caller has a part in it: it may be its stack.
+        return raised(py, error.clone_ref(py));
     }
-    in_words(py, ReplyKind::Traceback, &error)
+    in_words(py, ReplyKind::Traceback, error)
 }
 
 /// The reply for the pickle of an exception and the text of its traceback.
-fn with_text(py: Python<'_>, pickle: &[u8], text: &str) -> Reply {
-    let pair = (PyBytes::new(py, pickle), text).into_pyobject(py);
-    match pair.and_then(|pair| Serializer::Pickle.encode(pair.as_any())) {
-        Ok(message) => Reply::new(ReplyKind::Error, message.into_buffer()),
-        Err(_) => Reply::new(ReplyKind::Traceback, text),
+fn with_text(py: Python<'_>, pickle: &Bound<'_, PyBytes>, text: &str) -> PyResult<Reply> {
+    let pair = (pickle, text).into_pyobject(py)?;
+    let message = Serializer::Pickle.encode(pair.as_any())?;
+    Ok(message.into_reply(ReplyKind::Error))
+}
+
+fn unserializable(py: Python<'_>, error: PyErr) -> PyResult<Reply> {
+    let error = error.made(py);
+    if !error.is_instance_of::<PyException>(py) {
+        return Err(error);
     }
+    in_words(py, ReplyKind::Unserializable, &error)
 }
 
 /// The reply that consists of the text of an exception.
-fn in_words(py: Python<'_>, kind: ReplyKind, error: &PyErr) -> Reply {
+fn in_words(py: Python<'_>, kind: ReplyKind, error: &PyErr) -> PyResult<Reply> {
     match text(py, error).made(py) {
-        Ok(text) => Reply::new(kind, text),
+        Ok(text) => Ok(Reply::new(kind, text)),
+        Err(failure) if !failure.is_instance_of::<PyException>(py) => Err(failure),
         Err(failure) if failure.is_instance_of::<PyRecursionError>(py) => too_deep(py, &failure),
-        Err(_) => Reply::new(kind, plain_text(py, error)),
+        Err(_) => Ok(Reply::new(kind, plain_text(py, error))),
     }
 }
 
 /// The reply of a method whose caller has left so little of the stack that no reply can be made by
 /// Python code: the `RecursionError` that this was. Its pickle is written here.
 #[cold]
-fn too_deep(py: Python<'_>, failure: &PyErr) -> Reply {
+fn too_deep(py: Python<'_>, failure: &PyErr) -> PyResult<Reply> {
     let message = message(py, failure);
-    let length = u32::try_from(message.len()).unwrap_or(0);
     let pickle = [
         b"\x80\x05cbuiltins\nRecursionError\nX".as_slice(),
-        &length.to_le_bytes(),
-        &message.as_bytes()[..length as usize],
+        &u32::try_from(message.len())?.to_le_bytes(),
+        message.as_bytes(),
         b"\x85R.",
     ];
-    with_text(py, &pickle.concat(), &plain_text(py, failure))
-}
-
-fn unserializable(py: Python<'_>, error: PyErr) -> Reply {
-    let error = error.made(py);
-    if !error.is_instance_of::<PyException>(py) {
-        return in_words(py, ReplyKind::Traceback, &error);
-    }
-    in_words(py, ReplyKind::Unserializable, &error)
+    let pickle = PyBytes::new(py, &pickle.concat());
+    with_text(py, &pickle, &plain_text(py, failure))
 }
 
 /// What `traceback.format_exc` writes.
@@ -109,7 +111,7 @@ fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
 
 /// The same by what needs no stack: the exception alone.
 #[cold]
-fn plain_text(py: Python<'_>, error: &PyErr) -> String {
+pub(super) fn plain_text(py: Python<'_>, error: &PyErr) -> String {
     let class = error.get_type(py).fully_qualified_name();
     let class = class.map_or_else(|_| String::from("?"), |name| name.to_string());
     let message = message(py, error);
@@ -130,7 +132,7 @@ pub(super) fn assembled(serializer: Serializer, answer: &Bound<'_, PyAny>) -> Py
     let (kind, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = answer.extract()?;
     match kind.to_str()? {
         "#RETURN" => returned(serializer, &value),
-        "#ERROR" => Ok(raised(py, &PyErr::from_value(value).made(py))),
+        "#ERROR" => raised(py, PyErr::from_value(value).made(py)),
         "#TRACEBACK" => {
             let text = value.cast::<PyString>()?.to_string_lossy();
             Ok(Reply::new(ReplyKind::Traceback, text.into_owned()))
@@ -149,11 +151,15 @@ fn proxied(value: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let py = value.py();
     let (exposed, token, class): (Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>) =
         value.extract()?;
-    let class = Serializer::Pickle.encode(&class).ok();
+    let class = match Serializer::Pickle.encode(&class) {
+        Ok(pickle) => Some(pickle),
+        Err(error) if error.is_instance_of::<PyException>(py) => None,
+        Err(error) => return Err(error),
+    };
     let class = class.map(|pickle| PyBytes::new(py, &pickle));
     let reply = (exposed, token, class).into_pyobject(py)?;
     let message = Serializer::Pickle.encode(reply.as_any())?;
-    Ok(Reply::new(ReplyKind::Proxy, message.into_buffer()))
+    Ok(message.into_reply(ReplyKind::Proxy))
 }
 
 /// What the caller gets: the result, a proxy of it, or the exception. A caller without a proxy has

@@ -10,7 +10,7 @@ use coheld::{
     hosted::{Reply, ReplyKind, Request, Serve},
 };
 use pyo3::{
-    exceptions::{PyAttributeError, PyKeyboardInterrupt},
+    exceptions::{PyAttributeError, PyException, PyKeyboardInterrupt},
     prelude::*,
     types::{PyDict, PyString, PyTuple},
 };
@@ -19,7 +19,7 @@ use super::{
     entry::{Entry, Table},
     reply, thread,
 };
-use crate::{codec::Serializer, interpreter};
+use crate::{codec::Serializer, errors::Made, interpreter};
 
 /// The name of a method that every object has: its result are the names of those that it exposes.
 pub(super) const EXPOSED: &str = "#EXPOSED";
@@ -29,12 +29,12 @@ pub(super) const EXPOSED: &str = "#EXPOSED";
 pub(super) const ODD_NAME: &str = "#ODD_NAME";
 
 thread_local! {
-    /// The `KeyboardInterrupt` that ended the last method on this thread. The thread may be that of
-    /// the caller, who then pressed Ctrl-C and waits for no reply.
+    /// The `KeyboardInterrupt` that ended the last call which this thread answered to itself: it
+    /// was Ctrl-C, and the caller is to have no reply but that.
     static INTERRUPTION: RefCell<Option<PyErr>> = const { RefCell::new(None) };
 }
 
-/// The `KeyboardInterrupt` that ended the method which this thread has just called.
+/// The `KeyboardInterrupt` that ended the call which this thread has just answered to itself.
 pub(super) fn take_interruption() -> Option<PyErr> {
     INTERRUPTION.with_borrow_mut(Option::take)
 }
@@ -54,15 +54,14 @@ impl Serving {
         }
     }
 
-    /// Lets go of the server and of all objects.
+    /// Lets go of the server.
     pub(super) fn stop(&self) {
         let server = self
             .server
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let objects = self.table.clear();
-        drop((server, objects));
+        drop(server);
     }
 
     fn server<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
@@ -100,16 +99,33 @@ impl Serving {
             Err(error) if error.is_instance_of::<PyAttributeError>(py) => {
                 return self.answer_slowly(serializer, &entry, name.as_any(), &arguments, keywords);
             }
-            Err(error) => return Ok(reply::traceback(py, error)),
+            Err(error) => return Err(error),
         };
         match interpreter::call_with(&method, arguments, keywords.as_ref()) {
-            Ok(result) => reply::returned(serializer, &result),
-            Err(error) => {
-                let reply = reply::raised(py, &error);
-                if error.is_instance_of::<PyKeyboardInterrupt>(py) {
-                    INTERRUPTION.with_borrow_mut(|slot| *slot = Some(error));
-                }
-                Ok(reply)
+            Ok(result) => {
+                let reply = reply::returned(serializer, &result);
+                interpreter::let_go(result);
+                reply
+            }
+            Err(error) => reply::raised(py, error),
+        }
+    }
+
+    /// Answers a call. What is no answer of the method (Ctrl-C, say) is a text for the caller, and
+    /// is also returned.
+    fn answer_or_end(&self, py: Python<'_>, request: &Request<'_>) -> (Reply, Option<PyErr>) {
+        let error = match self.try_answer(py, request) {
+            Ok(reply) => return (reply, None),
+            Err(error) => error.made(py),
+        };
+        match reply::traceback(py, &error) {
+            Ok(reply) => (reply, Some(error)),
+            // Not even the traceback could be written.
+            Err(later) => {
+                let later = later.made(py);
+                let reply = Reply::new(ReplyKind::Traceback, reply::plain_text(py, &later));
+                let is_end = !error.is_instance_of::<PyException>(py);
+                (reply, Some(if is_end { error } else { later }))
             }
         }
     }
@@ -153,7 +169,6 @@ impl Serving {
             name,
             arguments,
             keywords.unwrap_or_else(|| PyDict::new(py)),
-            py.None(),
         );
         let answer = interpreter::method(&server, pyo3::intern!(py, "answer_slowly"), all)?;
         reply::assembled(serializer, &answer)
@@ -194,14 +209,27 @@ fn stopped() -> Reply {
 impl Serve for Serving {
     fn answer(&self, request: &Request<'_>) -> Reply {
         Python::attach(|py| {
-            drop(take_interruption());
-            let answered = self.try_answer(py, request);
-            answered.unwrap_or_else(|error| reply::traceback(py, error))
+            let (reply, end) = self.answer_or_end(py, request);
+            if let Some(error) = end {
+                // And with it the frames that it went through, and what they hold.
+                interpreter::let_go(error.into_value(py).into_bound(py).into_any());
+            }
+            reply
         })
     }
 
-    fn released(&self, numbers: &[u64]) {
-        Python::attach(|_| drop(self.table.remove(numbers)));
+    fn answer_here(&self, request: &Request<'_>) -> Reply {
+        Python::attach(|py| {
+            drop(take_interruption());
+            let (reply, end) = self.answer_or_end(py, request);
+            let interruption = end.filter(|end| end.is_instance_of::<PyKeyboardInterrupt>(py));
+            INTERRUPTION.with_borrow_mut(|slot| *slot = interruption);
+            reply
+        })
+    }
+
+    fn released(&self, number: u64) {
+        Python::attach(|_| drop(self.table.remove(number)));
     }
 
     fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Error> {

@@ -202,7 +202,8 @@ impl BaseProxy {
             keywords.set_item("exposed", exposed)?;
         }
         // The referent stays alive on its way, even if this process lets go of it meanwhile.
-        state.handle().lease().or_raise(py)?;
+        let lease = state.handle().lease().or_raise(py)?;
+        Encoding::note_lease(state.attachment(), lease);
         keywords.set_item(rebuild::LEASE, true)?;
         let arguments = (class, state.token(py)?, state.serializer(py), keywords);
         (rebuild::function(py)?, arguments).into_pyobject(py)

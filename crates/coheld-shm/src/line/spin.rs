@@ -2,7 +2,7 @@
 
 use std::{num::NonZero, thread};
 
-use crate::sync::{AtomicU32, MODEL, Ordering, spin};
+use crate::sync::{AtomicU32, MODEL, Ordering, spin, yield_now};
 
 /// Rounds of one spin at most, unless the environment says otherwise: about as long as a sleep and
 /// its wake-up take, so that a spin in vain at most doubles the price. Shorter ones end before a
@@ -15,6 +15,10 @@ const ROUNDS_VARIABLE: &str = "COHELD_SPIN_ROUNDS";
 const CREDIT_LIMIT: u32 = 16;
 /// One in so many waits spins without credit, to find out whether it pays by now.
 const PROBE: u32 = 32;
+
+/// Rounds after which somebody else may have the processor: whoever is waited for may need it. Some
+/// microsecond, which is what asking costs.
+const TURN: u32 = 32;
 
 /// Nobody has counted the processors yet.
 const UNKNOWN: u32 = u32::MAX;
@@ -61,9 +65,29 @@ pub(crate) fn round() {
     spin();
 }
 
-/// Spins until `done`, or gives up. `credit` remembers, for this process, how spinning went: the
-/// credit in the low half, a count of waits in the high half.
-pub(crate) fn until(credit: &AtomicU32, done: impl Fn() -> bool) -> bool {
+/// Threads of this process that may spin at a time: more of them would take the processors from
+/// those they wait for.
+fn spinners() -> u32 {
+    static CHOSEN: AtomicU32 = AtomicU32::new(UNKNOWN);
+    if MODEL {
+        return 1;
+    }
+    // Relaxed: as in `rounds`.
+    match CHOSEN.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let processors = thread::available_parallelism().map_or(1, NonZero::get);
+            let chosen = u32::try_from(processors - 1).unwrap_or(UNKNOWN - 1).max(1);
+            CHOSEN.store(chosen, Ordering::Relaxed);
+            chosen
+        }
+        chosen => chosen,
+    }
+}
+
+/// Spins until `done`, or gives up. `credit` remembers how spinning went: the credit in the low
+/// half, a count of waits in the high half. `spinning` counts the threads of this process that
+/// spin.
+pub(crate) fn until(credit: &AtomicU32, spinning: &AtomicU32, done: impl Fn() -> bool) -> bool {
     if done() {
         return true;
     }
@@ -79,13 +103,21 @@ pub(crate) fn until(credit: &AtomicU32, done: impl Fn() -> bool) -> bool {
         credit.store(next, Ordering::Relaxed);
         return false;
     }
-    for _ in 0..rounds {
-        spin();
-        if done() {
-            credit.store(next | (worth + 2).min(CREDIT_LIMIT), Ordering::Relaxed);
-            return true;
-        }
-    }
-    credit.store(next | worth.saturating_sub(1), Ordering::Relaxed);
-    false
+    let came = spinning.fetch_add(1, Ordering::Relaxed) < spinners()
+        && (1..=rounds).any(|round| {
+            if round.is_multiple_of(TURN) {
+                yield_now();
+            } else {
+                spin();
+            }
+            done()
+        });
+    spinning.fetch_sub(1, Ordering::Relaxed);
+    let worth = if came {
+        (worth + 2).min(CREDIT_LIMIT)
+    } else {
+        worth.saturating_sub(1)
+    };
+    credit.store(next | worth, Ordering::Relaxed);
+    came
 }

@@ -125,7 +125,9 @@ impl Waiter<'_> {
         let at = field!(self.cell, WaiterCell.signal);
         let signal = segment.signal_of(self.cell);
         let mut sleep = || {
-            if !spin::until(&segment.spins, || signal.get() != UNSIGNALLED) {
+            if !spin::until(&segment.spins, &segment.spinning, || {
+                signal.get() != UNSIGNALLED
+            }) {
                 signal.sleep(|expected| segment.backing.wait(at, expected, patience));
             }
         };

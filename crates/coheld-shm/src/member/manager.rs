@@ -1,11 +1,10 @@
-//! The members that others ask something: the host of the manager, and who lives among all of them.
+//! The member that others ask something: the host of the manager, and how long that may take.
 
 use std::time::Duration;
 
 use crate::{
-    Error, Segment,
+    Segment,
     layout::field,
-    member::slot,
     sync::{AtomicU64, Ordering},
 };
 
@@ -83,26 +82,5 @@ impl Segment {
         // Relaxed: as above.
         self.control(field!(0, Header.call_limit))
             .store(limit, Ordering::Relaxed);
-    }
-
-    /// The tag of this process; another one in a forked child.
-    pub fn own_tag(&self) -> Result<u32, Error> {
-        self.tag()
-    }
-
-    /// Whether the process of a member lives. The kernel's word, half a microsecond; never under a
-    /// lock.
-    pub fn is_alive(&self, tag: u32) -> bool {
-        !self.is_dead(tag)
-    }
-
-    /// Whether a member has its slot still: one load. A dead one has it until it is reaped.
-    pub fn is_current_member(&self, tag: u32) -> bool {
-        let slot = slot::slot_of(tag);
-        if tag == 0 || slot >= self.map.member_limit {
-            return false;
-        }
-        let word = self.member_word(slot);
-        slot::state(word) == slot::ALIVE && slot::generation(word) == slot::generation_of(tag)
     }
 }

@@ -36,6 +36,11 @@ impl Segment {
         }
     }
 
+    /// The tag of this process; another one in a forked child.
+    pub fn own_tag(&self) -> Result<u32, Error> {
+        self.tag()
+    }
+
     /// The slot of this process, if it has joined.
     pub fn own_slot(&self) -> Option<u32> {
         match self.member_cell().load(Ordering::Relaxed) {
@@ -86,6 +91,7 @@ impl Segment {
     pub(crate) fn start_afresh(&self) {
         self.lanes_busy.store(0, Ordering::Relaxed);
         self.adopting_busy.store(0, Ordering::Relaxed);
+        self.spinning.store(0, Ordering::Relaxed);
     }
 
     /// Slots from here on have never been used.
@@ -104,7 +110,7 @@ impl Segment {
     }
 
     /// Whether this process is still the member with this tag; not in a child forked meanwhile.
-    pub(crate) fn is_own(&self, tag: u32) -> bool {
+    pub fn is_own(&self, tag: u32) -> bool {
         self.member_cell().load(Ordering::Relaxed) == tag
     }
 
@@ -178,6 +184,22 @@ impl Segment {
             slot::RESERVED => false,
             _ => true,
         }
+    }
+
+    /// Whether the process of a member lives. The kernel's word, half a microsecond; never under a
+    /// lock.
+    pub fn is_alive(&self, tag: u32) -> bool {
+        !self.is_dead(tag)
+    }
+
+    /// Whether a member has its slot still: one load. A dead one has it until it is reaped.
+    pub fn is_current_member(&self, tag: u32) -> bool {
+        let slot = slot::slot_of(tag);
+        if tag == 0 || slot >= self.map.member_limit {
+            return false;
+        }
+        let word = self.member_word(slot);
+        slot::state(word) == slot::ALIVE && slot::generation(word) == slot::generation_of(tag)
     }
 
     /// Number of living members.

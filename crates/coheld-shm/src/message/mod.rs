@@ -112,7 +112,7 @@ impl<'s> Message<'s> {
         let segment = self.segment;
         let tag = segment.tag()?;
         let mut sleep = || {
-            if !spin::until(self.credit(), || self.has_news(known)) {
+            if !spin::until(self.credit(), &segment.spinning, || self.has_news(known)) {
                 self.word().sleep(known, |expected| {
                     segment.backing.wait(self.at, expected, patience);
                 });

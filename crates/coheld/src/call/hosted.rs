@@ -1,10 +1,9 @@
 //! The methods of hosted objects, which only their host knows.
 
-use coheld_shm::{Lease, word};
-
 use super::raise;
 use super::raised::Exception;
 use crate::hosted::{self, Reply, ReplyKind, Request};
+use crate::token::Place;
 use crate::value::{ValueError, pickle};
 use crate::{Attachment, Error, Handle, Pickle, Proxy, Value, key};
 use std::sync::Arc;
@@ -28,7 +27,7 @@ pub(super) fn call(proxy: &Proxy, name: &str, arguments: &[Value]) -> Result<Val
         return Err(ValueError::Unwritable(why.into()).into());
     }
     let handle = proxy.handle();
-    let Reply { kind, body } = hosted::call(handle, &Request::new(name, &body), None)?;
+    let Reply { kind, body, .. } = hosted::call(handle, &Request::new(name, &body), None)?;
     match kind {
         ReplyKind::Return => Ok(pickle::read(&body, &[]).unwrap_or_else(|| {
             // Something that only Python can make sense of.
@@ -76,17 +75,12 @@ fn hosted_result(attachment: &Arc<Attachment>, body: &[u8]) -> Result<Proxy, Err
     if token.segment != key::encode(&attachment.segment_id()) {
         return Err(bad("it belongs to another segment"));
     }
-    let id = u128::from_str_radix(&token.id, 16);
-    let id = id.map_err(|_| bad("its identity is not a hexadecimal number"))?;
-    // Kind, generation and offset, as the Python package writes them.
-    let (generation, offset) = ((id >> 48) as u32, id as u64 & ((1 << 48) - 1));
+    let place = Place::parse(&token.id);
+    let place = place.ok_or(bad("its identity is not a hexadecimal number"))?;
     let handle = if token.is_leased {
-        Handle::redeem(
-            attachment,
-            Lease::counted(word::of_edge(offset, generation)),
-        )
+        Handle::redeem(attachment, place.lease())
     } else {
-        Handle::acquire(attachment, offset, generation)
+        Handle::acquire(attachment, place.offset, place.generation)
     };
     Proxy::from_handle(handle?)
 }

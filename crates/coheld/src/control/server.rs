@@ -101,13 +101,25 @@ impl Server {
 
     /// Has the server end with the process `creator`, which must be the parent of this process.
     pub fn end_with_parent(&mut self, creator: u32) -> Result<(), Error> {
-        let watch = ProcessWatch::open_parent(creator)?;
-        if watch.is_none() {
+        self.watch(ProcessWatch::open_parent(creator)?);
+        Ok(())
+    }
+
+    /// Has the server end with the process `creator`, any one of this machine.
+    ///
+    /// When a process has ended, its id is given to another one. So the caller makes sure after
+    /// this call that the process which is meant has not ended, and stops the server if it has.
+    pub fn end_with(&mut self, creator: u32) -> Result<(), Error> {
+        self.watch(ProcessWatch::open(creator)?);
+        Ok(())
+    }
+
+    fn watch(&mut self, creator: Option<ProcessWatch>) {
+        if creator.is_none() {
             // It is gone already: end at once.
             self.stopper().stop();
         }
-        self.creator = watch;
-        Ok(())
+        self.creator = creator;
     }
 
     /// This process's access to the segment.

@@ -104,12 +104,6 @@ impl CallerEnd {
         &self.handle
     }
 
-    /// Whether it belongs to this process, and not to the parent that forked it meanwhile.
-    pub(super) fn is_own(&self) -> bool {
-        let segment = self.handle.attachment().segment();
-        segment.own_slot().is_some() && segment.own_tag().is_ok_and(|tag| tag == self.tag)
-    }
-
     /// Keeps the channel, whose reply was taken, for the next call of this thread.
     pub(super) fn park(mut self) {
         self.is_parked = true;
@@ -134,7 +128,8 @@ impl CallerEnd {
 
 impl Drop for CallerEnd {
     fn drop(&mut self) {
-        if self.is_parked || !self.is_own() {
+        // In a forked child it belongs to the parent.
+        if self.is_parked || !self.handle.attachment().segment().is_own(self.tag) {
             return;
         }
         let closed = self

@@ -54,7 +54,7 @@ fn exchange(
     let segment = attachment.joined()?;
     if segment.own_tag()? == place.tag {
         return match local::find(&attachment.segment_id(), place) {
-            Some(host) => Ok(host.answer(request)),
+            Some(host) => Ok(host.answer_here(request)),
             None => Err(gone(attachment, place, request)),
         };
     }

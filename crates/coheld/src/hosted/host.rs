@@ -2,7 +2,8 @@
 //!
 //! One thread of it, without any runtime, looks after the inbox: it accepts new channels, looks at
 //! objects that may have lost their last reference, and five times a second at all of them. Each
-//! channel has a thread of its own, which the runtime makes; see `worker`.
+//! channel has a thread of its own, which the runtime makes; see `worker`. So have the objects that
+//! nobody refers to any more, see `dropping`.
 
 use std::sync::Arc;
 use std::thread;
@@ -15,7 +16,7 @@ use super::shared::Shared;
 use super::{Serve, housekeeping, local};
 use crate::{Attachment, Error, Handle, host};
 
-/// How long stopping waits for threads that are idle.
+/// How long stopping waits for threads that are idle, and for objects that go.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 /// How long to sleep before looking at them again.
 const NAP: Duration = Duration::from_millis(1);
@@ -115,7 +116,8 @@ impl Host {
     }
 
     /// Stops it: calls under way fail at their callers with [`Error::HostGone`], and so do all
-    /// later ones. Threads that are in a call go on until it returns. Stopping again does nothing.
+    /// later ones. Threads that are in a call go on until it returns. All objects are dropped; for
+    /// one that takes long nobody waits. Stopping again does nothing.
     pub fn stop(&self) {
         if self.shared.stop() {
             let deadline = Instant::now() + STOP_PATIENCE;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use coheld_store::{Output, Queue, Scalar, StoreError, Wait, word};
 
 use super::shared::Shared;
-use super::worker;
+use super::{dropping, worker};
 use crate::{Error, Handle};
 
 /// How often to look at all objects and all callers, at least.
@@ -26,7 +26,15 @@ pub(super) fn run(host: &Arc<Shared>) {
     let mut next = Instant::now() + SWEEP_EVERY;
     let mut sweeps = 0_u32;
     while !host.is_stopped() {
-        match next_item(host, next) {
+        let until = match dropping::tend(host) {
+            Ok(()) if host.dropping().is_behind() => next.min(Instant::now() + dropping::PATIENCE),
+            Ok(()) => next,
+            Err(error) => {
+                log::warn!("no thread can be had to drop objects: {error}");
+                next
+            }
+        };
+        match next_item(host, until) {
             Ok(Some(item)) => take(host, &item),
             Ok(None) => {}
             Err(

@@ -21,8 +21,8 @@
 //!         Reply::new(ReplyKind::Return, request.body)
 //!     }
 //!
-//!     fn released(&self, numbers: &[u64]) {
-//!         println!("nobody refers to {numbers:?} any more");
+//!     fn released(&self, number: u64) {
+//!         println!("nobody refers to object {number} any more");
 //!     }
 //!
 //!     fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
@@ -44,9 +44,11 @@ pub mod buffers;
 mod channels;
 mod client;
 mod count;
+mod dropping;
 mod host;
 mod housekeeping;
 mod inbox;
+mod leases;
 mod local;
 mod message;
 mod shared;
@@ -57,6 +59,7 @@ pub use self::{
     client::{call, call_manager},
     count::count_objects,
     host::Host,
+    leases::Leases,
     message::{Reply, ReplyKind, Request},
 };
 
@@ -69,9 +72,15 @@ pub trait Serve: Send + Sync {
     /// Answers one call. A panic becomes a reply of kind [`ReplyKind::Traceback`].
     fn answer(&self, request: &Request<'_>) -> Reply;
 
-    /// Drops objects that nobody refers to any more. Called on a thread of the host.
-    fn released(&self, numbers: &[u64]);
+    /// The same for a call of this thread itself, which is a caller in the process of the host.
+    fn answer_here(&self, request: &Request<'_>) -> Reply {
+        self.answer(request)
+    }
 
-    /// Runs `work`, which lasts as long as a caller has use for it, on a thread of its own.
+    /// Drops an object that nobody refers to any more, or whose host is stopped. It may take any
+    /// time: it is called on a thread that does nothing else, if one can be had.
+    fn released(&self, number: u64);
+
+    /// Runs `work`, which lasts as long as there is use for it, on a thread of its own.
     fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Error>;
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use coheld_shm::HostPlace;
 use coheld_store::{Channel, Queue};
 
+use super::dropping::{self, Dropping};
 use super::{Reply, ReplyKind, Request, Serve, local};
 use crate::fork::guarded;
 use crate::handle::is_there;
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     serve: Arc<dyn Serve>,
     place: HostPlace,
     state: Mutex<State>,
+    dropping: Dropping,
 }
 
 struct State {
@@ -80,6 +82,7 @@ impl Shared {
             serve,
             place,
             state: Mutex::new(state),
+            dropping: Dropping::default(),
         }
     }
 
@@ -95,10 +98,13 @@ impl Shared {
         &*self.serve
     }
 
+    pub(super) fn dropping(&self) -> &Dropping {
+        &self.dropping
+    }
+
     /// Whether this process is the host, not a child that it has forked.
     pub(super) fn is_own(&self) -> bool {
-        let segment = self.attachment.segment();
-        segment.own_slot().is_some() && segment.own_tag().is_ok_and(|tag| tag == self.place.tag)
+        self.attachment.segment().is_own(self.place.tag)
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -139,7 +145,7 @@ impl Shared {
         })
     }
 
-    /// Lets go of those of these objects whose referents are gone.
+    /// Forgets those of these objects whose referents are gone, and has them dropped.
     pub(super) fn release_gone(&self, candidates: &[(u64, u64, u32)]) {
         let segment = self.attachment.segment();
         let gone: Vec<u64> = candidates
@@ -156,13 +162,7 @@ impl Shared {
                 .filter(|number| state.published.remove(number).is_some())
                 .collect()
         });
-        if released.is_empty() {
-            return;
-        }
-        let ended = catch_unwind(AssertUnwindSafe(|| self.serve.released(&released)));
-        if let Err(panic) = ended {
-            log::warn!("objects without references: {}", in_words(&*panic));
-        }
+        self.dropping.push(released);
     }
 
     /// The same for one object.
@@ -173,10 +173,22 @@ impl Shared {
         }
     }
 
-    /// Answers a call on this thread.
+    /// Drops an object on this thread.
+    pub(super) fn drop_object(&self, number: u64) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.serve.released(number)));
+        if let Err(panic) = ended {
+            log::warn!("an object without references: {}", in_words(&*panic));
+        }
+    }
+
+    /// Answers a call of another process on this thread.
     pub(super) fn answer(&self, request: &Request<'_>) -> Reply {
-        let answered = catch_unwind(AssertUnwindSafe(|| self.serve.answer(request)));
-        answered.unwrap_or_else(|panic| Reply::new(ReplyKind::Traceback, in_words(&*panic)))
+        answered(|| self.serve.answer(request))
+    }
+
+    /// Answers a call of this thread.
+    pub(super) fn answer_here(&self, request: &Request<'_>) -> Reply {
+        answered(|| self.serve.answer_here(request))
     }
 
     /// Enters a worker for the channel of `handle`; `None` if the host is stopped.
@@ -228,12 +240,17 @@ impl Shared {
         guarded(&self.state, |state| state.is_kept = false);
     }
 
-    /// Closes the inbox and all channels; whether that was still to be done.
-    pub(super) fn stop(&self) -> bool {
+    /// Closes the inbox and all channels, and has all objects dropped; whether that was still to
+    /// be done.
+    pub(super) fn stop(self: &Arc<Self>) -> bool {
         if !self.is_own() {
             return false;
         }
-        let Some(inbox) = guarded(&self.state, |state| state.inbox.take()) else {
+        let stopped = guarded(&self.state, |state| {
+            let inbox = state.inbox.take()?;
+            Some((inbox, std::mem::take(&mut state.published)))
+        });
+        let Some((inbox, published)) = stopped else {
             return false;
         };
         local::leave(&self.attachment.segment_id(), self.place);
@@ -248,15 +265,24 @@ impl Shared {
         for worker in self.workers() {
             self.close(&worker);
         }
+        self.dropping.push(published.into_keys());
+        self.dropping.finish();
         true
     }
 
-    /// Whether threads that have nothing to do any more have not ended yet.
-    pub(super) fn is_winding_up(&self) -> bool {
-        guarded(&self.state, |state| {
+    /// Whether threads that have nothing to do any more, or little, have not ended yet.
+    pub(super) fn is_winding_up(self: &Arc<Self>) -> bool {
+        if let Err(error) = dropping::tend(self) {
+            log::debug!("objects are dropped by the thread that stops their host: {error}");
+            for number in self.dropping.take() {
+                self.drop_object(number);
+            }
+        }
+        let is_winding_up = guarded(&self.state, |state| {
             let is_idle = |worker: &Worker| !worker.is_busy.load(Ordering::Relaxed);
             state.is_kept || state.workers.values().any(is_idle)
-        })
+        });
+        is_winding_up || self.dropping.is_winding_up()
     }
 }
 
@@ -279,6 +305,12 @@ impl Drop for Entry {
     fn drop(&mut self) {
         guarded(&self.host.state, |state| state.workers.remove(&self.number));
     }
+}
+
+/// The reply, which is the panic if there is one.
+fn answered(answer: impl FnOnce() -> Reply) -> Reply {
+    catch_unwind(AssertUnwindSafe(answer))
+        .unwrap_or_else(|panic| Reply::new(ReplyKind::Traceback, in_words(&*panic)))
 }
 
 /// What a panic said.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use coheld_store::{Channel, StoreError, kinds};
 
 use super::shared::{Entry, Shared};
-use super::{Reply, ReplyKind, Request, buffers};
+use super::{Leases, Reply, ReplyKind, Request, buffers};
 use crate::fork::guarded;
 use crate::{Error, Handle};
 
@@ -93,19 +93,27 @@ fn run(entry: &Entry, handle: &Handle) {
 fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
     let referent = handle.referent()?;
     let channel = Channel::open(&referent)?;
+    // Of the last reply, until it is certain that its caller has it.
+    let mut sent = Leases::new();
     loop {
         let mut message = buffers::spare();
         match channel.take_request_into(&mut message) {
-            Ok(true) => {}
+            Ok(true) => sent = Leases::new(),
             Ok(false) => {
                 buffers::keep(message);
                 channel.wait_for_request(PATIENCE)?;
                 continue;
             }
-            Err(StoreError::Closed) => return Ok(()),
+            Err(StoreError::Closed) => {
+                // Closed by the caller, or for one that is dead: neither will read it any more.
+                if channel.has_unread_reply()? && !entry.host().is_stopped() {
+                    sent.give_back();
+                }
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         }
-        let reply = match Request::decode(&message) {
+        let mut reply = match Request::decode(&message) {
             Ok(request) => entry.answer(&request),
             Err(error) => Reply::new(ReplyKind::Traceback, format!("{error}\n")),
         };
@@ -114,19 +122,27 @@ fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
             // The object has forked, and this is the child.
             return Ok(());
         }
+        let leases = std::mem::take(&mut reply.leases);
         let reply = reply.encode();
         match channel.answer(&reply) {
-            Ok(()) => buffers::keep(reply),
+            Ok(()) => {
+                buffers::keep(reply);
+                sent = leases;
+            }
             Err(StoreError::Shm(
                 error
                 @ (coheld_shm::Error::OutOfMemory { .. } | coheld_shm::Error::TooLarge { .. }),
             )) => {
                 let size = reply.len() - 1;
                 drop(reply);
+                leases.give_back();
                 let text = format!("a result of {size} bytes does not fit: {error}\n");
                 channel.answer(&Reply::new(ReplyKind::Traceback, text).encode())?;
             }
-            Err(StoreError::Closed) => return Ok(()),
+            Err(StoreError::Closed) => {
+                leases.give_back();
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         }
     }

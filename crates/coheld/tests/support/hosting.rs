@@ -51,12 +51,12 @@ impl Serve for Objects {
         }
     }
 
-    fn released(&self, numbers: &[u64]) {
-        self.released.lock().unwrap().extend(numbers);
-        let mut notes = self.notes.lock().unwrap();
-        for number in numbers {
-            notes.remove(number);
+    fn released(&self, number: u64) {
+        let note = self.notes.lock().unwrap().remove(&number);
+        if note.is_some_and(|note| note == b"stubborn") {
+            thread::sleep(Duration::from_secs(3));
         }
+        self.released.lock().unwrap().push(number);
     }
 
     fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
