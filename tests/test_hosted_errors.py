@@ -108,6 +108,21 @@ def test_methods_that_are_not_exposed(faulty):
     )
 
 
+@pytest.mark.parametrize("name", [5, ("add",)])
+def test_names_that_are_no_text(hosting, name):
+    """The error said that the object was of the class `object`."""
+    for maths in (hosting.Foo2(), hosting.mylist([1])):
+        with pytest.raises(managers.RemoteError) as caught:
+            maths._callmethod(name, (1,))
+        first, second = skeleton(caught.value).split(DURING)
+        class_ = "list" if isinstance(maths, managers.ListProxy) else "hosted_types.Foo"
+        assert first.startswith(
+            f"\n{LINE}\n{TRACEBACK}AttributeError: method {name!r} of <class '{class_}'> object is "
+            "not in exposed={"
+        )
+        assert second == f"{TRACEBACK}KeyError: {name!r}\n{LINE}"
+
+
 def test_methods_that_do_not_exist(hosting):
     class Own(hosted_types.Managers):
         pass
@@ -249,6 +264,67 @@ def test_a_failed_start(context):
     if not subject.IS_STOCK:
         assert type(caught.value.__cause__) is hosted_types.OwnError
         assert "not today" in str(caught.value)
+
+
+def test_a_start_in_a_folder_that_does_not_exist(context, tmp_path):
+    """The error told to check that a manager was started there."""
+    address = str(tmp_path / "missing" / "address")
+    with pytest.raises(EOFError) as caught:
+        hosted_types.Managers(address, ctx=context).start()
+    with pytest.raises(FileNotFoundError) as refused:
+        hosted_types.Managers(address).get_server()
+    if not subject.IS_STOCK:
+        assert type(caught.value.__cause__) is FileNotFoundError
+        for problem in (caught.value, refused.value):
+            assert f"cannot listen at unix:{address}: the folder does not exist" in str(problem)
+
+
+class Deep:
+    """Calls itself by a proxy."""
+
+    def hold(self, proxy):
+        self.proxy = proxy
+
+    def down(self, depth, found):
+        if depth > 0:
+            return self.proxy.down(depth - 1, found)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+@marks.coheld_only
+@pytest.mark.parametrize("found", ["found", ValueError("found"), RecursionError("found")])
+def test_too_many_calls_within_calls(found):
+    """They share a stack. When the reply could not be made for the want of it, the error was a
+    `RemoteError` of another form than any other."""
+
+    class Own(managers.BaseManager):
+        pass
+
+    def problem(depth):
+        try:
+            return deep.down(depth, found)
+        except Exception as error:
+            return error
+
+    Own.register("Deep", Deep)
+    with Own(ctx=FORK) as manager:
+        deep = manager.Deep()
+        deep.hold(deep)
+        least, most = 1, 1001
+        while most - least > 1:
+            middle = (least + most) // 2
+            if repr(problem(middle)) == repr(found):
+                least = middle
+            else:
+                most = middle
+        assert least > 50
+        for depth in range(least - 6, least + 10):
+            seen = problem(depth)
+            assert repr(seen) == repr(found) or type(seen) is RecursionError, (depth, seen)
+        assert type(problem(1000)) is RecursionError
+        assert repr(problem(5)) == repr(found)
 
 
 def test_serializers():

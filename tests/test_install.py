@@ -128,6 +128,35 @@ def test_instances_of_classes_that_were_there_before(run):
     """)
 
 
+def test_modules_of_classes_that_are_made_by_calls(run):
+    """Python takes the module from the caller, and that was the metaclass."""
+    run("""
+    import types
+    from multiprocessing.managers import BaseProxy, MakeProxyType
+    import coheld
+
+    def check(time):
+        content = {}
+        made = type("Made", (BaseProxy,), content)
+        assert made.__module__ == "__main__" and content == {}
+        assert type("Other", (BaseProxy,), {"__module__": "other"}).__module__ == "other"
+        assert type(BaseProxy)("Called", (BaseProxy,), {}).__module__ == "__main__"
+        assert MakeProxyType(f"Auto{time}", ("get",)).__module__ == "multiprocessing.managers"
+        assert types.new_class("New", (BaseProxy,)).__module__ == "types"
+
+        class Stated(BaseProxy, metaclass=type(BaseProxy)):
+            pass
+
+        assert Stated.__module__ == "__main__" and Stated.__qualname__ == "check.<locals>.Stated"
+
+    check(1)
+    coheld.install()
+    check(2)
+    coheld.uninstall()
+    check(3)
+    """)
+
+
 @START_METHODS
 def test_managers_that_were_there_before_go_on(run, start_method):
     """The standard library's module uses its own names, also for pickling."""

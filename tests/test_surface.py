@@ -206,7 +206,11 @@ def test_hasattr_follows_what_is_exposed(manager):
         manager.list().nonsense
 
 
-@pytest.mark.parametrize("attribute", ["_token", "_id", "_manager", "_authkey", "_serializer"])
+@pytest.mark.parametrize(
+    "attribute",
+    ["_token", "_id", "_manager", "_authkey", "_serializer"]
+    + ["_address_to_local", "_mutex", "_tls", "_idset"],
+)
 def test_attributes_other_programs_read(proxy, attribute):
     assert hasattr(proxy, attribute)
 

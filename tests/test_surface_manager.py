@@ -333,6 +333,13 @@ def test_unknown_serializer():
         managers.SyncManager(serializer="nonsense")
 
 
+def test_unknown_serializer_of_a_proxy(manager):
+    token = manager.list([1])._token
+    for class_ in (managers.BaseProxy, managers.ListProxy):
+        with pytest.raises(KeyError, match="'nonsense'"):
+            class_(token, "nonsense", authkey=manager._authkey)
+
+
 def test_connect(manager):
     client = managers.SyncManager(address=manager.address)
     assert client.connect() is None

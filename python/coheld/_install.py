@@ -169,6 +169,14 @@ class _Recognising(abc.ABCMeta):
 
     twins = {}
 
+    def __new__(mcls, name, bases, namespace, /, **kwds):
+        if "__module__" not in namespace:
+            # As `type` does it: the module of the caller, which below would be that of `ABCMeta`.
+            module = sys._getframe(1).f_globals.get("__name__")
+            if module is not None:
+                namespace = {**namespace, "__module__": module}
+        return super().__new__(mcls, name, bases, namespace, **kwds)
+
     def __instancecheck__(cls, instance):
         twin = _Recognising.twins.get(cls)
         if twin is not None:

@@ -4,6 +4,7 @@
 # mypy: ignore-errors
 
 from multiprocessing import util
+from multiprocessing.managers import ProcessLocalSet
 
 from . import _coheld
 from ._coheld import BaseProxy, ListProxy
@@ -11,6 +12,8 @@ from ._coheld import BaseProxy, ListProxy
 # What programs of the standard library's proxies look at.
 BaseProxy._address_to_local = {}
 BaseProxy._mutex = util.ForkAwareThreadLock()
+BaseProxy._tls = util.ForkAwareLocal()
+BaseProxy._idset = ProcessLocalSet()
 
 
 def MakeProxyType(name, exposed, _cache={}):  # noqa: B006

@@ -9,13 +9,12 @@ use coheld::{Address, Handle};
 use pyo3::{
     exceptions::{PyOverflowError, PyTypeError, PyValueError},
     prelude::*,
-    sync::PyOnceLock,
     types::{PyBytes, PyString, PyTuple},
 };
 
 use crate::{
     errors::{self, OrRaise},
-    interpreter,
+    imported, interpreter,
     proxy::kind_number,
     server::PATIENCE,
     token::{Held, Place, Token},
@@ -65,29 +64,21 @@ const KEPT_LIMIT: usize = 8;
 /// locked by another thread.
 static KEPT: Mutex<VecDeque<Arc<coheld::Attachment>>> = Mutex::new(VecDeque::new());
 
-static SPAWNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static AUTHENTICATION_STRING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static CURRENT_PROCESS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
 /// Whether this thread is starting a child process of multiprocessing right now.
 pub(crate) fn is_spawning(py: Python<'_>) -> PyResult<bool> {
-    let function = SPAWNING.import(py, "multiprocessing.context", "get_spawning_popen")?;
+    let function = imported::SPAWNING.get(py)?;
     Ok(!interpreter::call(function, ())?.is_none())
 }
 
 /// Bytes as a key that is pickled for children only.
 pub(crate) fn authentication_string<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let class = AUTHENTICATION_STRING.import(
-        key.py(),
-        "multiprocessing.process",
-        "AuthenticationString",
-    )?;
+    let class = imported::AUTHENTICATION_STRING.get(key.py())?;
     interpreter::call(class, (key,))
 }
 
 /// The key of this process, which its children inherit.
 fn process_key(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let function = CURRENT_PROCESS.import(py, "multiprocessing.process", "current_process")?;
+    let function = imported::CURRENT_PROCESS.get(py)?;
     let process = interpreter::call(function, ())?;
     interpreter::attribute(&process, pyo3::intern!(py, "authkey"))
 }
@@ -170,6 +161,7 @@ fn attach(
     address: &Bound<'_, PyAny>,
     authkey: &Bound<'_, PyAny>,
 ) -> PyResult<Arc<coheld::Attachment>> {
+    imported::prepare(py)?;
     let address = address_from_python(address)?;
     let key = key_bytes(authkey)?;
     py.detach(|| coheld::control::connect(&address, &key, PATIENCE))

@@ -7,7 +7,9 @@ use pyo3::{
 };
 
 use crate::{
-    copy, errors, hosted, interpreter,
+    copy,
+    errors::{self, Made},
+    hosted, interpreter,
     proxy::{self, BaseProxy, Kind, ProxyState, state_of_base},
 };
 
@@ -50,6 +52,9 @@ pub(crate) fn call<'py>(
         Some(keywords) => Some(keywords.cast::<PyDict>()?),
     };
     let Ok(name) = name.cast::<PyString>() else {
+        if state.kind() == Kind::Hosted {
+            return hosted::call_odd_name(proxy, name, &arguments, keywords, limit);
+        }
         return Err(not_exposed(proxy, state, name, None));
     };
     if state.kind() == Kind::Hosted {
@@ -137,7 +142,7 @@ fn exposed<'py>(
     }
     if !kind.exposed().contains(&name) {
         // A method that changes the referent is always among those of the kind.
-        let result = copy::read(py, state, &name_object, arguments, keywords);
+        let result = copy::read(py, state, &name_object, arguments, keywords).made(py);
         return match result {
             Err(error)
                 if error.is_instance_of::<PyAttributeError>(py)

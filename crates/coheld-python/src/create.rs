@@ -12,7 +12,7 @@ use pyo3::{
 
 use crate::{
     attachment, codec, copy,
-    errors::{self, OrRaise},
+    errors::{self, Made, OrRaise},
     hosted, interpreter, key,
     proxy::{self, BaseProxy, ProxyState},
     token::Token,
@@ -112,7 +112,7 @@ fn or_by_call(
     content: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let py = content.py();
-    match filled {
+    match filled.made(py) {
         Err(error) if errors::is_odd_key(py, &error) => {}
         done => return done,
     }

@@ -8,11 +8,13 @@ use pyo3::{
         PyRuntimeError, PyTypeError, PyValueError,
     },
     prelude::*,
-    sync::PyOnceLock,
-    types::PyType,
 };
 
-use crate::{host, interpreter};
+use crate::{
+    host,
+    imported::{self, Imported},
+    interpreter,
+};
 
 /// Error numbers of Linux, by which `OSError` chooses its subclass.
 mod errno {
@@ -50,37 +52,13 @@ impl<T> OrRaise<T> for Result<T, coheld::Error> {
     }
 }
 
-/// One class of `coheld.errors`, looked up once.
-fn class<'py>(
-    py: Python<'py>,
-    cell: &'static PyOnceLock<Py<PyType>>,
-    name: &str,
-) -> PyResult<Bound<'py, PyType>> {
-    cell.import(py, "coheld.errors", name).cloned()
-}
-
-/// An exception of one of the classes in `coheld.errors`.
-fn raise(py: Python<'_>, cell: &'static PyOnceLock<Py<PyType>>, name: &str, text: String) -> PyErr {
-    match class(py, cell, name) {
-        Ok(class) => PyErr::from_type(class, (text,)),
+/// An exception of one of the classes that are looked up by name.
+fn raise(py: Python<'_>, class: &Imported, text: String) -> PyErr {
+    match class.class(py) {
+        Ok(class) => PyErr::from_type(class.clone(), (text,)),
         Err(error) => error,
     }
 }
-
-static OUT_OF_MEMORY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static CORRUPTED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static REFERENT_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static COHELD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static MANAGER_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static CALL_TIMEOUT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static REMOTE_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static FULL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static EMPTY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static SHUT_DOWN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static BROKEN_BARRIER: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static OWNER_DIED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static OWNER_DIED_WARNING: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static AUTHENTICATION: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 create_exception!(
     coheld._coheld,
@@ -101,47 +79,66 @@ pub(crate) fn odd_key(text: String) -> PyErr {
     OddKey::new_err(text)
 }
 
-/// Whether an error is that of [`odd_key`].
+/// A failure that can be looked at: what class it is of, and what it says.
+pub(crate) trait Made {
+    /// The same, with the exception made if there is one.
+    ///
+    /// `PyO3` makes exceptions late, and whoever looks at one has it made. It lets go of the
+    /// interpreter for that, and panics if it does not get it back, which is when the interpreter
+    /// is about to end and runs the destructors of a program. So whatever looks at an error that
+    /// may be one of ours has it made by this first.
+    fn made(self, py: Python<'_>) -> Self;
+}
+
+impl Made for PyErr {
+    fn made(self, py: Python<'_>) -> Self {
+        self.restore(py);
+        Self::fetch(py)
+    }
+}
+
+impl<T> Made for PyResult<T> {
+    #[inline]
+    fn made(self, py: Python<'_>) -> Self {
+        self.map_err(|error| error.made(py))
+    }
+}
+
+/// Whether an error, which is made, is that of [`odd_key`].
 pub(crate) fn is_odd_key(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<OddKey>(py)
 }
 
-/// Whether an error says that the referent has moved to another process; whoever gets it calls that
-/// process.
+/// Whether an error, which is made, says that the referent has moved to another process; whoever
+/// gets it calls that process.
 pub(crate) fn is_moved(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<Moved>(py)
 }
 
 /// `coheld.CoheldError`, for what has no more fitting class.
 pub(crate) fn coheld_error(py: Python<'_>, text: String) -> PyErr {
-    raise(py, &COHELD, "CoheldError", text)
+    raise(py, &imported::COHELD_ERROR, text)
 }
 
 /// `coheld.ReferentGone`, a `RemoteError`.
 pub(crate) fn referent_gone(py: Python<'_>, text: String) -> PyErr {
-    match REFERENT_GONE.import(py, "coheld.managers", "ReferentGone") {
-        Ok(class) => PyErr::from_type(class.clone(), (text,)),
-        Err(error) => error,
-    }
+    raise(py, &imported::REFERENT_GONE, text)
 }
 
 /// `coheld.ManagerGone`, a `ConnectionError`.
 pub(crate) fn manager_gone(py: Python<'_>, text: String) -> PyErr {
-    raise(py, &MANAGER_GONE, "ManagerGone", text)
+    raise(py, &imported::MANAGER_GONE, text)
 }
 
 /// `multiprocessing.managers.RemoteError`, the class that programs already catch.
 pub(crate) fn remote_error(py: Python<'_>, text: String) -> PyErr {
-    match REMOTE_ERROR.import(py, "multiprocessing.managers", "RemoteError") {
-        Ok(class) => PyErr::from_type(class.clone(), (text,)),
-        Err(error) => error,
-    }
+    raise(py, &imported::REMOTE_ERROR, text)
 }
 
-/// Whether an error is a [`remote_error`].
+/// Whether an error, which is made, is a [`remote_error`].
 pub(crate) fn is_remote(py: Python<'_>, error: &PyErr) -> bool {
-    REMOTE_ERROR
-        .import(py, "multiprocessing.managers", "RemoteError")
+    imported::REMOTE_ERROR
+        .get(py)
         .is_ok_and(|class| error.is_instance(py, class))
 }
 
@@ -157,17 +154,12 @@ pub(crate) fn index_error(sequence: &str, problem: IndexProblem) -> PyErr {
 /// `queue.Empty`, for a queue that had no item in time.
 #[cold]
 pub(crate) fn queue_empty(py: Python<'_>) -> PyErr {
-    raise_empty(py, &EMPTY, "queue", "Empty")
+    raise_empty(py, &imported::EMPTY)
 }
 
 /// An exception without arguments.
-fn raise_empty(
-    py: Python<'_>,
-    cell: &'static PyOnceLock<Py<PyType>>,
-    module: &str,
-    name: &str,
-) -> PyErr {
-    match cell.import(py, module, name) {
+fn raise_empty(py: Python<'_>, class: &Imported) -> PyErr {
+    match class.class(py) {
         Ok(class) => PyErr::from_type(class.clone(), ()),
         Err(error) => error,
     }
@@ -183,8 +175,7 @@ pub(crate) fn warn_of_owner(py: Python<'_>, what: &str, process: u32) -> PyResul
     let text = format!(
         "{who} died while it held this {what}; what the {what} protects may be half changed"
     );
-    let category = class(py, &OWNER_DIED_WARNING, "OwnerDiedWarning")?;
-    interpreter::warn(category.as_any(), &text)
+    interpreter::warn(imported::OWNER_DIED_WARNING.get(py)?, &text)
 }
 
 /// The exception for an error of a native referent. Index errors are those of list.
@@ -198,21 +189,19 @@ pub(crate) fn from_store(py: Python<'_>, error: StoreError) -> PyErr {
         StoreError::SliceSize { given, wanted } => PyValueError::new_err(format!(
             "attempt to assign sequence of size {given} to extended slice of size {wanted}"
         )),
-        StoreError::Full => raise_empty(py, &FULL, "queue", "Full"),
-        StoreError::ShutDown => raise_empty(py, &SHUT_DOWN, "coheld.errors", "ShutDown"),
+        StoreError::Full => raise_empty(py, &imported::FULL),
+        StoreError::ShutDown => raise_empty(py, &imported::SHUT_DOWN),
         StoreError::TaskDoneTooOften | StoreError::ReleasedTooOften => {
             PyValueError::new_err(error.to_string())
         }
-        StoreError::BrokenBarrier => {
-            raise_empty(py, &BROKEN_BARRIER, "threading", "BrokenBarrierError")
-        }
-        StoreError::OwnerDied { .. } => raise(py, &OWNER_DIED, "OwnerDiedError", error.to_string()),
+        StoreError::BrokenBarrier => raise_empty(py, &imported::BROKEN_BARRIER),
+        StoreError::OwnerDied { .. } => raise(py, &imported::OWNER_DIED, error.to_string()),
         StoreError::Limit { .. } => PyOverflowError::new_err(error.to_string()),
         StoreError::PrivateMemory { .. } => PyMemoryError::new_err(error.to_string()),
         StoreError::WrongKind { .. } | StoreError::NotHashable | StoreError::WrongType => {
             PyTypeError::new_err(error.to_string())
         }
-        StoreError::Corrupted(_) => raise(py, &CORRUPTED, "CorruptedError", error.to_string()),
+        StoreError::Corrupted(_) => raise(py, &imported::CORRUPTED, error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }
 }
@@ -223,8 +212,8 @@ pub(crate) fn from_shm(py: Python<'_>, error: &coheld_shm::Error) -> PyErr {
     use coheld_shm::Error;
     let text = error.to_string();
     match error {
-        Error::OutOfMemory { .. } => raise(py, &OUT_OF_MEMORY, "OutOfMemory", text),
-        Error::Corrupted { .. } => raise(py, &CORRUPTED, "CorruptedError", text),
+        Error::OutOfMemory { .. } => raise(py, &imported::OUT_OF_MEMORY, text),
+        Error::Corrupted { .. } => raise(py, &imported::CORRUPTED, text),
         Error::ReferentGone { .. } => referent_gone(py, text),
         Error::Interrupted => {
             host::take_raised().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))
@@ -255,7 +244,7 @@ pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
         Error::Shm(error) => from_shm(py, &error),
         Error::Store(error) => from_store(py, error),
         Error::ConnectionRefused { .. } => os(errno::ECONNREFUSED, text),
-        Error::NotFound { .. } => os(errno::ENOENT, text),
+        Error::NotFound { .. } | Error::NoFolder { .. } => os(errno::ENOENT, text),
         Error::AddressInUse { .. } => os(errno::EADDRINUSE, text),
         Error::TimedOut { .. } => os(errno::ETIMEDOUT, text),
         Error::BadAddress { .. } => os(errno::EINVAL, text),
@@ -264,13 +253,10 @@ pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
             None => PyOSError::new_err(text),
         },
         Error::AuthenticationRejected | Error::AuthenticationFailed(_) => {
-            match AUTHENTICATION.import(py, "multiprocessing.context", "AuthenticationError") {
-                Ok(class) => PyErr::from_type(class.clone(), (text,)),
-                Err(error) => error,
-            }
+            raise(py, &imported::AUTHENTICATION_ERROR, text)
         }
         Error::Stopped { .. } | Error::HostGone { .. } => manager_gone(py, text),
-        Error::CallTimedOut { .. } => raise(py, &CALL_TIMEOUT, "CallTimeout", text),
+        Error::CallTimedOut { .. } => raise(py, &imported::CALL_TIMEOUT, text),
         Error::BadToken { .. } => PyValueError::new_err(text),
         _ => coheld_error(py, text),
     }

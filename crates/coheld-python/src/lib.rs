@@ -24,6 +24,7 @@ mod create_waited;
 mod errors;
 mod host;
 mod hosted;
+mod imported;
 mod inspect;
 mod interpreter;
 mod key;

@@ -2,12 +2,11 @@
 
 use pyo3::{
     prelude::*,
-    sync::PyOnceLock,
     types::{PyDict, PyType},
 };
 
 use crate::{
-    attachment, codec, interpreter,
+    attachment, codec, imported, interpreter,
     proxy::{self, Kind, ProxyState},
     token::Token,
 };
@@ -15,17 +14,14 @@ use crate::{
 /// The keyword in a pickled proxy that says that a lease travels with it.
 pub(crate) const LEASE: &str = "lease";
 
-static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static EDGE_FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
 /// `RebuildProxy`, as pickles name it.
 pub(crate) fn function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    FUNCTION.import(py, "coheld._coheld", "RebuildProxy")
+    imported::REBUILD_PROXY.get(py)
 }
 
 /// `_rebuild_edge`, as pickles inside shared values name it.
 pub(crate) fn edge_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    EDGE_FUNCTION.import(py, "coheld._coheld", "_rebuild_edge")
+    imported::REBUILD_EDGE.get(py)
 }
 
 /// Unpickle a proxy: attach to the segment of its referent if need be, and take it over.

@@ -15,6 +15,7 @@ use crate::{
     attachment::{Attachment, address_from_python, address_to_python, key_bytes},
     errors::OrRaise,
     hosted::limit_of,
+    imported,
 };
 
 /// How long a manager may take to answer. It does nothing else, so this is for stopped machines.
@@ -44,6 +45,7 @@ impl Server {
         call_timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = address.py();
+        imported::prepare(py)?;
         let address = address_from_python(address)?;
         let key = key_bytes(authkey)?;
         let mut options = SegmentOptions {

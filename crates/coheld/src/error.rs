@@ -22,6 +22,11 @@ pub enum Error {
         /// Where.
         address: Address,
     },
+    /// The folder of the address does not exist, so nobody can listen there.
+    NoFolder {
+        /// Where.
+        address: Address,
+    },
     /// Somebody listens at the address already, or left a socket file there.
     AddressInUse {
         /// Where.
@@ -122,6 +127,11 @@ impl fmt::Display for Error {
             Self::NotFound { address } => write!(
                 formatter,
                 "there is no manager at {address}; check the address, and that it was started"
+            ),
+            Self::NoFolder { address } => write!(
+                formatter,
+                "cannot listen at {address}: the folder does not exist; make it, or choose another \
+                 address"
             ),
             Self::AddressInUse { address } => write!(
                 formatter,

@@ -151,6 +151,9 @@ fn errors_tell_what_is_wrong_with_an_address() {
     let directory = tempfile::tempdir().unwrap();
     let missing = Address::Path(directory.path().join("nothing"));
     assert!(matches!(connect(&missing), Err(Error::NotFound { .. })));
+    let homeless = Address::Path(directory.path().join("missing").join("address"));
+    let refused = Server::bind(homeless, KEY, &options());
+    assert!(matches!(refused, Err(Error::NoFolder { .. })));
     let nobody = Address::Abstract(b"coheld test: nobody listens here".to_vec());
     assert!(matches!(
         connect(&nobody),

@@ -7,28 +7,14 @@ use pyo3::{
 };
 
 use super::make;
-use crate::interpreter;
+use crate::{imported, interpreter};
 
 /// The pickle protocol of stored values: the newest that every supported Python reads.
 const PROTOCOL: u8 = 5;
 /// Objects looked at before a value is given to the general pickler.
 const PLAIN_BUDGET: usize = 64;
 
-static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static FORKING_PICKLER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static BYTES_IO: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static INT_FROM_BYTES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// An attribute of a module, looked up once.
-fn cached<'py>(
-    py: Python<'py>,
-    cell: &'static PyOnceLock<Py<PyAny>>,
-    module: &str,
-    name: &str,
-) -> PyResult<&'py Bound<'py, PyAny>> {
-    cell.import(py, module, name)
-}
 
 /// The pickle of a value that holds no proxies and that no reducer applies to, if it is small and
 /// built of Python's own types only. The C function is several times faster than a Pickler object.
@@ -38,7 +24,7 @@ fn dumps_plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyB
         return Ok(None);
     }
     let py = value.py();
-    let dumps = cached(py, &DUMPS, "_pickle", "dumps")?;
+    let dumps = imported::DUMPS.get(py)?;
     let bytes = interpreter::call(dumps, (value, PROTOCOL))?;
     Ok(Some(bytes.cast_into()?))
 }
@@ -82,13 +68,8 @@ pub(crate) fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByt
         return Ok(bytes);
     }
     let py = value.py();
-    let file = cached(py, &BYTES_IO, "io", "BytesIO")?.call0()?;
-    let class = cached(
-        py,
-        &FORKING_PICKLER,
-        "multiprocessing.reduction",
-        "ForkingPickler",
-    )?;
+    let file = imported::BYTES_IO.get(py)?.call0()?;
+    let class = imported::FORKING_PICKLER.get(py)?;
     let pickler = interpreter::call(class, (&file, PROTOCOL))?;
     interpreter::method(&pickler, pyo3::intern!(py, "dump"), (value,))?;
     Ok(file
@@ -98,7 +79,7 @@ pub(crate) fn dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByt
 
 /// The value of a pickle.
 pub(crate) fn loads<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let loads = cached(py, &LOADS, "_pickle", "loads")?;
+    let loads = imported::LOADS.get(py)?;
     let pickle = make::bytes(py, pickle)?;
     interpreter::call(loads, (pickle,))
 }

@@ -10,7 +10,7 @@ use pyo3::{
 
 use super::{
     limit, limit_of, reply,
-    serving::{EXPOSED, take_interruption},
+    serving::{EXPOSED, ODD_NAME, take_interruption},
 };
 use crate::{
     attachment::Attachment,
@@ -64,6 +64,28 @@ fn read<'py>(
         return Err(error);
     }
     reply::read(py, serializer, answer, caller)
+}
+
+/// Calls what is no name of a method, for the error that the host makes of it.
+#[cold]
+pub(crate) fn call_odd_name<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    name: &Bound<'py, PyAny>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+    limit: Option<Duration>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let mut all = vec![name.clone()];
+    all.extend(arguments.iter());
+    let all = PyTuple::new(py, all)?;
+    call_within(
+        proxy,
+        &PyString::intern(py, ODD_NAME),
+        &all,
+        keywords,
+        limit,
+    )
 }
 
 /// Return the names of the methods of a shared object that its proxies can call.

@@ -9,7 +9,9 @@ mod serving;
 mod thread;
 
 pub(crate) use self::{
-    call::{call_manager, call_method, call_within, exposed_methods, move_to_manager},
+    call::{
+        call_manager, call_method, call_odd_name, call_within, exposed_methods, move_to_manager,
+    },
     host::Host,
     limit::{call_limit, limit_of},
     reply::auto_proxy,

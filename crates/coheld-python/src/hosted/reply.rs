@@ -2,21 +2,18 @@
 
 use coheld::hosted::{Reply, ReplyKind, buffers};
 use pyo3::{
-    exceptions::{PyBaseException, PyException},
+    exceptions::{PyBaseException, PyException, PyRecursionError},
     prelude::*,
-    sync::PyOnceLock,
-    types::{PyBytes, PyDict, PyString, PyType},
+    types::{PyBytes, PyDict, PyString},
 };
 
 use crate::{
     codec::Serializer,
-    errors, interpreter,
+    errors::{self, Made},
+    imported, interpreter,
     proxy::{BaseProxy, state_of_base},
     token::Token,
 };
-
-static FORMAT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static REMOTE_TRACEBACK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// The reply for a result.
 #[inline]
@@ -34,33 +31,71 @@ pub(super) fn raised(py: Python<'_>, error: PyErr) -> PyResult<Reply> {
         return Err(error);
     }
     // Pickled by itself, so that the text can be read where the exception cannot.
-    let pickle = match Serializer::Pickle.encode(error.value(py)) {
-        Ok(pickle) => pickle,
+    let (pickle, leases) = match Serializer::Pickle.encode(error.value(py)) {
+        Ok(pickle) => pickle.into_part(py),
         Err(error) => return unserializable(py, error),
     };
-    let (pickle, leases) = pickle.into_part(py);
-    let pair = (pickle, text(py, &error)?).into_pyobject(py)?;
-    let message = Serializer::Pickle.encode(pair.as_any())?;
-    let mut reply = message.into_reply(ReplyKind::Error);
+    let text = match text(py, &error).made(py) {
+        Err(failure) if !failure.is_instance_of::<PyException>(py) => return Err(failure),
+        text => text.unwrap_or_else(|_| plain_text(py, &error)),
+    };
+    let mut reply = with_text(py, &pickle, &text)?;
     reply.leases.append(leases);
     Ok(reply)
 }
 
-/// The reply for an exception that the method has no part in.
+/// The reply for an exception, which is made, that the method has no part in.
 pub(super) fn traceback(py: Python<'_>, error: &PyErr) -> PyResult<Reply> {
-    Ok(Reply::new(ReplyKind::Traceback, text(py, error)?))
+    if error.is_instance_of::<PyRecursionError>(py) {
+        // The caller has a part in it: it may be its stack.
+        return raised(py, error.clone_ref(py));
+    }
+    in_words(py, ReplyKind::Traceback, error)
+}
+
+/// The reply for the pickle of an exception and the text of its traceback.
+fn with_text(py: Python<'_>, pickle: &Bound<'_, PyBytes>, text: &str) -> PyResult<Reply> {
+    let pair = (pickle, text).into_pyobject(py)?;
+    let message = Serializer::Pickle.encode(pair.as_any())?;
+    Ok(message.into_reply(ReplyKind::Error))
 }
 
 fn unserializable(py: Python<'_>, error: PyErr) -> PyResult<Reply> {
+    let error = error.made(py);
     if !error.is_instance_of::<PyException>(py) {
         return Err(error);
     }
-    Ok(Reply::new(ReplyKind::Unserializable, text(py, &error)?))
+    in_words(py, ReplyKind::Unserializable, &error)
+}
+
+/// The reply that consists of the text of an exception.
+fn in_words(py: Python<'_>, kind: ReplyKind, error: &PyErr) -> PyResult<Reply> {
+    match text(py, error).made(py) {
+        Ok(text) => Ok(Reply::new(kind, text)),
+        Err(failure) if !failure.is_instance_of::<PyException>(py) => Err(failure),
+        Err(failure) if failure.is_instance_of::<PyRecursionError>(py) => too_deep(py, &failure),
+        Err(_) => Ok(Reply::new(kind, plain_text(py, error))),
+    }
+}
+
+/// The reply of a method whose caller has left so little of the stack that no reply can be made by
+/// Python code: the `RecursionError` that this was. Its pickle is written here.
+#[cold]
+fn too_deep(py: Python<'_>, failure: &PyErr) -> PyResult<Reply> {
+    let message = message(py, failure);
+    let pickle = [
+        b"\x80\x05cbuiltins\nRecursionError\nX".as_slice(),
+        &u32::try_from(message.len())?.to_le_bytes(),
+        message.as_bytes(),
+        b"\x85R.",
+    ];
+    let pickle = PyBytes::new(py, &pickle.concat());
+    with_text(py, &pickle, &plain_text(py, failure))
 }
 
 /// What `traceback.format_exc` writes.
 fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
-    let format = FORMAT.import(py, "traceback", "format_exception")?;
+    let format = imported::FORMAT_EXCEPTION.get(py)?;
     let arguments = (error.get_type(py), error.value(py), error.traceback(py));
     let lines = interpreter::call(format, arguments)?.extract::<Vec<Bound<'_, PyString>>>()?;
     let mut text = String::new();
@@ -74,13 +109,30 @@ fn text(py: Python<'_>, error: &PyErr) -> PyResult<String> {
     Ok(text)
 }
 
+/// The same by what needs no stack: the exception alone.
+#[cold]
+pub(super) fn plain_text(py: Python<'_>, error: &PyErr) -> String {
+    let class = error.get_type(py).fully_qualified_name();
+    let class = class.map_or_else(|_| String::from("?"), |name| name.to_string());
+    let message = message(py, error);
+    format!("Traceback (most recent call last):\n{class}: {message}\n")
+}
+
+fn message(py: Python<'_>, error: &PyErr) -> String {
+    match interpreter::str(error.value(py)) {
+        Ok(message) => message.to_string_lossy().into_owned(),
+        // As Python has it in its tracebacks.
+        Err(_) => String::from("<exception str() failed>"),
+    }
+}
+
 /// The reply that the server object has put together: what kind it is, and its content.
 pub(super) fn assembled(serializer: Serializer, answer: &Bound<'_, PyAny>) -> PyResult<Reply> {
     let py = answer.py();
     let (kind, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = answer.extract()?;
     match kind.to_str()? {
         "#RETURN" => returned(serializer, &value),
-        "#ERROR" => raised(py, PyErr::from_value(value)),
+        "#ERROR" => raised(py, PyErr::from_value(value).made(py)),
         "#TRACEBACK" => {
             let text = value.cast::<PyString>()?.to_string_lossy();
             Ok(Reply::new(ReplyKind::Traceback, text.into_owned()))
@@ -142,19 +194,26 @@ fn remote_error(py: Python<'_>, body: &[u8], frame: impl FnOnce(String) -> Strin
 fn read_exception(py: Python<'_>, body: &[u8]) -> PyResult<PyErr> {
     let pair = Serializer::Pickle.decode(py, body)?;
     let (pickle, text): (Bound<'_, PyBytes>, Bound<'_, PyString>) = pair.extract()?;
-    let value = match Serializer::Pickle.decode(py, pickle.as_bytes()) {
+    let value = match Serializer::Pickle.decode(py, pickle.as_bytes()).made(py) {
         Ok(value) => value,
-        Err(error) if !error.is_instance_of::<PyException>(py) => return Err(error),
+        // It may be that the stack of this process does not suffice for it.
+        Err(error)
+            if !error.is_instance_of::<PyException>(py)
+                || error.is_instance_of::<PyRecursionError>(py) =>
+        {
+            return Err(error);
+        }
         Err(_) => py.None().into_bound(py),
     };
     let Ok(value) = value.cast_into::<PyBaseException>() else {
         // Its class is not to be had here, or cannot be made from what it pickles.
         return Ok(errors::remote_error(py, text.to_string()));
     };
-    let class = REMOTE_TRACEBACK.import(py, "coheld.errors", "RemoteTraceback")?;
+    let class = imported::REMOTE_TRACEBACK.get(py)?;
     let error = PyErr::from_value(value.into_any());
     if error.cause(py).is_none() {
-        error.set_cause(py, Some(PyErr::from_type(class.clone(), (text.unbind(),))));
+        let cause = interpreter::call(class, (text,)).map_or_else(|error| error, PyErr::from_value);
+        error.set_cause(py, Some(cause));
     }
     Ok(error)
 }
@@ -183,7 +242,7 @@ fn read_proxy<'py>(
     keywords.set_item("authkey", state.authkey(py)?)?;
     let class = match (registered(manager.as_ref(), token.get())?, class) {
         (Some(class), _) => class,
-        (None, Some(pickle)) => match Serializer::Pickle.decode(py, pickle.as_bytes()) {
+        (None, Some(pickle)) => match Serializer::Pickle.decode(py, pickle.as_bytes()).made(py) {
             Ok(class) => class,
             // Its module is not to be had in this process.
             Err(error) if error.is_instance_of::<PyException>(py) => auto_proxy(py)?,

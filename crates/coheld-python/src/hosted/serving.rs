@@ -19,10 +19,14 @@ use super::{
     entry::{Entry, Table},
     reply, thread,
 };
-use crate::{codec::Serializer, interpreter};
+use crate::{codec::Serializer, errors::Made, interpreter};
 
 /// The name of a method that every object has: its result are the names of those that it exposes.
 pub(super) const EXPOSED: &str = "#EXPOSED";
+
+/// The name of a method whose name is no text, which is the first argument: nothing has such a
+/// method, but the error tells what the object is.
+pub(super) const ODD_NAME: &str = "#ODD_NAME";
 
 thread_local! {
     /// The `KeyboardInterrupt` that ended the last call which this thread answered to itself: it
@@ -83,13 +87,17 @@ impl Serving {
             let exposed = entry.exposed.bind(py).iter().collect::<Vec<_>>();
             return reply::returned(serializer, PyTuple::new(py, exposed)?.as_any());
         }
+        if request.method == ODD_NAME {
+            let (name, rest) = (arguments.get_item(0)?, arguments.get_slice(1, usize::MAX));
+            return self.answer_slowly(serializer, &entry, &name, &rest, keywords);
+        }
         if !entry.is_simple(&name)? {
-            return self.answer_slowly(serializer, &entry, &name, &arguments, keywords);
+            return self.answer_slowly(serializer, &entry, name.as_any(), &arguments, keywords);
         }
         let method = match interpreter::attribute(entry.object.bind(py), &name) {
             Ok(method) => method,
             Err(error) if error.is_instance_of::<PyAttributeError>(py) => {
-                return self.answer_slowly(serializer, &entry, &name, &arguments, keywords);
+                return self.answer_slowly(serializer, &entry, name.as_any(), &arguments, keywords);
             }
             Err(error) => return Err(error),
         };
@@ -108,13 +116,14 @@ impl Serving {
     fn answer_or_end(&self, py: Python<'_>, request: &Request<'_>) -> (Reply, Option<PyErr>) {
         let error = match self.try_answer(py, request) {
             Ok(reply) => return (reply, None),
-            Err(error) => error,
+            Err(error) => error.made(py),
         };
         match reply::traceback(py, &error) {
             Ok(reply) => (reply, Some(error)),
             // Not even the traceback could be written.
             Err(later) => {
-                let reply = Reply::new(ReplyKind::Traceback, later.to_string());
+                let later = later.made(py);
+                let reply = Reply::new(ReplyKind::Traceback, reply::plain_text(py, &later));
                 let is_end = !error.is_instance_of::<PyException>(py);
                 (reply, Some(if is_end { error } else { later }))
             }
@@ -144,7 +153,7 @@ impl Serving {
         &self,
         serializer: Serializer,
         entry: &Entry,
-        name: &Bound<'_, PyString>,
+        name: &Bound<'_, PyAny>,
         arguments: &Bound<'_, PyTuple>,
         keywords: Option<Bound<'_, PyDict>>,
     ) -> PyResult<Reply> {

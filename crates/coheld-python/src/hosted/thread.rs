@@ -2,11 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::{prelude::*, sync::PyOnceLock, types::PyDict};
+use pyo3::{prelude::*, types::PyDict};
 
-use crate::interpreter;
-
-static THREAD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+use crate::{imported, interpreter};
 
 /// Work that a thread of Python does: its target.
 #[pyclass(frozen, module = "coheld._coheld")]
@@ -35,7 +33,7 @@ pub(super) fn start(py: Python<'_>, work: Box<dyn FnOnce() + Send>) -> PyResult<
     let keywords = PyDict::new(py);
     keywords.set_item("target", Bound::new(py, Work { work })?)?;
     keywords.set_item("daemon", true)?;
-    let class = THREAD.import(py, "threading", "Thread")?;
+    let class = imported::THREAD.get(py)?;
     let thread = interpreter::call_with(class, (), Some(&keywords))?;
     interpreter::method(&thread, pyo3::intern!(py, "start"), ())?;
     Ok(())

@@ -4,7 +4,6 @@ use coheld_store::{Array, IndexProblem, StoreError};
 use pyo3::{
     exceptions::PyAttributeError,
     prelude::*,
-    sync::PyOnceLock,
     types::{PyBytes, PyFloat, PyInt, PyString, PyTuple},
 };
 
@@ -19,7 +18,7 @@ use crate::{
     codec,
     copy::{read, write},
     errors::{self, OrRaise},
-    interpreter,
+    imported, interpreter,
 };
 
 /// A proxy of a shared array of numbers or characters.
@@ -27,8 +26,6 @@ use crate::{
 /// Items come back as Python objects, slices as `array.array`.
 #[pyclass(extends = BaseProxy, frozen, subclass)]
 pub(crate) struct ArrayProxy;
-
-static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// A plain `array.array` of the items in `bytes`.
 pub(crate) fn copy<'py>(
@@ -42,7 +39,7 @@ pub(crate) fn copy<'py>(
 fn plain<'py>(py: Python<'py>, typecode: u8, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     let mut text = [0; 4];
     let typecode = char::from(typecode).encode_utf8(&mut text);
-    let class = CLASS.import(py, "array", "array")?;
+    let class = imported::ARRAY.get(py)?;
     class.call1((
         PyString::intern(py, typecode),
         codec::make::bytes(py, bytes)?,

@@ -15,7 +15,13 @@ use pyo3::{
 };
 
 use super::{BaseProxy, ProxyState, argument::Argument, route::call, state::state_of_base};
-use crate::{attempts::Attempts, codec, copy, errors::OrRaise, interpreter, key::EncodedKey};
+use crate::{
+    attempts::Attempts,
+    codec, copy,
+    errors::{Made, OrRaise},
+    interpreter,
+    key::EncodedKey,
+};
 
 /// Where the value is.
 pub(super) enum Place<'a, 'py> {
@@ -288,7 +294,7 @@ fn called_value<'py>(
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = proxy.py();
     let arguments = PyTuple::new(py, [key])?;
-    match call(proxy, pyo3::intern!(py, "__getitem__"), &arguments, None) {
+    match call(proxy, pyo3::intern!(py, "__getitem__"), &arguments, None).made(py) {
         Err(error) if error.is_instance_of::<PyKeyError>(py) => Ok(None),
         found => found.map(Some),
     }

@@ -11,7 +11,11 @@ use pyo3::{
 
 use super::{Kind, ProxyState, QueueProxy, route::route, state::state_of_base};
 use crate::{
-    attachment, callmethod, codec::Encoding, copy, errors::OrRaise, hosted, interpreter, rebuild,
+    attachment, callmethod,
+    codec::Encoding,
+    copy,
+    errors::{Made, OrRaise},
+    hosted, imported, interpreter, rebuild,
     token::Token,
 };
 
@@ -74,6 +78,7 @@ impl BaseProxy {
                 "a proxy is made from a coheld.managers.Token, not from a '{name}'"
             )));
         };
+        check_serializer(&serializer)?;
         let authkey = match (authkey, &manager) {
             (Some(key), _) => Some(key),
             (None, Some(manager)) => manager.getattr_opt("_authkey")?,
@@ -230,7 +235,7 @@ impl BaseProxy {
         let py = slf.py();
         let method = pyo3::intern!(py, "_callmethod");
         let answer = interpreter::method(slf, method, ("__repr__",));
-        match answer {
+        match answer.made(py) {
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 let text = interpreter::repr(slf)?.to_str()?.to_owned();
                 let text = text.strip_suffix('>').unwrap_or(&text);
@@ -253,6 +258,16 @@ impl BaseProxy {
             state.set_manager(None);
         }
     }
+}
+
+/// A `KeyError` for a serializer that the standard library does not know.
+fn check_serializer(serializer: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = serializer.py();
+    if serializer.is(pyo3::intern!(py, "pickle")) {
+        return Ok(());
+    }
+    imported::LISTENER_CLIENT.get(py)?.get_item(serializer)?;
+    Ok(())
 }
 
 /// Whether the class of a proxy was made for the methods that its referent exposes.

@@ -6,7 +6,7 @@ use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyList};
 use super::{BaseProxy, state::state_of_base};
 use crate::{
     codec,
-    errors::{self, OrRaise},
+    errors::{self, Made, OrRaise},
 };
 
 /// Iterator over the keys of a shared dict, from a snapshot of them.
@@ -71,6 +71,7 @@ impl DictIterator {
 
     /// A dict that has moved is iterated to the end of the snapshot; other errors are handed on.
     fn stop_watching(&mut self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        let error = error.made(py);
         if !errors::is_moved(py, &error) {
             return Err(error);
         }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     codec,
     copy::{self, read},
-    errors::{self, OrRaise},
+    errors::{self, Made, OrRaise},
     interpreter, key,
 };
 
@@ -74,7 +74,7 @@ pub(super) fn union<'py>(
 pub(super) fn iterate_hosted<'py>(proxy: &Bound<'py, BaseProxy>) -> PyResult<Bound<'py, PyAny>> {
     let py = proxy.py();
     let none = PyTuple::empty(py);
-    let keys = match call(proxy, pyo3::intern!(py, "keys"), &none, None) {
+    let keys = match call(proxy, pyo3::intern!(py, "keys"), &none, None).made(py) {
         // It may be another mapping, whose keys cannot be sent or are not exposed.
         Err(error) if errors::is_remote(py, &error) => {
             call(proxy, pyo3::intern!(py, "__iter__"), &none, None)?

@@ -5,7 +5,6 @@ use pyo3::{
     exceptions::PyAttributeError,
     ffi,
     prelude::*,
-    sync::PyOnceLock,
     types::{PyDict, PyString, PyTuple, PyType},
 };
 
@@ -16,7 +15,11 @@ use super::{
     sequence::tuple,
     state::state_of,
 };
-use crate::{codec, errors, errors::OrRaise, interpreter};
+use crate::{
+    codec,
+    errors::{self, Made, OrRaise},
+    imported, interpreter,
+};
 
 /// A proxy of a shared namespace: an object whose public attributes are shared.
 ///
@@ -24,11 +27,9 @@ use crate::{codec, errors, errors::OrRaise, interpreter};
 #[pyclass(extends = BaseProxy, frozen, subclass)]
 pub(crate) struct NamespaceProxy;
 
-static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
 /// A plain `multiprocessing.managers.Namespace` without attributes.
 fn empty(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let class = CLASS.import(py, "multiprocessing.managers", "Namespace")?;
+    let class = imported::NAMESPACE.get(py)?;
     interpreter::call(class, ())
 }
 
@@ -185,6 +186,27 @@ pub(crate) fn show_getattr(class: &Bound<'_, PyType>) -> PyResult<()> {
     Ok(())
 }
 
+/// An attribute that is there without asking `__getattr__`.
+#[inline]
+fn attribute<'py>(
+    proxy: &Bound<'py, NamespaceProxy>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // A subclass may have attributes and methods of its own.
+    if is_local(name)? || !proxy.is_exact_instance_of::<NamespaceProxy>() {
+        return generic_get(proxy, name);
+    }
+    let Some(state) = native_state(proxy.as_super())? else {
+        return Err(PyAttributeError::new_err(()));
+    };
+    match find(proxy.py(), state, name)? {
+        Some(value) => Ok(value),
+        // The one method that is ours; a shared attribute of that name comes first.
+        None if name == "get_lock" => generic_get(proxy, name),
+        None => Err(PyAttributeError::new_err(())),
+    }
+}
+
 #[pymethods]
 impl NamespaceProxy {
     #[classattr]
@@ -202,24 +224,8 @@ impl NamespaceProxy {
         slf: &Bound<'py, Self>,
         name: &Bound<'py, PyString>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if is_local(name)? {
-            return generic_get(slf, name);
-        }
-        let py = slf.py();
-        if !slf.is_exact_instance_of::<Self>() {
-            // A subclass may have attributes and methods of its own.
-            return generic_get(slf, name);
-        }
-        let Some(state) = native_state(slf.as_super())? else {
-            return Err(PyAttributeError::new_err(()));
-        };
-        match find(py, state, name)? {
-            Some(value) => Ok(value),
-            // The one method that is ours; a shared attribute of that name comes first.
-            None if name == "get_lock" => generic_get(slf, name),
-            // Python asks `__getattr__` next.
-            None => Err(PyAttributeError::new_err(())),
-        }
+        // `PyO3` looks at the error, to ask `__getattr__` next if it is an `AttributeError`.
+        attribute(slf, name).made(slf.py())
     }
 
     fn __getattr__<'py>(

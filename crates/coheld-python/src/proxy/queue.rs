@@ -3,7 +3,6 @@
 use coheld_store::{Queue, StoreError, Wait};
 use pyo3::{
     prelude::*,
-    sync::PyOnceLock,
     types::{PyDict, PyString, PyTuple},
 };
 
@@ -16,7 +15,7 @@ use super::{
 use crate::{
     codec,
     errors::{self, OrRaise},
-    interpreter,
+    imported, interpreter,
 };
 
 /// A proxy of a shared queue.
@@ -27,8 +26,6 @@ pub(crate) struct QueueProxy;
 #[pyclass(extends = QueueProxy, frozen, subclass)]
 pub(crate) struct JoinableQueueProxy;
 
-static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
 /// Calls a method of an ordinary queue: it refuses the arguments in the words of the running
 /// Python.
 #[cold]
@@ -38,7 +35,7 @@ fn refuse<'py>(
     arguments: &Bound<'py, PyTuple>,
     keywords: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let queue = interpreter::call(CLASS.import(py, "queue", "Queue")?, ())?;
+    let queue = interpreter::call(imported::QUEUE.get(py)?, ())?;
     interpreter::call_with(&queue.getattr(method)?, arguments, keywords)
 }
 

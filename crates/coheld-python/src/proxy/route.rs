@@ -13,7 +13,10 @@ use pyo3::{
 };
 
 use super::{BaseProxy, ProxyState, state::state_of_base};
-use crate::{errors, hosted, interpreter};
+use crate::{
+    errors::{self, Made},
+    hosted, interpreter,
+};
 
 /// The result of a call in the form that a slot of a class has to return.
 pub(crate) trait Answer<'py>: Sized {
@@ -145,6 +148,7 @@ pub(crate) fn has_moved(
     if !state.kind().can_move() {
         return Err(error);
     }
+    let error = error.made(py);
     if errors::is_moved(py, &error) {
         return Ok(());
     }

@@ -3,7 +3,6 @@
 use coheld_store::{Value, word};
 use pyo3::{
     prelude::*,
-    sync::PyOnceLock,
     types::{PyBool, PyGenericAlias, PyString, PyTuple, PyType},
 };
 
@@ -15,13 +14,11 @@ use super::{
     sequence::tuple,
     state::state_of,
 };
-use crate::{codec, errors::OrRaise, interpreter};
+use crate::{codec, errors::OrRaise, imported, interpreter};
 
 /// A proxy of a shared value of any type.
 #[pyclass(extends = BaseProxy, frozen, subclass)]
 pub(crate) struct ValueProxy;
-
-static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// First character of a stored typecode that names a built-in type.
 const BUILTIN: char = '\u{1}';
@@ -86,7 +83,7 @@ fn make<'py>(
     typecode: &Bound<'py, PyAny>,
     content: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let class = CLASS.import(py, "multiprocessing.managers", "Value")?;
+    let class = imported::VALUE.get(py)?;
     interpreter::call(class, (typecode, content))
 }
 

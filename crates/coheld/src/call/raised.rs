@@ -122,6 +122,7 @@ impl Error {
             Self::Shm(error) => of_shm(error),
             Self::ConnectionRefused { .. }
             | Self::NotFound { .. }
+            | Self::NoFolder { .. }
             | Self::Stopped { .. }
             | Self::HostGone { .. }
             | Self::TimedOut { .. } => Exception::ConnectionError,

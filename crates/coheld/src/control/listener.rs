@@ -44,7 +44,7 @@ impl Listener {
             Err(source) => {
                 return Err(match source.kind() {
                     io::ErrorKind::AddrInUse => Error::AddressInUse { address },
-                    io::ErrorKind::NotFound => Error::NotFound { address },
+                    io::ErrorKind::NotFound => Error::NoFolder { address },
                     _ => Error::Io {
                         doing: "listening for clients",
                         source,

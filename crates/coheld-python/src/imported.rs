@@ -1,0 +1,82 @@
+//! What is taken from modules of Python, by name.
+//!
+//! Python cannot import any more when it ends, while destructors of a program may still use
+//! proxies. So all that proxies may come to need is looked up when this process gets its first
+//! attachment. The modules are there by then.
+
+use pyo3::{prelude::*, sync::PyOnceLock, types::PyType};
+
+/// An attribute of a module, looked up once.
+pub(crate) struct Imported {
+    module: &'static str,
+    name: &'static str,
+    cell: PyOnceLock<Py<PyAny>>,
+}
+
+impl Imported {
+    const fn new(module: &'static str, name: &'static str) -> Self {
+        Self {
+            module,
+            name,
+            cell: PyOnceLock::new(),
+        }
+    }
+
+    /// The object.
+    #[inline]
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyAny>> {
+        self.cell.import(py, self.module, self.name)
+    }
+
+    /// The object, which is a class.
+    pub(crate) fn class<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyType>> {
+        Ok(self.get(py)?.cast::<PyType>()?)
+    }
+}
+
+/// Defines all of them, and the list.
+macro_rules! imported {
+    ($($constant:ident = $module:literal, $name:literal;)*) => {
+        $(pub(crate) static $constant: Imported = Imported::new($module, $name);)*
+
+        /// Looks up everything that has not been used yet.
+        pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+            $($constant.get(py)?;)*
+            Ok(())
+        }
+    };
+}
+
+imported! {
+    ARRAY = "array", "array";
+    AUTHENTICATION_ERROR = "multiprocessing.context", "AuthenticationError";
+    AUTHENTICATION_STRING = "multiprocessing.process", "AuthenticationString";
+    BROKEN_BARRIER = "threading", "BrokenBarrierError";
+    BYTES_IO = "io", "BytesIO";
+    CALL_TIMEOUT = "coheld.errors", "CallTimeout";
+    COHELD_ERROR = "coheld.errors", "CoheldError";
+    CORRUPTED = "coheld.errors", "CorruptedError";
+    CURRENT_PROCESS = "multiprocessing.process", "current_process";
+    DUMPS = "_pickle", "dumps";
+    EMPTY = "queue", "Empty";
+    FORKING_PICKLER = "multiprocessing.reduction", "ForkingPickler";
+    FORMAT_EXCEPTION = "traceback", "format_exception";
+    FULL = "queue", "Full";
+    LISTENER_CLIENT = "multiprocessing.managers", "listener_client";
+    LOADS = "_pickle", "loads";
+    MANAGER_GONE = "coheld.errors", "ManagerGone";
+    NAMESPACE = "multiprocessing.managers", "Namespace";
+    OUT_OF_MEMORY = "coheld.errors", "OutOfMemory";
+    OWNER_DIED = "coheld.errors", "OwnerDiedError";
+    OWNER_DIED_WARNING = "coheld.errors", "OwnerDiedWarning";
+    QUEUE = "queue", "Queue";
+    REBUILD_EDGE = "coheld._coheld", "_rebuild_edge";
+    REBUILD_PROXY = "coheld._coheld", "RebuildProxy";
+    REFERENT_GONE = "coheld.managers", "ReferentGone";
+    REMOTE_ERROR = "multiprocessing.managers", "RemoteError";
+    REMOTE_TRACEBACK = "coheld.errors", "RemoteTraceback";
+    SHUT_DOWN = "coheld.errors", "ShutDown";
+    SPAWNING = "multiprocessing.context", "get_spawning_popen";
+    THREAD = "threading", "Thread";
+    VALUE = "multiprocessing.managers", "Value";
+}
