@@ -24,7 +24,7 @@ impl Serve for Echo {
         Reply::new(ReplyKind::Return, request.body)
     }
 
-    fn released(&self, _: &[u64]) {}
+    fn released(&self, _: u64) {}
 
     fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), coheld::Error> {
         std::thread::spawn(work);
