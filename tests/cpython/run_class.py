@@ -20,6 +20,8 @@ from cpython import classes, drop_in
 
 # For whoever wants to know where a process hangs.
 faulthandler.register(signal.SIGUSR1)
+# A job in the background of a shell ignores it, and some tests interrupt themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Result(unittest.TextTestResult):
