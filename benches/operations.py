@@ -156,9 +156,10 @@ OPERATIONS = (
         300,
         # The stock manager has no increment: safe there means under a lock.
         setup="""
+import multiprocessing.managers
 shared = manager.Value('i', 0)
 increment = getattr(shared, 'increment', None)
-if increment is None and type(manager).__module__.startswith('multiprocessing'):
+if increment is None and isinstance(manager, multiprocessing.managers.BaseManager):
     lock = manager.Lock()
     def increment():
         with lock:
