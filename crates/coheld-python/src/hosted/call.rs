@@ -136,6 +136,7 @@ fn server_function<'py>(
     let request = request(serializer, name, &body);
     let limit = limit.or_else(limit::of_thread);
     let answer = hosted::call_manager(attachment, &request, limit);
+    body.keep();
     read(py, serializer, answer, None)
 }
 

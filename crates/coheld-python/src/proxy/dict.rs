@@ -12,7 +12,7 @@ use super::{
     atomic::{self, Place},
     base::operand,
     dict_operations::{from_empty, iterate_hosted, look_up, missing, union, update},
-    route::{IntoAnswer, call, call_in_place, has_moved, native_state, route},
+    route::{IntoAnswer, call, call_in_place, has_moved, native_state, route, simple},
     sequence::tuple,
     state::state_of,
 };
@@ -189,21 +189,12 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "clear");
-        route(
-            slf.as_super(),
-            name,
-            || Ok(args.clone()),
-            kwds,
-            |state| {
-                if is_simple(args, kwds) {
-                    return Dict::new(&state.referent(py)?)
-                        .clear()
-                        .or_raise(py)
-                        .answer(py);
-                }
-                write(py, state, name, args, kwds)
-            },
-        )
+        simple(slf.as_super(), name, args, kwds, write, |state| {
+            Dict::new(&state.referent(py)?)
+                .clear()
+                .or_raise(py)
+                .answer(py)
+        })
     }
 
     /// Return a plain dict with the items.
@@ -215,18 +206,9 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "copy");
-        route(
-            slf.as_super(),
-            name,
-            || Ok(args.clone()),
-            kwds,
-            |state| {
-                if is_simple(args, kwds) {
-                    return Ok(copy::of(py, state)?.0);
-                }
-                read(py, state, name, args, kwds)
-            },
-        )
+        simple(slf.as_super(), name, args, kwds, read, |state| {
+            Ok(copy::of(py, state)?.0)
+        })
     }
 
     /// Return a new plain dict with keys from iterable and values set to value.
@@ -281,27 +263,18 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "items");
-        route(
-            slf.as_super(),
-            name,
-            || Ok(args.clone()),
-            kwds,
-            |state| {
-                if !is_simple(args, kwds) {
-                    return read(py, state, name, args, kwds);
-                }
-                let snapshot = Dict::new(&state.referent(py)?)
-                    .snapshot_items()
-                    .or_raise(py)?;
-                let values = codec::values(py, state.attachment(), &snapshot)?;
-                let mut pairs = Vec::with_capacity(values.len() / 2);
-                let mut values = values.into_iter();
-                while let (Some(key), Some(value)) = (values.next(), values.next()) {
-                    pairs.push((key, value));
-                }
-                Ok(PyList::new(py, pairs)?.into_any())
-            },
-        )
+        simple(slf.as_super(), name, args, kwds, read, |state| {
+            let snapshot = Dict::new(&state.referent(py)?)
+                .snapshot_items()
+                .or_raise(py)?;
+            let values = codec::values(py, state.attachment(), &snapshot)?;
+            let mut pairs = Vec::with_capacity(values.len() / 2);
+            let mut values = values.into_iter();
+            while let (Some(key), Some(value)) = (values.next(), values.next()) {
+                pairs.push((key, value));
+            }
+            Ok(PyList::new(py, pairs)?.into_any())
+        })
     }
 
     /// Return a list of the keys.
@@ -313,21 +286,12 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "keys");
-        route(
-            slf.as_super(),
-            name,
-            || Ok(args.clone()),
-            kwds,
-            |state| {
-                if !is_simple(args, kwds) {
-                    return read(py, state, name, args, kwds);
-                }
-                let snapshot = Dict::new(&state.referent(py)?)
-                    .snapshot_keys()
-                    .or_raise(py)?;
-                Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
-            },
-        )
+        simple(slf.as_super(), name, args, kwds, read, |state| {
+            let snapshot = Dict::new(&state.referent(py)?)
+                .snapshot_keys()
+                .or_raise(py)?;
+            Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
+        })
     }
 
     /// Return a list of the values.
@@ -339,21 +303,12 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "values");
-        route(
-            slf.as_super(),
-            name,
-            || Ok(args.clone()),
-            kwds,
-            |state| {
-                if !is_simple(args, kwds) {
-                    return read(py, state, name, args, kwds);
-                }
-                let snapshot = Dict::new(&state.referent(py)?)
-                    .snapshot_values()
-                    .or_raise(py)?;
-                Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
-            },
-        )
+        simple(slf.as_super(), name, args, kwds, read, |state| {
+            let snapshot = Dict::new(&state.referent(py)?)
+                .snapshot_values()
+                .or_raise(py)?;
+            Ok(codec::list(py, state.attachment(), &snapshot)?.into_any())
+        })
     }
 
     /// Remove specified key and return the corresponding value.
@@ -398,26 +353,17 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "popitem");
-        route(
-            slf.as_super(),
-            name,
-            || Ok(args.clone()),
-            kwds,
-            |state| {
-                if !is_simple(args, kwds) {
-                    return write(py, state, name, args, kwds);
+        simple(slf.as_super(), name, args, kwds, write, |state| {
+            match Dict::new(&state.referent(py)?).pop_last().or_raise(py)? {
+                Some((key, value)) => {
+                    // The value first: only it can hold references, which must not get lost.
+                    let value = codec::output(py, state.attachment(), value)?;
+                    let key = codec::output(py, state.attachment(), key)?;
+                    Ok((key, value).into_pyobject(py)?.into_any())
                 }
-                match Dict::new(&state.referent(py)?).pop_last().or_raise(py)? {
-                    Some((key, value)) => {
-                        // The value first: only it can hold references, which must not get lost.
-                        let value = codec::output(py, state.attachment(), value)?;
-                        let key = codec::output(py, state.attachment(), key)?;
-                        Ok((key, value).into_pyobject(py)?.into_any())
-                    }
-                    None => PyDict::new(py).call_method0(name),
-                }
-            },
-        )
+                None => PyDict::new(py).call_method0(name),
+            }
+        })
     }
 
     /// Insert key with a value of default if key is not in the dict.

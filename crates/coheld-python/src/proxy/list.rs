@@ -12,7 +12,7 @@ use super::{
     argument::{Argument, Keywords, Rest, is_simple, positional},
     base::operand,
     list_operations::{append, extend, find, plain_list, remove, sort},
-    route::{IntoAnswer, call_in_place, native_state, route},
+    route::{IntoAnswer, call_in_place, native_state, route, simple},
     sequence::{exact_index, exact_slice, tuple},
     state::state_of,
 };
@@ -247,21 +247,12 @@ impl ListProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "clear");
-        route(
-            slf.as_super(),
-            name,
-            || Ok(args.clone()),
-            kwds,
-            |state| {
-                if is_simple(args, kwds) {
-                    return List::new(&state.referent(py)?)
-                        .clear()
-                        .or_raise(py)
-                        .answer(py);
-                }
-                write(py, state, name, args, kwds)
-            },
-        )
+        simple(slf.as_super(), name, args, kwds, write, |state| {
+            List::new(&state.referent(py)?)
+                .clear()
+                .or_raise(py)
+                .answer(py)
+        })
     }
 
     /// Return a plain list with the items.
@@ -273,18 +264,9 @@ impl ListProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "copy");
-        route(
-            slf.as_super(),
-            name,
-            || Ok(args.clone()),
-            kwds,
-            |state| {
-                if is_simple(args, kwds) {
-                    return Ok(copy::of(py, state)?.0);
-                }
-                read(py, state, name, args, kwds)
-            },
-        )
+        simple(slf.as_super(), name, args, kwds, read, |state| {
+            Ok(copy::of(py, state)?.0)
+        })
     }
 
     /// Return number of occurrences of value.
@@ -443,21 +425,12 @@ impl ListProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "reverse");
-        route(
-            slf.as_super(),
-            name,
-            || Ok(args.clone()),
-            kwds,
-            |state| {
-                if is_simple(args, kwds) {
-                    return List::new(&state.referent(py)?)
-                        .reverse()
-                        .or_raise(py)
-                        .answer(py);
-                }
-                write(py, state, name, args, kwds)
-            },
-        )
+        simple(slf.as_super(), name, args, kwds, write, |state| {
+            List::new(&state.referent(py)?)
+                .reverse()
+                .or_raise(py)
+                .answer(py)
+        })
     }
 
     /// Sort the list in ascending order and return None.

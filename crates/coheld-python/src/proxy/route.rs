@@ -12,7 +12,11 @@ use pyo3::{
     types::{PyBool, PyDict, PyString, PyTuple},
 };
 
-use super::{BaseProxy, ProxyState, state::state_of_base};
+use super::{
+    BaseProxy, ProxyState,
+    argument::{Keywords, Rest, is_simple},
+    state::state_of_base,
+};
 use crate::{
     errors::{self, Made},
     hosted, interpreter,
@@ -91,6 +95,32 @@ pub(crate) fn route<'py, R: Answer<'py>>(
         Some(state) => settle(proxy, state, name, arguments, keywords, native),
         None => R::of(call(proxy, name, &arguments()?, keywords)?),
     }
+}
+
+/// The same for a method that `native` knows without any arguments; with some, `otherwise` has the
+/// built-in method take or refuse them.
+#[inline]
+pub(super) fn simple<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+    name: &Bound<'py, PyString>,
+    arguments: Rest<'_, 'py>,
+    keywords: Option<Keywords<'_, 'py>>,
+    otherwise: impl FnOnce(
+        Python<'py>,
+        &ProxyState,
+        &Bound<'py, PyString>,
+        &Bound<'py, PyTuple>,
+        Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>>,
+    native: impl FnOnce(&ProxyState) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let given = || Ok(arguments.clone());
+    route(proxy, name, given, keywords, |state| {
+        if is_simple(arguments, keywords) {
+            return native(state);
+        }
+        otherwise(proxy.py(), state, name, arguments, keywords)
+    })
 }
 
 /// The same for a method without arguments of a referent that never moves.

@@ -12,7 +12,7 @@ use pyo3::{
 use super::{
     BaseProxy, Kind,
     argument::{Argument, Keywords, Rest, is_simple, positional},
-    route::{IntoAnswer, route},
+    route::{IntoAnswer, route, simple},
     sequence::tuple,
     set_operations::{add_all, named, named_in_place, on_copy, operator_in_place, take},
     state::state_of,
@@ -232,21 +232,12 @@ impl SetProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "clear");
-        route(
-            slf.as_super(),
-            name,
-            || Ok(args.clone()),
-            kwds,
-            |state| {
-                if is_simple(args, kwds) {
-                    return Set::new(&state.referent(py)?)
-                        .clear()
-                        .or_raise(py)
-                        .answer(py);
-                }
-                write(py, state, name, args, kwds)
-            },
-        )
+        simple(slf.as_super(), name, args, kwds, write, |state| {
+            Set::new(&state.referent(py)?)
+                .clear()
+                .or_raise(py)
+                .answer(py)
+        })
     }
 
     /// Return a plain set with the elements.
@@ -325,20 +316,16 @@ impl SetProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "pop");
-        route(
+        simple(
             slf.as_super(),
             name,
-            || Ok(args.clone()),
+            args,
             kwds,
-            |state| {
-                if !is_simple(args, kwds) {
-                    return write(py, state, name, args, kwds);
-                }
-                match Set::new(&state.referent(py)?).pop_any() {
-                    Ok(Some(element)) => codec::output(py, state.attachment(), element),
-                    Ok(None) | Err(StoreError::Empty) => PySet::empty(py)?.call_method0(name),
-                    Err(error) => Err(error).or_raise(py),
-                }
+            write,
+            |state| match Set::new(&state.referent(py)?).pop_any() {
+                Ok(Some(element)) => codec::output(py, state.attachment(), element),
+                Ok(None) | Err(StoreError::Empty) => PySet::empty(py)?.call_method0(name),
+                Err(error) => Err(error).or_raise(py),
             },
         )
     }
