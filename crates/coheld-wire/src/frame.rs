@@ -126,6 +126,15 @@ impl Decoder {
         self.stage.length() - self.buffer.len() as u64
     }
 
+    /// What has arrived of a message that is not complete yet.
+    #[must_use]
+    pub fn begun(&self) -> &[u8] {
+        match self.stage {
+            Stage::Message(_) => &self.buffer,
+            Stage::Short | Stage::Long => &[],
+        }
+    }
+
     /// Takes bytes from the front of `input`; a message as soon as it is complete. Call again
     /// until `input` is empty.
     ///
@@ -296,8 +305,10 @@ mod tests {
         all(&mut decoder, &[0, 0, 2]);
         assert_eq!(decoder.at_end(), End::BetweenMessages);
         assert_eq!(decoder.wanted(), 2);
+        assert_eq!(decoder.begun(), b"");
         all(&mut decoder, &[1]);
         assert_eq!(decoder.at_end(), End::InsideMessage);
         assert_eq!(decoder.wanted(), 1);
+        assert_eq!(decoder.begun(), [1]);
     }
 }

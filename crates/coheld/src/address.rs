@@ -6,7 +6,7 @@
 use core::fmt::{self, Write as _};
 use core::str::FromStr;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddrV4, ToSocketAddrs as _};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net;
@@ -24,9 +24,10 @@ pub enum Address {
     Path(PathBuf),
     /// A name that is not in the file system; it ends with its listener.
     Abstract(Vec<u8>),
-    /// A port of this machine, reached by IPv4 as in the standard library.
+    /// A port of a machine.
     Tcp {
-        /// Name or number of the machine; empty: all of its addresses.
+        /// Name or number of the machine; empty: all of its IPv4 addresses, as in the standard
+        /// library, and `::`: all of its addresses.
         host: String,
         /// The port; 0 for a server that takes what the system has free.
         port: u16,
@@ -36,7 +37,8 @@ pub enum Address {
 /// The same in the form for the socket calls.
 pub(crate) enum Place {
     Unix(net::SocketAddr),
-    Tcp(SocketAddrV4),
+    /// In the order in which they are to be tried.
+    Tcp(Vec<SocketAddr>),
 }
 
 impl Address {
@@ -67,8 +69,8 @@ impl Address {
     }
 }
 
-impl From<SocketAddrV4> for Address {
-    fn from(place: SocketAddrV4) -> Self {
+impl From<SocketAddr> for Address {
+    fn from(place: SocketAddr) -> Self {
         Self::Tcp {
             host: place.ip().to_string(),
             port: place.port(),
@@ -76,20 +78,16 @@ impl From<SocketAddrV4> for Address {
     }
 }
 
-fn look_up(host: &str, port: u16) -> Result<SocketAddrV4, Error> {
+/// The addresses of a machine: first those of IPv4, the only ones of the standard library.
+fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
     if host.is_empty() {
-        return Ok(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port));
+        return Ok(vec![(Ipv4Addr::UNSPECIFIED, port).into()]);
     }
     let doing = "looking up the name of a machine";
-    let mut found = (host, port).to_socket_addrs().map_err(Error::io(doing))?;
-    found
-        .find_map(|place| match place {
-            std::net::SocketAddr::V4(place) => Some(place),
-            std::net::SocketAddr::V6(_) => None,
-        })
-        .ok_or(Error::BadAddress {
-            why: "its host has no IPv4 address",
-        })
+    let found = (host, port).to_socket_addrs().map_err(Error::io(doing))?;
+    let (mut places, newer): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv4);
+    places.extend(newer);
+    Ok(places)
 }
 
 impl fmt::Display for Address {
@@ -183,8 +181,13 @@ mod tests {
             let host = host.to_owned();
             comes_back(&Address::Tcp { host, port: 65535 });
         }
-        let place = "127.0.0.1:80".parse::<SocketAddrV4>().unwrap();
-        assert_eq!(Address::from(place).to_string(), "tcp:127.0.0.1:80");
+        for (place, text) in [
+            ("127.0.0.1:80", "tcp:127.0.0.1:80"),
+            ("[::1]:80", "tcp:::1:80"),
+        ] {
+            let place = place.parse::<SocketAddr>().unwrap();
+            assert_eq!(Address::from(place).to_string(), text);
+        }
     }
 
     #[test]
@@ -207,6 +210,6 @@ mod tests {
         let long = Address::Path("x".repeat(NAME_LIMIT + 1).into());
         assert!(matches!(long.to_place(), Err(Error::BadAddress { .. })));
         let newer: Address = "tcp:::1:80".parse().unwrap();
-        assert!(matches!(newer.to_place(), Err(Error::BadAddress { .. })));
+        assert!(matches!(newer.to_place(), Ok(Place::Tcp(places)) if places[0].is_ipv6()));
     }
 }

@@ -30,8 +30,10 @@ mod key;
 mod manager;
 pub mod proxy;
 mod registry;
+mod stream;
 pub mod token;
 pub mod value;
+pub mod wire;
 
 pub use address::Address;
 pub use attachment::{Attachment, SegmentOptions};

@@ -39,6 +39,21 @@ pub fn stop_listening(listener: impl AsFd) -> Result<(), Error> {
     rustix::net::shutdown(listener, Shutdown::Both).map_err(|errno| refused("shutdown", errno))
 }
 
+/// Has the system look now and then whether the other end of a connection is still there.
+pub fn keep_alive(socket: impl AsFd) -> std::io::Result<()> {
+    rustix::net::sockopt::set_socket_keepalive(socket, true).map_err(Into::into)
+}
+
+/// Whether there is something to be read from a socket, or its end: without waiting.
+pub fn is_readable(socket: impl AsFd) -> bool {
+    let mut byte = [0_u8; 1];
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    !matches!(
+        rustix::net::recv(socket, &mut byte, flags),
+        Err(Errno::AGAIN)
+    )
+}
+
 /// Sends one byte with `descriptor` attached. The descriptor stays open here.
 pub fn send_descriptor(socket: &UnixStream, descriptor: RawFd) -> Result<(), Error> {
     if descriptor < 0 {

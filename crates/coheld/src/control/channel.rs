@@ -9,16 +9,22 @@ use coheld_wire::auth::{self, Generation};
 use coheld_wire::frame::{self, Decoder};
 use coheld_wire::handshake::Handshake;
 
-use super::protocol;
-use super::stream::Stream;
+use crate::stream::Stream;
+use crate::wire::Connection;
 use crate::{Address, Error, key};
 
-/// One end of a conversation. Ends when dropped, also where a forked process has it open as well.
+/// Longest message of a peer that has proved to have the key: as long as there is memory for it,
+/// which is taken as the bytes arrive.
+const TRUSTED_LIMIT: u64 = u64::MAX >> 1;
+
+/// One end of a conversation.
 pub(super) struct Channel {
     stream: Stream,
     decoder: Decoder,
     address: Address,
     deadline: Instant,
+    /// A message that has been looked at and not taken.
+    next: Option<Vec<u8>>,
 }
 
 impl Channel {
@@ -68,6 +74,7 @@ impl Channel {
             decoder: Decoder::new(auth::MESSAGE_LIMIT),
             address,
             deadline,
+            next: None,
         }
     }
 
@@ -79,7 +86,7 @@ impl Channel {
                         self.send(&message)?;
                     }
                     if step.done {
-                        self.decoder.set_limit(protocol::MESSAGE_LIMIT);
+                        self.decoder.set_limit(TRUSTED_LIMIT);
                         return Ok(());
                     }
                 }
@@ -105,33 +112,67 @@ impl Channel {
 
     /// Receives a message, and not one byte beyond it: a descriptor may follow.
     pub(super) fn receive(&mut self) -> Result<Vec<u8>, Error> {
-        let mut buffer = [0; 512];
+        if let Some(message) = self.next.take() {
+            return Ok(message);
+        }
         loop {
-            let left = self.time_left()?;
-            let wanted = self.decoder.wanted().min(buffer.len() as u64) as usize;
-            let read = self
-                .stream
-                .set_read_timeout(Some(left))
-                .and_then(|()| self.stream.read(&mut buffer[..wanted]));
-            match read {
-                Ok(0) => {
-                    return Err(Error::Stopped {
-                        address: self.address.clone(),
-                    });
-                }
-                Ok(length) => match self.decoder.take(&mut &buffer[..length]) {
-                    Ok(Some(message)) => return Ok(message),
-                    Ok(None) => {}
-                    Err(_) => {
-                        return Err(Error::Protocol {
-                            why: "bad message length",
-                        });
-                    }
-                },
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(self.failed("receiving from a manager", source)),
+            if let Some(message) = self.read(usize::MAX)? {
+                return Ok(message);
             }
         }
+    }
+
+    /// Whether the next message begins like this. It can be received in any case.
+    pub(super) fn begins_with(&mut self, mark: &[u8]) -> Result<bool, Error> {
+        while self.next.is_none() {
+            let missing = match self.decoder.begun() {
+                [] => usize::MAX,
+                begun if begun.len() < mark.len() => mark.len() - begun.len(),
+                begun => return Ok(begun.starts_with(mark)),
+            };
+            self.next = self.read(missing)?;
+        }
+        Ok(self
+            .next
+            .as_ref()
+            .is_some_and(|next| next.starts_with(mark)))
+    }
+
+    /// Reads once, at most so many bytes and never beyond a message; the message, if that is all
+    /// of it.
+    fn read(&mut self, most: usize) -> Result<Option<Vec<u8>>, Error> {
+        let mut buffer = [0; 512];
+        let left = self.time_left()?;
+        let wanted = self.decoder.wanted().min(buffer.len() as u64) as usize;
+        let read = self
+            .stream
+            .set_read_timeout(Some(left))
+            .and_then(|()| self.stream.read(&mut buffer[..wanted.min(most)]));
+        match read {
+            Ok(0) => Err(Error::Stopped {
+                address: self.address.clone(),
+            }),
+            Ok(length) => {
+                let taken = self.decoder.take(&mut &buffer[..length]);
+                taken.map_err(|_| Error::Protocol {
+                    why: "bad message length",
+                })
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+            Err(source) => Err(self.failed("receiving from a manager", source)),
+        }
+    }
+
+    /// The same connection without a deadline, for another kind of conversation.
+    pub(super) fn into_connection(self) -> Result<Connection, Error> {
+        let Self {
+            stream,
+            decoder,
+            address,
+            next,
+            ..
+        } = self;
+        Connection::new(stream, decoder, address, next)
     }
 
     /// Sends a file descriptor.
@@ -179,12 +220,5 @@ impl Channel {
             }
             _ => Error::Io { doing, source },
         }
-    }
-}
-
-impl Drop for Channel {
-    fn drop(&mut self) {
-        // Fails only when the other end was faster.
-        let _ = self.stream.shutdown();
     }
 }

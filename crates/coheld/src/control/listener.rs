@@ -1,7 +1,7 @@
 //! Where a server is called.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Mutex;
@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use coheld_shm::os::socket_file::SocketFile;
 use coheld_shm::os::{fork, passing};
 
-use super::stream::Stream;
 use crate::address::Place;
 use crate::fork::{behind_gate, guarded};
+use crate::stream::Stream;
 use crate::{Address, Error};
 
 /// Listening sockets of this process, for a forked child to close: it has no thread that accepts,
@@ -37,7 +37,7 @@ impl Listener {
         let socket = match address.to_place()? {
             Place::Unix(place) => UnixListener::bind_addr(&place).map(Socket::Unix),
             // With SO_REUSEADDR, so that connections that have ended do not keep the port.
-            Place::Tcp(place) => TcpListener::bind(place).map(Socket::Tcp),
+            Place::Tcp(places) => TcpListener::bind(places.as_slice()).map(Socket::Tcp),
         };
         let socket = match socket {
             Ok(socket) => socket,
@@ -71,9 +71,7 @@ impl Listener {
             Socket::Unix(socket) => socket.set_nonblocking(true)?,
             Socket::Tcp(socket) => {
                 socket.set_nonblocking(true)?;
-                if let SocketAddr::V4(place) = socket.local_addr()? {
-                    return Ok(place.into());
-                }
+                return Ok(socket.local_addr()?.into());
             }
         }
         if let Address::Path(path) = &address {
@@ -85,7 +83,7 @@ impl Listener {
     /// Takes one client from the queue.
     pub(super) fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
-            Socket::Unix(socket) => socket.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Socket::Unix(socket) => socket.accept().map(|(stream, _)| Stream::over_unix(stream)),
             Socket::Tcp(socket) => Stream::over_tcp(socket.accept()?.0),
         }
     }

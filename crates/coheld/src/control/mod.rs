@@ -10,7 +10,6 @@ mod listener;
 mod protocol;
 mod reaper;
 mod server;
-mod stream;
 
 pub use client::{connect, ping, shutdown};
 pub use server::{Ending, Server, Stopper};

@@ -5,6 +5,7 @@
 //! | `COHELD` 1 `ATTACH` | `COHELD` 1 `OK` and the 16 bytes of the segment's name |
 //! | `COHELD` 1 `PING` | `COHELD` 1 `OK` |
 //! | `COHELD` 1 `SHUTDOWN` | `COHELD` 1 `OK` |
+//! | `COHELD` 1 `JOIN` and a session | `COHELD` 1 `OK` and the 16 bytes of the segment's name |
 //! | anything else | `COHELD` 1 `ERROR` and a text |
 //!
 //! A client that has got the name either goes away or sends `SEND`, and gets one byte with the
@@ -13,21 +14,22 @@
 //! No descriptor goes through TCP. There the name of the segment is followed by the name of an
 //! abstract Unix socket, where the manager listens as well; a client asks again at that one.
 //!
+//! After `JOIN` the connection goes on in the protocol of the standard library. A session is 16 random
+//! bytes, followed by those of the session that it was forked from, if there is one.
+//!
 //! The name comes before the descriptor because a process that has the segment already must not
 //! receive a second descriptor of it, see `registry`.
 
 use crate::Error;
+use crate::wire::Introduction;
 
 /// What every message begins with; the last byte is the version.
-const MARK: &[u8] = b"COHELD\x01";
+pub(super) const MARK: &[u8] = b"COHELD\x01";
 const OK: &[u8] = b"OK";
 const ERROR: &[u8] = b"ERROR";
 
 /// The client's word that it wants the descriptor.
 pub(super) const SEND: &[u8] = b"SEND";
-/// Longest message of either side.
-pub(super) const MESSAGE_LIMIT: u64 = 4096;
-
 /// Length of the name of a segment.
 const ID_LENGTH: usize = 16;
 
@@ -37,31 +39,47 @@ pub(super) enum Request {
     Attach,
     Ping,
     Shutdown,
+    Join(Introduction),
 }
 
+const JOIN: &[u8] = b"JOIN";
+
 impl Request {
-    const ALL: [Self; 3] = [Self::Attach, Self::Ping, Self::Shutdown];
-
-    fn name(self) -> &'static [u8] {
-        match self {
-            Self::Attach => b"ATTACH",
-            Self::Ping => b"PING",
-            Self::Shutdown => b"SHUTDOWN",
-        }
-    }
-
     pub(super) fn encode(self) -> Vec<u8> {
-        [MARK, self.name()].concat()
+        match self {
+            Self::Attach => [MARK, b"ATTACH"].concat(),
+            Self::Ping => [MARK, b"PING"].concat(),
+            Self::Shutdown => [MARK, b"SHUTDOWN"].concat(),
+            Self::Join(Introduction { session, parent }) => {
+                let parent = parent.as_ref().map_or(&[][..], |parent| parent);
+                [MARK, JOIN, &session, parent].concat()
+            }
+        }
     }
 
     /// The request in a message, or what to tell the client.
     pub(super) fn decode(message: &[u8]) -> Result<Self, &'static str> {
-        let name = message.strip_prefix(MARK).ok_or(
+        let request = message.strip_prefix(MARK).ok_or(
             "this is the control address of a Coheld manager, and the request is not in its \
              protocol; use the same version of Coheld in all processes",
         )?;
-        let request = Self::ALL.into_iter().find(|request| request.name() == name);
-        request.ok_or("no such request in this version; use the same version in all processes")
+        match request {
+            b"ATTACH" => Ok(Self::Attach),
+            b"PING" => Ok(Self::Ping),
+            b"SHUTDOWN" => Ok(Self::Shutdown),
+            _ => Self::decode_join(request)
+                .ok_or("no such request in this version; use the same version in all processes"),
+        }
+    }
+
+    fn decode_join(request: &[u8]) -> Option<Self> {
+        let (session, parent) = request.strip_prefix(JOIN)?.split_first_chunk()?;
+        let parent = match parent {
+            [] => None,
+            parent => Some(parent.try_into().ok()?),
+        };
+        let session = *session;
+        Some(Self::Join(Introduction { session, parent }))
     }
 }
 
@@ -110,10 +128,17 @@ mod tests {
 
     #[test]
     fn requests_and_replies_come_back() {
-        for request in Request::ALL {
+        let join = |parent| {
+            let session = [1; 16];
+            Request::Join(Introduction { session, parent })
+        };
+        let simple = [Request::Attach, Request::Ping, Request::Shutdown];
+        for request in [&simple[..], &[join(None), join(Some([2; 16]))]].concat() {
             assert_eq!(Request::decode(&request.encode()), Ok(request));
         }
         assert!(Request::decode(b"COHELD\x01DANCE").is_err());
+        assert!(Request::decode(b"COHELD\x01JOIN0123456789abcde").is_err());
+        assert!(Request::decode(b"COHELD\x01JOIN0123456789abcdef+").is_err());
         assert!(Request::decode(b"\x80\x04\x95").is_err());
         assert_eq!(read_reply(&granted(b"body")).unwrap(), b"body");
         let refusal = read_reply(&refused("not now")).unwrap_err();

@@ -7,10 +7,10 @@
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coheld_shm::os::parent::{ProcessWatch, wait_readable};
 use coheld_shm::os::{passing, process};
@@ -19,7 +19,8 @@ use super::channel::Channel;
 use super::listener::Listener;
 use super::protocol::{self, Request};
 use super::reaper::Reaper;
-use super::stream::Stream;
+use crate::stream::Stream;
+use crate::wire::{NewClient, ServeClient};
 use crate::{Address, Attachment, Error, SegmentOptions, key};
 
 /// How long a whole conversation may take. An honest one takes a millisecond.
@@ -28,6 +29,9 @@ const CONVERSATION: Duration = Duration::from_secs(10);
 const CONVERSATION_LIMIT: usize = 128;
 /// How long to wait for a conversation to end when there are too many, and after a failed accept.
 const NAP: Duration = Duration::from_millis(5);
+
+/// How often to look for what clients have left behind.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Hands out one segment, and cleans up in it.
 pub struct Server {
@@ -59,6 +63,8 @@ struct Shared {
     attachment: Arc<Attachment>,
     /// Name of the abstract socket for those who have come through TCP.
     nearby: Option<Vec<u8>>,
+    /// Whoever speaks with those who ask for something else than the memory.
+    clients: OnceLock<Arc<dyn ServeClient>>,
     stopper: Stopper,
     conversations: AtomicUsize,
 }
@@ -88,6 +94,7 @@ impl Server {
         let shared = Shared {
             attachment,
             nearby,
+            clients: OnceLock::new(),
             stopper,
             conversations: AtomicUsize::new(0),
         };
@@ -128,6 +135,12 @@ impl Server {
         &self.shared.attachment
     }
 
+    /// Has `clients` serve those that speak the protocol of the standard library. The first call
+    /// counts.
+    pub fn serve_clients(&self, clients: Arc<dyn ServeClient>) {
+        let _ = self.shared.clients.set(clients);
+    }
+
     /// Where the server listens.
     #[must_use]
     pub fn address(&self) -> &Address {
@@ -143,12 +156,21 @@ impl Server {
     /// Serves until it is stopped or its creator has ended.
     pub fn serve(self) -> Result<Ending, Error> {
         let _reaper = Reaper::start(Arc::clone(&self.shared.attachment))?;
+        let mut swept = Instant::now();
         loop {
             let mut sources = vec![self.stop_requested.as_fd()];
             sources.extend(self.creator.as_ref().map(AsFd::as_fd));
             let ends = sources.len();
             sources.extend(self.listeners.iter().map(AsFd::as_fd));
-            match wait_readable(&sources, None)? {
+            let clients = self.shared.clients.get();
+            let event = wait_readable(&sources, clients.map(|_| SWEEP))?;
+            if let Some(clients) = clients
+                && swept.elapsed() >= SWEEP
+            {
+                clients.sweep();
+                swept = Instant::now();
+            }
+            match event {
                 Some(0) => return Ok(Ending::Stopped),
                 Some(index) if index < ends => return Ok(Ending::CreatorGone),
                 Some(index) => self.accept(&self.listeners[index - ends]),
@@ -203,8 +225,8 @@ impl Drop for Place {
 }
 
 fn converse(shared: &Shared, stream: Stream) -> Result<(), Error> {
-    let is_nearby = match &stream {
-        Stream::Unix(stream) => {
+    let is_nearby = match stream.unix() {
+        Ok(stream) => {
             let peer = passing::peer(stream)?;
             if peer.user != process::effective_user() {
                 let reason = format!("process {} belongs to user {}", peer.pid, peer.user);
@@ -213,7 +235,7 @@ fn converse(shared: &Shared, stream: Stream) -> Result<(), Error> {
             true
         }
         // Nobody knows whose it is. With the key, it may ask for all but the memory.
-        Stream::Tcp(_) => false,
+        Err(_) => false,
     };
     // The listener does not wait; a conversation does, up to its deadline.
     stream
@@ -222,12 +244,32 @@ fn converse(shared: &Shared, stream: Stream) -> Result<(), Error> {
     let attachment = &shared.attachment;
     let address = attachment.address().clone();
     let mut channel = Channel::answer(stream, address, attachment.authkey(), CONVERSATION)?;
+    if let Some(clients) = shared.clients.get()
+        && !channel.begins_with(protocol::MARK)?
+    {
+        clients.serve(NewClient {
+            connection: channel.into_connection()?,
+            introduction: None,
+        });
+        return Ok(());
+    }
     match Request::decode(&channel.receive()?) {
         Ok(Request::Ping) => channel.send(&protocol::granted(b"")),
         Ok(Request::Shutdown) => {
             let replied = channel.send(&protocol::granted(b""));
             shared.stopper.stop();
             replied
+        }
+        Ok(Request::Join(introduction)) => {
+            let Some(clients) = shared.clients.get() else {
+                return channel.send(&protocol::refused("it serves no clients of this kind"));
+            };
+            channel.send(&protocol::granted(&attachment.segment_id()))?;
+            clients.serve(NewClient {
+                connection: channel.into_connection()?,
+                introduction: Some(introduction),
+            });
+            Ok(())
         }
         Ok(Request::Attach) => {
             let Some(descriptor) = attachment.segment().backing().descriptor() else {

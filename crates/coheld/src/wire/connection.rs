@@ -1,0 +1,231 @@
+//! A stream of messages to a peer that has proved to have the key.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use coheld_shm::Host as _;
+use coheld_wire::frame::{Decoder, End, Header};
+
+use crate::host::HOST;
+use crate::stream::Stream;
+use crate::{Address, Error};
+
+/// Bytes read at once. Most messages are shorter.
+const CHUNK: usize = 16 << 10;
+/// The same in the middle of a longer message.
+const LARGE_CHUNK: usize = 256 << 10;
+/// Longest message that is copied behind its header, to be written at once with it.
+const COPIED: usize = 16 << 10;
+const PREPARING: &str = "preparing a connection";
+/// How long a thread waits before it looks whether it is to be interrupted.
+const ATTENTION: Duration = Duration::from_millis(100);
+
+/// A connection to a peer that has proved to have the key.
+///
+/// After an error it is of no more use: nobody knows what of a message has been sent or received.
+pub struct Connection {
+    stream: Stream,
+    decoder: Decoder,
+    address: Address,
+    /// A message that was received before.
+    next: Option<Vec<u8>>,
+    /// What was read beyond the last message, from `at` on.
+    ahead: Vec<u8>,
+    at: usize,
+}
+
+/// How long to wait, and for what.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Patience {
+    /// Until then; `None`: for ever.
+    pub deadline: Option<Instant>,
+}
+
+impl Connection {
+    /// Over a stream of which `decoder` may have read the beginning of a message, or `next` is a
+    /// whole one.
+    pub(crate) fn new(
+        stream: Stream,
+        decoder: Decoder,
+        address: Address,
+        next: Option<Vec<u8>>,
+    ) -> Result<Self, Error> {
+        let connection = Self {
+            stream,
+            decoder,
+            address,
+            next,
+            ahead: Vec::new(),
+            at: 0,
+        };
+        connection.look_up_every(None)?;
+        let blocking = connection.stream.set_blocking();
+        blocking.map_err(Error::io(PREPARING))?;
+        Ok(connection)
+    }
+
+    /// The same with a thread that looks while it waits whether it is to be interrupted, and
+    /// whether its time is over. Without, it does nothing but wait.
+    pub(crate) fn attentive(self) -> Result<Self, Error> {
+        self.look_up_every(Some(ATTENTION))?;
+        Ok(self)
+    }
+
+    fn look_up_every(&self, time: Option<Duration>) -> Result<(), Error> {
+        let set = self.stream.set_read_timeout(time);
+        set.and_then(|()| self.stream.set_write_timeout(time))
+            .map_err(Error::io(PREPARING))
+    }
+
+    /// Where the manager of this connection listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The address by which the peer has reached this process, unless that is the listener's own.
+    pub fn own_address(&self) -> Option<SocketAddr> {
+        self.stream.own_address()
+    }
+
+    /// The number of the descriptor.
+    pub fn descriptor(&self) -> RawFd {
+        self.stream.descriptor()
+    }
+
+    /// Whether the other end has gone, or has said something that nobody asked for.
+    pub fn is_stale(&self) -> bool {
+        self.at < self.ahead.len() || self.stream.is_readable()
+    }
+
+    /// Sends one message, in one piece.
+    pub fn send(&mut self, message: &[u8], patience: Patience) -> Result<(), Error> {
+        self.send_all(&[message], patience)
+    }
+
+    /// Sends several messages, in one piece.
+    pub fn send_all(&mut self, messages: &[&[u8]], patience: Patience) -> Result<(), Error> {
+        let mut small = Vec::new();
+        for message in messages {
+            let header = Header::new(message.len() as u64);
+            small.extend_from_slice(header.as_bytes());
+            if message.len() <= COPIED {
+                small.extend_from_slice(message);
+                continue;
+            }
+            self.write([&small, message], patience)?;
+            small.clear();
+        }
+        self.write([&small, &[]], patience)
+    }
+
+    fn write(&mut self, pieces: [&[u8]; 2], patience: Patience) -> Result<(), Error> {
+        let [mut first, mut second] = pieces;
+        while !first.is_empty() || !second.is_empty() {
+            let pieces = [IoSlice::new(first), IoSlice::new(second)];
+            let stream = &mut self.stream;
+            let wrote = blocking(|| stream.write_vectored(&pieces));
+            let count = match wrote {
+                Ok(0) => return Err(self.gone()),
+                Ok(count) => count,
+                Err(error) => {
+                    self.again(error, "sending a message", patience)?;
+                    continue;
+                }
+            };
+            let of_first = count.min(first.len());
+            first = &first[of_first..];
+            second = &second[count - of_first..];
+        }
+        Ok(())
+    }
+
+    /// Receives one message; `None`: the peer has gone, before it sent any of it.
+    pub fn receive(&mut self, patience: Patience) -> Result<Option<Vec<u8>>, Error> {
+        if let Some(message) = self.next.take() {
+            return Ok(Some(message));
+        }
+        loop {
+            let mut rest = &self.ahead[self.at..];
+            let taken = self.decoder.take(&mut rest);
+            self.at = self.ahead.len() - rest.len();
+            let taken = taken.map_err(|_| Error::Protocol {
+                why: "bad message length",
+            })?;
+            if let Some(message) = taken {
+                if self.at == self.ahead.len() {
+                    self.ahead.clear();
+                    self.ahead.shrink_to(CHUNK);
+                    self.at = 0;
+                }
+                return Ok(Some(message));
+            }
+            let wanted = self.decoder.wanted();
+            let room = if wanted > CHUNK as u64 {
+                LARGE_CHUNK
+            } else {
+                CHUNK
+            };
+            self.ahead.resize(room, 0);
+            let (stream, buffer) = (&mut self.stream, &mut self.ahead);
+            let read = blocking(|| stream.read(buffer));
+            self.at = 0;
+            match read {
+                Ok(0) => {
+                    self.ahead.clear();
+                    return match self.decoder.at_end() {
+                        End::BetweenMessages => Ok(None),
+                        End::InsideMessage => Err(self.gone()),
+                    };
+                }
+                Ok(count) => self.ahead.truncate(count),
+                Err(error) => {
+                    self.ahead.clear();
+                    self.again(error, "receiving a message", patience)?;
+                }
+            }
+        }
+    }
+
+    /// Whether to go on after an error: `Ok` if nothing is wrong but that it takes time.
+    fn again(
+        &self,
+        error: io::Error,
+        doing: &'static str,
+        patience: Patience,
+    ) -> Result<(), Error> {
+        match error.kind() {
+            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {}
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => return Err(self.gone()),
+            _ => {
+                return Err(Error::Io {
+                    doing,
+                    source: error,
+                });
+            }
+        }
+        if HOST.interrupted() {
+            return Err(coheld_shm::Error::Interrupted.into());
+        }
+        let is_over = |deadline| Instant::now() >= deadline;
+        if patience.deadline.is_some_and(is_over) {
+            let address = self.address.clone();
+            return Err(Error::TimedOut { address });
+        }
+        Ok(())
+    }
+
+    fn gone(&self) -> Error {
+        Error::Stopped {
+            address: self.address.clone(),
+        }
+    }
+}
+
+/// Calls the system with the runtime of the language released.
+fn blocking<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut done = None;
+    HOST.block(&mut || done = Some(call()));
+    done.unwrap_or_else(|| Err(io::ErrorKind::Interrupted.into()))
+}
