@@ -14,6 +14,7 @@ from multiprocessing.managers import listener_client
 from multiprocessing.reduction import ForkingPickler
 
 from . import _coheld, _registry
+from ._clients import ClientServer
 
 #: Bytes: the path of a Unix socket, without the NUL at its end.
 _LONGEST_PATH = 107
@@ -48,11 +49,11 @@ class _Listener:
         self._server.close()
 
 
-class Server:
+class Server(ClientServer):
     """A manager's server, to be run by the process that makes it. See `BaseManager.get_server`.
 
     Clients call the functions that `public` names; as in the standard library, their first
-    parameter is the client's connection. Here it is None: calls come through the segment.
+    parameter is the client's connection. It is None for calls that come through the segment.
     """
 
     public = [
@@ -64,6 +65,7 @@ class Server:
         "dummy",
         "incref",
         "decref",
+        "accept_connection",
         "adopt",
     ]
 
@@ -93,6 +95,7 @@ class Server:
         self.listener = _Listener(self._server)
         self.stop_event = threading.Event()
         self._host = None
+        self.open_to_clients()
 
     # Its life.
 
@@ -152,10 +155,22 @@ class Server:
     def shutdown(self, c):
         """End the manager process."""
         util.debug("manager received shutdown message")
+        if c is not None:
+            c.send(("#RETURN", None))
+            c.close()
         self.stop_event.set()
 
     def create(self, c, typeid, /, *args, **kwds):
-        """Create a shared object; return its token and the methods that it exposes."""
+        """Create a shared object; return its token and the methods that it exposes.
+
+        Clients at the other end of a connection get to know the name of the object instead.
+        """
+        token, exposed = self._create(typeid, args, kwds)
+        if c is None:
+            return token, exposed
+        return self.references.hold(token, c.account), tuple(exposed)
+
+    def _create(self, typeid, args, kwds):
         entry = self.registry[typeid]
         callable = entry[0]
         if callable is None:
@@ -174,7 +189,9 @@ class Server:
 
     def get_methods(self, c, token):
         """Return the names of the methods of a shared object that can be called."""
-        return tuple(self._host.entry(token.id)[1])
+        if c is None:
+            return tuple(self._host.entry(token.id)[1])
+        return tuple(_coheld.exposed_methods(self.references.proxy(token.id)))
 
     def debug_info(self, c):
         """Return two lines of text for each shared object: who it is and what it holds."""
@@ -188,12 +205,21 @@ class Server:
         """Do nothing."""
 
     def incref(self, c, ident):
-        """Do nothing: a process that has a proxy holds the object, as the segment knows."""
-        self._host.entry(ident)
+        """Count a reference of a client at the other end of a connection.
+
+        For others there is nothing to be done: the segment knows which process has proxies.
+        """
+        if c is None:
+            self._host.entry(ident)
+        else:
+            self._incref(c, ident)
 
     def decref(self, c, ident):
-        """Do nothing; see `incref`."""
-        self._host.entry(ident)
+        """Count down; see `incref`."""
+        if c is None:
+            self._host.entry(ident)
+        else:
+            self._decref(c, ident)
 
     def adopt(self, c, proxy):
         """Keep the content of a shared dict or set here, whose keys have no form in the segment."""
@@ -257,7 +283,7 @@ class Server:
         if entry[0] is None:
             # The object itself, not a copy in the segment.
             return self._publish(entry, typeid, result)
-        return self.create(None, typeid, result)
+        return self._create(typeid, (result,), {})
 
     def fallback_getvalue(self, conn, ident, obj):
         """Return the object, to be copied to the client."""

@@ -78,5 +78,7 @@ imported! {
     SHUT_DOWN = "coheld.errors", "ShutDown";
     SPAWNING = "multiprocessing.context", "get_spawning_popen";
     THREAD = "threading", "Thread";
+    WIRE_REDUCE = "coheld._wire", "reduce_proxy";
+    WIRE_UNPICKLER = "coheld._wire", "Unpickler";
     VALUE = "multiprocessing.managers", "Value";
 }

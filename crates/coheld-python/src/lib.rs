@@ -33,6 +33,7 @@ mod proxy;
 mod rebuild;
 mod server;
 mod token;
+mod wire;
 
 /// The compiled half of the package `coheld`.
 #[pyo3::pymodule]
@@ -55,6 +56,7 @@ mod _coheld {
         rebuild::{rebuild_edge, rebuild_proxy},
         server::{Server, ping, request_shutdown},
         token::Token,
+        wire::{Connection, References, dumps, foreign_name, loads},
     };
 
     /// Before anything can wait: how threads of Python wait.

@@ -16,6 +16,7 @@ use crate::{
     errors::OrRaise,
     hosted::limit_of,
     imported,
+    wire::{References, Service},
 };
 
 /// How long a manager may take to answer. It does nothing else, so this is for stopped machines.
@@ -94,6 +95,17 @@ impl Server {
             server.end_with(process)
         }
         .or_raise(py)
+    }
+
+    /// Have `function` serve each client at the other end of a connection, on a thread of its own:
+    /// it is called with the `Connection`.
+    fn serve_clients(&self, references: &References, function: Py<PyAny>) -> PyResult<()> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(server) = idle.as_ref() else {
+            return Err(served_already());
+        };
+        server.serve_clients(Arc::new(Service::new(references, function)));
+        Ok(())
     }
 
     /// Serve until stopped, or until the process given to `end_with` has ended.

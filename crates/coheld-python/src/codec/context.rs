@@ -16,6 +16,8 @@ struct Pickling {
     edges: Vec<u64>,
     /// What proxies travel with that are no edges.
     leases: Leases,
+    /// What names the proxies, for a message in the form of the standard library.
+    departure: Option<Py<PyAny>>,
     /// The proxies behind the edges. They keep their referents alive until the value is stored.
     proxies: Vec<Py<PyAny>>,
 }
@@ -24,6 +26,10 @@ struct Pickling {
 struct Unpickling {
     handles: Vec<Option<Handle>>,
 }
+
+/// No segment: proxies inside a message travel with leases, also when the message is made by a
+/// reducer in the middle of the pickling of a shared value.
+pub(super) const NOWHERE: [u8; 16] = [0; 16];
 
 thread_local! {
     /// Innermost last: a reducer may itself store values in other referents.
@@ -37,20 +43,26 @@ pub(crate) struct Encoding(());
 impl Encoding {
     /// Starts to collect the proxies into the segment with this identity.
     pub(crate) fn begin(segment: [u8; 16]) -> Self {
-        Self::begin_any(Some(segment))
+        Self::begin_any(Some(segment), None)
+    }
+
+    /// Starts a pickling in which `departure` is asked for the names of the proxies.
+    pub(crate) fn begin_departure(departure: Py<PyAny>) -> Self {
+        Self::begin_any(Some(NOWHERE), Some(departure))
     }
 
     /// Starts a pickling that nobody will read: the proxies in it are not on their way anywhere.
     pub(crate) fn begin_trial() -> Self {
-        Self::begin_any(None)
+        Self::begin_any(None, None)
     }
 
-    fn begin_any(segment: Option<[u8; 16]>) -> Self {
+    fn begin_any(segment: Option<[u8; 16]>, departure: Option<Py<PyAny>>) -> Self {
         PICKLING.with_borrow_mut(|stack| {
             stack.push(Pickling {
                 segment,
                 edges: Vec::new(),
                 leases: Leases::new(),
+                departure,
                 proxies: Vec::new(),
             });
         });
@@ -84,6 +96,14 @@ impl Encoding {
                 top.leases.add(attachment, lease);
             }
         });
+    }
+
+    /// What names the proxies of the innermost pickling, if that is not for here.
+    pub(crate) fn departure(py: Python<'_>) -> Option<Py<PyAny>> {
+        PICKLING.with_borrow(|stack| {
+            let departure = stack.last()?.departure.as_ref()?;
+            Some(departure.clone_ref(py))
+        })
     }
 
     /// Notes a proxy met by the innermost pickling. `None`: no pickling, or for another segment.

@@ -10,7 +10,10 @@ use pyo3::{
     types::{PyBytes, PyDict, PyString, PyTuple},
 };
 
-use super::{context::Encoding, pickle, plain};
+use super::{
+    context::{Encoding, NOWHERE},
+    pickle, plain,
+};
 use crate::interpreter;
 
 /// How the values of a call are written. The name is that of the manager's serializer.
@@ -67,10 +70,6 @@ impl<'py> Message<'py> {
         }
     }
 }
-
-/// No segment: proxies inside a message travel with leases, also when the message is made by a
-/// reducer in the middle of the pickling of a shared value.
-const NOWHERE: [u8; 16] = [0; 16];
 
 static XML_DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static XML_LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -17,4 +17,5 @@ pub(crate) use self::{
     },
     message::Serializer,
     pickle::dumps,
+    plain::{read as read_plain, value as plain_value},
 };

@@ -50,7 +50,7 @@ mod code {
 }
 
 /// The pickle of a value, if it is plain; in a buffer to be kept.
-pub(super) fn value(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
+pub(crate) fn value(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
     written(|pickle| {
         write(value, pickle, DEPTH)?;
         pickle.push(code::STOP);
@@ -153,7 +153,7 @@ fn write_tuple(tuple: &Bound<'_, PyTuple>, pickle: &mut Vec<u8>, depth: usize) -
 }
 
 /// The value of a pickle, if there is nothing in it but what the writer writes.
-pub(super) fn read<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub(crate) fn read<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
     let mut reader = Reader {
         py,
         rest: pickle,

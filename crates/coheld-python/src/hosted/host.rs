@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coheld::{Handle, hosted};
-use coheld_store::StoreError;
+use coheld_store::{Hosted, StoreError};
 use pyo3::{
     exceptions::PyKeyError,
     prelude::*,
@@ -139,6 +139,25 @@ impl Host {
             return Err(PyKeyError::new_err(ident.to_owned()));
         };
         entry.for_python(py)
+    }
+
+    /// The object of a proxy, as by `entry`, if it is in this process and called here.
+    fn own_entry<'py>(
+        &self,
+        proxy: &Bound<'py, BaseProxy>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let py = proxy.py();
+        let state = state_of_base(proxy)?;
+        if !state.is_hosted() {
+            return Ok(None);
+        }
+        let referent = state.referent(py)?;
+        let (place, number) = Hosted::new(&referent).place().or_raise(py)?;
+        if place != self.host.place() {
+            return Ok(None);
+        }
+        let entry = self.serving.table.get(number);
+        entry.map(|entry| entry.for_python(py)).transpose()
     }
 
     /// All objects that somebody refers to: as by `entry`, by their ids.

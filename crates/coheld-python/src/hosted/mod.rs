@@ -8,6 +8,7 @@ mod reply;
 mod serving;
 mod thread;
 
+pub(crate) use self::thread::start as start_thread;
 pub(crate) use self::{
     call::{
         call_manager, call_method, call_odd_name, call_within, exposed_methods, move_to_manager,

@@ -28,7 +28,7 @@ impl Work {
 
 /// Starts a daemon thread for `work`. It is one of `threading`, so that methods find it there: in
 /// `current_thread()` and with its locals.
-pub(super) fn start(py: Python<'_>, work: Box<dyn FnOnce() + Send>) -> PyResult<()> {
+pub(crate) fn start(py: Python<'_>, work: Box<dyn FnOnce() + Send>) -> PyResult<()> {
     let work = Mutex::new(Some(work));
     let keywords = PyDict::new(py);
     keywords.set_item("target", Bound::new(py, Work { work })?)?;

@@ -173,6 +173,10 @@ impl BaseProxy {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
         let state = state_of_base(slf)?;
+        if let Some(departure) = Encoding::departure(py) {
+            let reduce = imported::WIRE_REDUCE.get(py)?;
+            return Ok(interpreter::call(reduce, (slf, departure))?.cast_into()?);
+        }
         let mut class = slf.get_type().into_any();
         // A class that was made for this proxy is made again where it arrives.
         let mut exposed = None;

@@ -1,0 +1,64 @@
+//! Messages in the form of the standard library, in which proxies are named as it names them.
+
+use coheld::wire;
+use pyo3::{prelude::*, types::PyBytes};
+
+use crate::{
+    attachment,
+    codec::{self, Encoding},
+    errors::OrRaise,
+    imported, interpreter,
+    proxy::{BaseProxy, state_of_base},
+    token::place_of,
+};
+
+/// Return the pickle of a message to another machine or to a process without Coheld.
+///
+/// `departure` is asked for the names of the proxies in it: see `coheld._wire`.
+#[pyfunction]
+#[pyo3(name = "dumps_wire")]
+pub(crate) fn dumps<'py>(
+    value: &Bound<'py, PyAny>,
+    departure: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let py = value.py();
+    if let Some(bytes) = codec::plain_value(value) {
+        return Ok(PyBytes::new(py, &bytes));
+    }
+    let encoding = Encoding::begin_departure(departure.clone().unbind());
+    let pickled = codec::dumps(value);
+    drop(encoding);
+    pickled
+}
+
+/// Return the address and the name of a shared object for processes that do not know its manager
+/// yet. It is kept for some minutes for whoever asks for it by that name.
+#[pyfunction]
+pub(crate) fn foreign_name<'py>(
+    proxy: &Bound<'py, BaseProxy>,
+) -> PyResult<(Bound<'py, PyAny>, String)> {
+    let py = proxy.py();
+    let state = state_of_base(proxy)?;
+    let handle = state.handle();
+    handle.lease().or_raise(py)?;
+    let ident = wire::ident(&state.segment_id(), place_of(handle));
+    Ok((attachment::address(py, handle.attachment())?, ident))
+}
+
+/// Return the message of a pickle that another machine or a process without Coheld has sent.
+///
+/// `arrival` is what makes proxies of the names in it: see `coheld._wire`.
+#[pyfunction]
+#[pyo3(name = "loads_wire")]
+pub(crate) fn loads<'py>(
+    pickle: &Bound<'py, PyBytes>,
+    arrival: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = pickle.py();
+    if let Some(value) = codec::read_plain(py, pickle.as_bytes())? {
+        return Ok(value);
+    }
+    let file = imported::BYTES_IO.get(py)?.call1((pickle,))?;
+    let unpickler = interpreter::call(imported::WIRE_UNPICKLER.get(py)?, (file, arrival))?;
+    interpreter::method(&unpickler, pyo3::intern!(py, "load"), ())
+}
