@@ -105,6 +105,9 @@ impl Stream {
 
     /// Reads what there is.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Socket::Tcp(stream) = &self.socket {
+            passing::acknowledge_soon(stream);
+        }
         either!(&mut self.socket, stream => stream.read(buffer))
     }
 

@@ -44,6 +44,14 @@ pub fn keep_alive(socket: impl AsFd) -> std::io::Result<()> {
     rustix::net::sockopt::set_socket_keepalive(socket, true).map_err(Into::into)
 }
 
+/// Has the system acknowledge at once what comes next. Peers that write a message in two parts
+/// without `TCP_NODELAY`, as the standard library of Python does, send the second one only then;
+/// by itself the system waits for 40 ms first.
+pub fn acknowledge_soon(socket: impl AsFd) {
+    // If it is refused, everything merely takes longer.
+    let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
+}
+
 /// Whether there is something to be read from a socket, or its end: without waiting.
 pub fn is_readable(socket: impl AsFd) -> bool {
     let mut byte = [0_u8; 1];
