@@ -37,6 +37,18 @@ pub enum Error {
         /// Where it listens for all.
         address: Address,
     },
+    /// The manager is one of the standard library, which has no segment.
+    NotCoheld {
+        /// Where it listens.
+        address: Address,
+    },
+    /// The manager of an object is gone, or cannot be reached.
+    Lost {
+        /// Where it was.
+        address: Address,
+        /// What has happened.
+        why: String,
+    },
     /// The other side has another authentication key.
     AuthenticationRejected,
     /// The other side failed to prove that it has the authentication key.
@@ -141,9 +153,17 @@ impl fmt::Display for Error {
             Self::Remote { address } => write!(
                 formatter,
                 "the manager at {address} runs on another machine, in another container or for \
-                 another user than this process: remote clients are not supported yet, use the \
-                 proxies where the manager runs"
+                 another user than this process: its memory is out of reach, its objects are \
+                 reached through connections only"
             ),
+            Self::NotCoheld { address } => write!(
+                formatter,
+                "the manager at {address} is one of Python's standard library: its objects are \
+                 reached through connections only"
+            ),
+            Self::Lost { address, why } => {
+                write!(formatter, "the manager at {address} is lost: {why}")
+            }
             // As in the standard library, so that programs find it.
             Self::AuthenticationRejected => formatter.write_str("digest sent was rejected"),
             Self::AuthenticationFailed(error) => error.fmt(formatter),

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use crate::{Attachment, control, host, registry};
+use crate::{Attachment, control, host, registry, wire};
 
 /// Bit 31: closed. Below: how many threads are past the gate.
 static GATE: AtomicU32 = AtomicU32::new(0);
@@ -110,6 +110,7 @@ extern "C" fn prepare() {
 
 extern "C" fn parent() {
     host::end_fork();
+    wire::note_fork();
     let prepared = PREPARED.try_with(RefCell::take);
     // Release: pairs with the Acquire in `Pass::enter`.
     GATE.fetch_and(!CLOSED, Ordering::Release);
@@ -125,6 +126,7 @@ extern "C" fn child() {
     }
     registry::forget_unfinished_behind_gate();
     control::close_inherited_listeners();
+    wire::forget_inherited();
     // Threads that waited at the gate are not here.
     GATE.store(0, Ordering::Release);
     drop(prepared);

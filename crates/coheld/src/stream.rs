@@ -126,6 +126,11 @@ impl Stream {
         passing::is_readable(self)
     }
 
+    /// Whether the connection was made by the process that this one was forked from.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.process != std::process::id()
+    }
+
     /// The number of the descriptor.
     pub(crate) fn descriptor(&self) -> RawFd {
         self.as_fd().as_raw_fd()
@@ -140,7 +145,7 @@ impl AsFd for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.process == std::process::id() {
+        if !self.is_inherited() {
             // Fails only when the other end was faster.
             let _ = either!(&self.socket, stream => stream.shutdown(Shutdown::Both));
         }

@@ -74,9 +74,7 @@ impl Connection {
     /// Send a message.
     fn send_bytes(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Ok(bytes) = buffer.cast::<PyBytes>() {
-            return self.with(py, |wire| {
-                wire.send(bytes.as_bytes(), Patience::default())
-            });
+            return self.with(py, |wire| wire.send(bytes.as_bytes(), Patience::default()));
         }
         let bytes = PyBuffer::<u8>::get(buffer)?.to_vec(py)?;
         self.with(py, |wire| wire.send(&bytes, Patience::default()))

@@ -125,6 +125,7 @@ impl Error {
             | Self::NoFolder { .. }
             | Self::Stopped { .. }
             | Self::HostGone { .. }
+            | Self::Lost { .. }
             | Self::TimedOut { .. } => Exception::ConnectionError,
             Self::CallTimedOut { .. } => Exception::TimeoutError,
             Self::BadToken { .. } | Self::BadAddress { .. } => Exception::ValueError,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::channel::Channel;
 use super::protocol::{self, Request};
 use crate::registry::{self, Access};
+use crate::wire::{Connection, Introduction};
 use crate::{Address, Attachment, Error};
 
 /// Attaches this process to the segment of the manager at `address`. If it is attached already,
@@ -55,6 +56,40 @@ fn ask_nearby(
     Ok(channel)
 }
 
+/// What answers at an address.
+pub(crate) enum Answered {
+    /// A manager of Coheld: which segment it has, and the connection.
+    Coheld([u8; 16], Connection),
+    /// A manager of the standard library, which has closed the connection by now.
+    Stock,
+}
+
+/// Connects to the manager at `address` to call its objects.
+pub(crate) fn join(
+    address: &Address,
+    authkey: &[u8],
+    timeout: Duration,
+    introduction: Introduction,
+) -> Result<Answered, Error> {
+    match ask(address, authkey, timeout, Request::Join(introduction)) {
+        Ok((channel, body)) => {
+            let (id, _) = protocol::read_segment(&body)?;
+            Ok(Answered::Coheld(id, channel.into_connection()?))
+        }
+        Err(Error::NotCoheld { .. }) => Ok(Answered::Stock),
+        Err(error) => Err(error),
+    }
+}
+
+/// Connects to the manager of the standard library at `address`.
+pub(crate) fn dial(
+    address: &Address,
+    authkey: &[u8],
+    timeout: Duration,
+) -> Result<Connection, Error> {
+    Channel::call(address, authkey, timeout)?.into_connection()
+}
+
 /// Asks the manager at `address` to stop. When this returns it has agreed to.
 pub fn shutdown(address: &Address, authkey: &[u8], timeout: Duration) -> Result<(), Error> {
     ask(address, authkey, timeout, Request::Shutdown).map(drop)
@@ -74,6 +109,10 @@ fn ask(
     let mut channel = Channel::call(address, authkey, timeout)?;
     channel.send(&request.encode())?;
     let reply = channel.receive()?;
+    if !protocol::is_ours(&reply) {
+        let address = address.clone();
+        return Err(Error::NotCoheld { address });
+    }
     let body = protocol::read_reply(&reply)?.to_vec();
     Ok((channel, body))
 }

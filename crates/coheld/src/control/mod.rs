@@ -11,6 +11,7 @@ mod protocol;
 mod reaper;
 mod server;
 
+pub(crate) use client::{Answered, dial, join};
 pub use client::{connect, ping, shutdown};
 pub use server::{Ending, Server, Stopper};
 

@@ -93,6 +93,11 @@ pub(super) fn refused(reason: &str) -> Vec<u8> {
     [MARK, ERROR, reason.as_bytes()].concat()
 }
 
+/// Whether a message is one of this protocol. The standard library answers in its own.
+pub(super) fn is_ours(message: &[u8]) -> bool {
+    message.starts_with(MARK)
+}
+
 /// The body of a reply, or the manager's refusal.
 pub(super) fn read_reply(message: &[u8]) -> Result<&[u8], Error> {
     let reply = message.strip_prefix(MARK).ok_or(Error::Protocol {

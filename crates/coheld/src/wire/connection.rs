@@ -205,7 +205,12 @@ impl Connection {
                 });
             }
         }
-        if HOST.interrupted() {
+        let interrupted = HOST.interrupted();
+        if self.stream.is_inherited() {
+            // Forked by a signal handler: the call is its parent's.
+            return Err(self.gone());
+        }
+        if interrupted {
             return Err(coheld_shm::Error::Interrupted.into());
         }
         let is_over = |deadline| Instant::now() >= deadline;

@@ -1,14 +1,26 @@
 //! The protocol of the standard library: for clients and managers that share no memory with this
 //! process, because they are on another machine, or know nothing of Coheld.
+//!
+//! * [`Link`]: the way to such a manager, and [`Remote`]: a reference to an object of it;
+//! * [`ServeClient`]: what serves such clients, and [`References`]: what they hold;
+//! * [`Connection`]: messages in either direction.
 
 mod connection;
 mod ident;
+mod lines;
+mod link;
 mod references;
+mod remote;
+mod request;
 
+pub(crate) use self::lines::{forget_inherited, note_fork};
 pub use self::{
     connection::{Connection, Patience},
     ident::{ident, place_of},
+    link::Link,
     references::{Client, Membership, References, SessionId},
+    remote::Remote,
+    request::Serializer,
 };
 
 /// Serves clients that speak the protocol of the standard library.

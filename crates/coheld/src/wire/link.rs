@@ -1,0 +1,396 @@
+//! The way to a manager that this process shares no memory with.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use super::lines::{Lines, Owner, Peer};
+use super::request::Serializer;
+use super::{Connection, Patience, Remote};
+use crate::control::{self, Answered};
+use crate::fork::guarded;
+use crate::{Address, Error, host, key};
+
+/// How long a manager may take to accept a connection. It does nothing else for it, so this is for
+/// stopped machines.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many reports of ended references may be without an answer at once. The answers are short,
+/// so none of them keeps the manager from reading on.
+const UNANSWERED: usize = 32;
+
+/// The links of this process, by address, key and serializer.
+static LINKS: Mutex<Vec<Weak<Link>>> = Mutex::new(Vec::new());
+
+/// The way to a manager that this process shares no memory with: one of another machine, user or
+/// container, or one of the standard library.
+///
+/// Each thread has a connection of its own, which is made when it calls for the first time, and
+/// made again if the manager was started anew.
+pub struct Link {
+    address: Address,
+    authkey: Vec<u8>,
+    serializer: Serializer,
+    lines: Arc<Lines>,
+    /// How many reports of ended references on the lifeline have not been answered.
+    unanswered: Mutex<usize>,
+}
+
+impl Link {
+    /// The link to the manager at `address`, which is made if there is none yet. The manager has
+    /// proved in any case that it is there and has the key.
+    pub fn connect(
+        address: &Address,
+        authkey: &[u8],
+        serializer: Serializer,
+    ) -> Result<Arc<Self>, Error> {
+        crate::fork::register();
+        if let Some(link) = Self::find(address, authkey, serializer) {
+            let connection = link.open(Owner::Lifeline, Instant::now() + PATIENCE)?;
+            link.lines.put_back(Owner::Lifeline, connection);
+            return Ok(link);
+        }
+        let session = key::random()?;
+        let link = Arc::new(Self {
+            address: address.clone(),
+            authkey: authkey.to_vec(),
+            serializer,
+            // Found out by the first connection.
+            lines: Lines::new(Peer::Coheld([0; 16]), session),
+            unanswered: Mutex::new(0),
+        });
+        match link.join(Instant::now() + PATIENCE)? {
+            Some(connection) => {
+                link.lines.note(Owner::Lifeline, &connection);
+                link.lines.put_back(Owner::Lifeline, connection);
+            }
+            None => link.lines.set_peer(Peer::Stock),
+        }
+        guarded(&LINKS, |links| {
+            links.retain(|link| link.strong_count() > 0);
+            links.push(Arc::downgrade(&link));
+        });
+        Ok(link)
+    }
+
+    /// The link of this process to the manager at `address`, if there is one.
+    #[must_use]
+    pub fn find(address: &Address, authkey: &[u8], serializer: Serializer) -> Option<Arc<Self>> {
+        let links = guarded(&LINKS, |links| links.clone());
+        links.iter().filter_map(Weak::upgrade).find(|link| {
+            link.address == *address && link.authkey == authkey && link.serializer == serializer
+        })
+    }
+
+    /// Where the manager listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The key that the manager asks for.
+    #[must_use]
+    pub fn authkey(&self) -> &[u8] {
+        &self.authkey
+    }
+
+    /// How messages for the manager are written. One of Coheld reads pickles in any case.
+    #[must_use]
+    pub fn serializer(&self) -> Serializer {
+        match self.lines.peer() {
+            Peer::Stock => self.serializer,
+            Peer::Coheld(_) => Serializer::Pickle,
+        }
+    }
+
+    /// The segment of the manager; `None`: it is one of the standard library.
+    #[must_use]
+    pub fn segment(&self) -> Option<[u8; 16]> {
+        match self.lines.peer() {
+            Peer::Stock => None,
+            Peer::Coheld(segment) => Some(segment),
+        }
+    }
+
+    /// Sends a request about an object and waits for the reply, `limit` at most.
+    ///
+    /// [`Error::Lost`]: the manager is gone, and the call may have taken effect or not.
+    /// [`Error::CallTimedOut`]: it took too long. After an error nothing is left behind.
+    pub fn call(
+        &self,
+        request: &[u8],
+        method: &str,
+        limit: Option<Duration>,
+    ) -> Result<Vec<u8>, Error> {
+        let limit = limit.filter(|&limit| limit != Duration::MAX);
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let owner = Owner::this_thread();
+        let mut connection = match self.fresh(owner) {
+            Some(connection) => connection,
+            None => self.open(owner, soonest(deadline))?,
+        };
+        let patience = Patience { deadline };
+        let mut sent = connection.send(request, patience);
+        if let Err(Error::Stopped { .. }) = sent {
+            // Not all of it has left, so the manager has not got it: it cannot have taken effect.
+            self.lines.forget(&connection);
+            connection = self.open(owner, soonest(deadline))?;
+            sent = connection.send(request, patience);
+        }
+        let received = sent.and_then(|()| connection.receive(patience));
+        match received {
+            Ok(Some(reply)) => {
+                self.lines.put_back(owner, connection);
+                Ok(reply)
+            }
+            failed => {
+                self.lines.forget(&connection);
+                drop(connection);
+                Err(self.explain(failed.map(drop), method, limit))
+            }
+        }
+    }
+
+    /// Asks the manager itself, which answers one such request on a connection, or any number if it
+    /// is one of Coheld.
+    pub fn ask(
+        &self,
+        request: &[u8],
+        function: &str,
+        limit: Option<Duration>,
+    ) -> Result<Vec<u8>, Error> {
+        if let Peer::Coheld(_) = self.lines.peer() {
+            return self.call(request, function, limit);
+        }
+        let limit = limit.filter(|&limit| limit != Duration::MAX);
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut connection = self.dial(soonest(deadline))?;
+        let patience = Patience { deadline };
+        let sent = connection.send(request, patience);
+        match sent.and_then(|()| connection.receive(patience)) {
+            Ok(Some(reply)) => Ok(reply),
+            failed => Err(self.explain(failed.map(drop), function, limit)),
+        }
+    }
+
+    /// A reference to an object, counted by the manager already.
+    #[must_use]
+    pub fn adopt(self: &Arc<Self>, ident: String) -> Remote {
+        Remote::adopted(self, ident)
+    }
+
+    /// A reference to an object that somebody else keeps meanwhile.
+    pub fn take(self: &Arc<Self>, ident: String) -> Result<Remote, Error> {
+        let function = match self.lines.peer() {
+            Peer::Stock => "incref",
+            Peer::Coheld(_) => "take",
+        };
+        self.order(function, &ident)?;
+        Ok(self.adopt(ident))
+    }
+
+    /// Has the manager keep an object for some minutes, for whoever takes it over. One of the
+    /// standard library cannot.
+    pub fn lend(&self, ident: &str) -> Result<(), Error> {
+        match self.lines.peer() {
+            Peer::Stock => Ok(()),
+            Peer::Coheld(_) => self.order("lend", ident),
+        }
+    }
+
+    fn order(&self, function: &str, ident: &str) -> Result<(), Error> {
+        let serializer = self.serializer();
+        let request = serializer.request(function, &[ident])?;
+        serializer.check(&self.ask(&request, function, Some(PATIENCE))?)
+    }
+
+    /// Reports that a reference has ended. Nobody waits for the answer of a manager of Coheld.
+    pub(super) fn end_reference(self: &Arc<Self>, ident: String, later: bool) {
+        if self.lines.end_reference(ident, later) {
+            host::uninterrupted(|| self.report());
+        }
+    }
+
+    fn report(self: &Arc<Self>) {
+        loop {
+            let ended = self.lines.take_ended();
+            if ended.is_empty() {
+                return;
+            }
+            let reported = match self.lines.peer() {
+                Peer::Stock => ended
+                    .iter()
+                    .try_for_each(|(ident, _)| self.order("decref", ident)),
+                Peer::Coheld(_) => self.report_to_coheld(&ended),
+            };
+            if let Err(error) = reported {
+                // The references end with the session.
+                log::debug!("ended references could not be reported: {error}");
+            }
+        }
+    }
+
+    fn report_to_coheld(&self, ended: &[(String, bool)]) -> Result<(), Error> {
+        let owner = Owner::Lifeline;
+        let patience = Patience {
+            deadline: Some(Instant::now() + PATIENCE),
+        };
+        let mut connection = match self.lines.take(owner) {
+            Some(connection) => connection,
+            None => self.open(owner, soonest(None))?,
+        };
+        let reported = self.exchange_reports(&mut connection, ended, patience);
+        match reported {
+            Ok(()) => self.lines.put_back(owner, connection),
+            Err(_) => self.lines.forget(&connection),
+        }
+        reported
+    }
+
+    fn exchange_reports(
+        &self,
+        connection: &mut Connection,
+        ended: &[(String, bool)],
+        patience: Patience,
+    ) -> Result<(), Error> {
+        let mut unanswered = guarded(&self.unanswered, |count| std::mem::take(count));
+        for (function, later) in [("drop", false), ("drop_later", true)] {
+            let idents: Vec<_> = ended
+                .iter()
+                .filter(|(_, other)| *other == later)
+                .map(|(ident, _)| ident.as_str())
+                .collect();
+            if !idents.is_empty() {
+                let request = Serializer::Pickle.request(function, &idents)?;
+                connection.send(&request, patience)?;
+                unanswered += 1;
+            }
+        }
+        while unanswered > UNANSWERED || (unanswered > 0 && connection.is_stale()) {
+            if connection.receive(patience)?.is_none() {
+                return Err(self.lost("it has closed the connection"));
+            }
+            unanswered -= 1;
+        }
+        guarded(&self.unanswered, |count| *count = unanswered);
+        Ok(())
+    }
+
+    /// The connection of `owner`, if it is good.
+    fn fresh(&self, owner: Owner) -> Option<Connection> {
+        let connection = self.lines.take(owner)?;
+        if connection.is_stale() {
+            // Closed by the manager: nothing is ever sent that was not asked for.
+            self.lines.forget(&connection);
+            return None;
+        }
+        Some(connection)
+    }
+
+    /// A new connection for `owner`, who uses it from now on.
+    fn open(&self, owner: Owner, deadline: Instant) -> Result<Connection, Error> {
+        let connection = match self.join(deadline) {
+            Ok(Some(connection)) => connection,
+            Ok(None) => self.accepted(deadline)?,
+            Err(error) => return Err(self.explain_connecting(error)),
+        };
+        if owner == Owner::Lifeline {
+            guarded(&self.unanswered, |count| *count = 0);
+        }
+        self.lines.note(owner, &connection);
+        Ok(connection)
+    }
+
+    /// A connection to a manager of Coheld; `None`: it is one of the standard library.
+    fn join(&self, deadline: Instant) -> Result<Option<Connection>, Error> {
+        if self.lines.peer() == Peer::Stock {
+            return Ok(None);
+        }
+        let introduction = self.lines.introduction();
+        let left = deadline.saturating_duration_since(Instant::now());
+        match control::join(&self.address, &self.authkey, left, introduction)? {
+            Answered::Stock => Ok(None),
+            Answered::Coheld(segment, connection) => {
+                let now = Peer::Coheld(segment);
+                if self.lines.peer() != now {
+                    self.lines.set_peer(now);
+                }
+                Ok(Some(connection.attentive()?))
+            }
+        }
+    }
+
+    /// A connection to a manager of the standard library, ready for calls of objects.
+    fn accepted(&self, deadline: Instant) -> Result<Connection, Error> {
+        let mut connection = self.dial(deadline)?;
+        let current = std::thread::current();
+        let name = format!(
+            "{}|{}",
+            std::process::id(),
+            current.name().unwrap_or("thread")
+        );
+        let patience = Patience {
+            deadline: Some(deadline),
+        };
+        let request = self.serializer.request("accept_connection", &[&name])?;
+        connection.send(&request, patience)?;
+        match connection.receive(patience)? {
+            Some(reply) => self.serializer.check(&reply)?,
+            None => return Err(self.lost("it has closed a new connection")),
+        }
+        Ok(connection)
+    }
+
+    fn dial(&self, deadline: Instant) -> Result<Connection, Error> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match control::dial(&self.address, &self.authkey, left) {
+            Ok(connection) => connection.attentive(),
+            Err(error) => Err(self.explain_connecting(error)),
+        }
+    }
+
+    /// The error for an object of a manager that was there before.
+    fn explain_connecting(&self, error: Error) -> Error {
+        match error {
+            Error::ConnectionRefused { .. } | Error::NotFound { .. } | Error::Stopped { .. } => {
+                self.lost("nobody answers at its address any more; start it again")
+            }
+            Error::TimedOut { .. } => self.lost("it does not accept connections in time"),
+            Error::Io { source, .. } => self.lost(&source.to_string()),
+            error => error,
+        }
+    }
+
+    fn explain(&self, failed: Result<(), Error>, method: &str, limit: Option<Duration>) -> Error {
+        let how = format!(
+            "it closed the connection before it answered '{method}'; the call may have taken \
+             effect or not"
+        );
+        match (failed, limit) {
+            (Ok(()) | Err(Error::Stopped { .. }), _) => self.lost(&how),
+            (Err(Error::TimedOut { .. }), Some(limit)) => Error::CallTimedOut {
+                method: method.to_owned(),
+                limit,
+            },
+            (Err(Error::Io { source, .. }), _) => self.lost(&source.to_string()),
+            (Err(error), _) => error,
+        }
+    }
+
+    pub(super) fn lost(&self, why: &str) -> Error {
+        Error::Lost {
+            address: self.address.clone(),
+            why: why.to_owned(),
+        }
+    }
+}
+
+/// Until when a connection has to be there.
+fn soonest(deadline: Option<Instant>) -> Instant {
+    let usual = Instant::now() + PATIENCE;
+    deadline.map_or(usual, |deadline| deadline.min(usual))
+}
+
+impl core::fmt::Debug for Link {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(formatter, "Link({}, {:?})", self.address, self.lines)
+    }
+}
