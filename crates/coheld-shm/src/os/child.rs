@@ -54,6 +54,12 @@ impl Child {
         })
     }
 
+    /// The process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid.cast_unsigned()
+    }
+
     /// Waits for the child to end; whether its work answered `true`.
     pub fn said_yes(mut self) -> Result<bool, Error> {
         let status = self.collect()?;
