@@ -187,8 +187,7 @@ class BaseManager:
         self._process.start()
         writer.close()
         self._address = self._receive_address(reader)
-        self._attachment = _coheld.connect(self._address, self._authkey)
-        _keys.remember(self._address, self._authkey)
+        self._find()
         self._state.value = State.STARTED
         self.shutdown = util.Finalize(
             self,

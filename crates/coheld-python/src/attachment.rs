@@ -184,6 +184,9 @@ fn way_to(
         if let Some(link) = Link::find(&address, &key, serializer) {
             return Ok(Way::Link(link));
         }
+        if is_wire_wanted() {
+            return Link::connect(&address, &key, serializer).map(Way::Link);
+        }
         match coheld::control::connect(&address, &key, PATIENCE) {
             Ok(attachment) => Ok(Way::Memory(attachment)),
             Err(Error::Remote { .. } | Error::NotCoheld { .. }) => {
@@ -196,6 +199,14 @@ fn way_to(
         return Err(errors::key_rejected(py, &address));
     }
     way.or_raise(py)
+}
+
+/// The environment variable with the route that this process takes to managers: `wire` for
+/// connections also where there is memory to be shared.
+const ROUTE_VARIABLE: &str = "COHELD_ROUTE";
+
+fn is_wire_wanted() -> bool {
+    std::env::var_os(ROUTE_VARIABLE).is_some_and(|route| route == "wire")
 }
 
 /// The attachment that a token needs, for what can be done in shared memory only.
