@@ -30,10 +30,24 @@ pub(super) struct Shared {
     /// Whoever speaks with those who ask for something else than the memory.
     pub(super) clients: OnceLock<Arc<dyn ServeClient>>,
     pub(super) stopper: Stopper,
-    pub(super) conversations: AtomicUsize,
+    conversations: AtomicUsize,
 }
 
 impl Shared {
+    pub(super) fn new(
+        attachment: Arc<Attachment>,
+        nearby: Option<Vec<u8>>,
+        stopper: Stopper,
+    ) -> Self {
+        Self {
+            attachment,
+            nearby,
+            clients: OnceLock::new(),
+            stopper,
+            conversations: AtomicUsize::new(0),
+        }
+    }
+
     /// Whether there may be another conversation.
     pub(super) fn has_room(&self) -> bool {
         self.conversations.load(Ordering::Relaxed) < LIMIT

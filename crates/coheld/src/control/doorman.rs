@@ -132,6 +132,7 @@ impl Doorman {
                 }
             }
         }
+        arrivals.reverse();
         arrivals
     }
 

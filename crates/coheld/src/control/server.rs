@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coheld_shm::os::parent::ProcessWatch;
@@ -78,13 +78,7 @@ impl Server {
         let stopper = Stopper {
             request: Arc::new(request),
         };
-        let shared = Shared {
-            attachment,
-            nearby,
-            clients: OnceLock::new(),
-            stopper,
-            conversations: Default::default(),
-        };
+        let shared = Shared::new(attachment, nearby, stopper);
         Ok(Self {
             listeners,
             shared: Arc::new(shared),

@@ -1,5 +1,6 @@
 //! Managers in processes of their own, and what they cost.
 #![allow(dead_code, reason = "not every test file uses all of it")]
+#![allow(clippy::disallowed_methods, reason = "it looks at processes")]
 
 use std::thread;
 use std::time::Duration;
