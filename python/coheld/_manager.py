@@ -4,7 +4,6 @@
 # mypy: ignore-errors
 
 import operator
-import pickle
 import signal
 import traceback
 from multiprocessing import connection, process, util
@@ -12,7 +11,7 @@ from multiprocessing.context import ProcessError
 from multiprocessing.managers import RemoteError, State, listener_client
 from multiprocessing.reduction import ForkingPickler
 
-from . import _coheld, _registry
+from . import _coheld, _keys, _registry, _wire
 from ._serving import Server
 from .errors import CoheldError, StartupError
 
@@ -82,11 +81,12 @@ class BaseManager:
         self._owner_died = owner_died
         self._call_timeout = call_timeout
         self._attachment = None
+        self._link = None
 
     def __getstate__(self):
-        # The attachment belongs to this process; another one makes its own.
+        # The way to the manager belongs to this process; another one finds its own.
         state = self.__dict__.copy()
-        state["_attachment"] = None
+        state["_attachment"] = state["_link"] = None
         return state
 
     def _check_initial(self):
@@ -122,11 +122,23 @@ class BaseManager:
                 "runs and connect it"
             )
 
-    def _attached(self):
-        if self._attachment is None:
-            self._check_address()
-            self._attachment = _coheld.connect(self._address, self._authkey)
-        return self._attachment
+    def _find(self):
+        """Find the way to the manager process: by its memory, or else by connections."""
+        self._check_address()
+        way = _coheld.find_manager(self._address, self._authkey, self._serializer)
+        if isinstance(way, _coheld.Link):
+            self._link = way
+            if self._call_timeout is not None:
+                way.limit_calls(self._call_timeout)
+        else:
+            self._attachment = way
+        _keys.remember(self._address, self._authkey)
+
+    def _linked(self):
+        """The link to the manager process, if its memory is out of reach."""
+        if self._attachment is None and self._link is None:
+            self._find()
+        return self._link
 
     def _ping(self):
         """Make sure that the manager process is there."""
@@ -147,8 +159,7 @@ class BaseManager:
     def connect(self):
         """Connect to the manager process at the address."""
         self._check_route()
-        self._check_address()
-        self._attachment = _coheld.connect(self._address, self._authkey)
+        self._find()
         self._state.value = State.STARTED
 
     def start(self, initializer=None, initargs=()):
@@ -176,7 +187,7 @@ class BaseManager:
         self._process.start()
         writer.close()
         self._address = self._receive_address(reader)
-        self._attachment = _coheld.connect(self._address, self._authkey)
+        self._find()
         self._state.value = State.STARTED
         self.shutdown = util.Finalize(
             self,
@@ -207,7 +218,7 @@ class BaseManager:
             self._process.join()
             raise StartupError(
                 f"the manager process {self._process.name} could not start: {text}"
-            ) from _cause(pickled)
+            ) from _wire.cause_of(pickled)
         return address
 
     @classmethod
@@ -271,17 +282,23 @@ class BaseManager:
 
     def _call(self, name, args=(), kwds=None):
         """Call a function of the server, in the manager process."""
-        return _coheld.call_manager(self._attached(), name, args, kwds)
+        link = self._linked()
+        if link is not None:
+            return _wire.result_of(link.ask(name, args, kwds))
+        return _coheld.call_manager(self._attachment, name, args, kwds)
 
     def _create(self, typeid, /, *args, **kwds):
         """Create a shared object; return its token and the methods that it exposes."""
         assert self._state.value == State.STARTED, "server not yet started"
+        link = self._linked()
+        if link is not None:
+            return _wire.create(link, typeid, args, kwds)
         entry = self._registry.get(typeid)
         if entry is None or not _registry.is_native(entry):
             # The manager process has the last word: a manager that only connects knows no callable.
             token, other = self._call("create", (typeid, *args), kwds)
             if token is None:
-                _raise_remote(*other)
+                _wire.raise_remote(*other)
             return token, other
         try:
             recipe = _registry.Recipe(entry[0], args, kwds)
@@ -291,7 +308,7 @@ class BaseManager:
             raise RemoteError(traceback.format_exc()) from error
         # What the manager process of the standard library would not even be sent is refused here,
         # by exceptions as they are.
-        return recipe.make(self._attached(), typeid), recipe.exposed(entry)
+        return recipe.make(self._attachment, typeid), recipe.exposed(entry)
 
     def join(self, timeout=None):
         """Wait for the manager process to end (if this manager has started one)."""
@@ -302,18 +319,26 @@ class BaseManager:
 
     def _debug_info(self):
         """Return two lines of text for each shared object: who it is and what it holds."""
-        self._ping()
+        if self._linked() is None:
+            self._ping()
         return self._call("debug_info")
 
     def _number_of_objects(self):
         """Return the number of shared objects."""
+        if self._linked() is not None:
+            return self._call("number_of_objects")
         self._ping()
-        return _coheld.statistics(self._attached())["referents"]
+        return _coheld.statistics(self._attachment)["referents"]
 
     def _statistics(self):
         """Return a dict of what the segment holds: referents, blocks, bytes, members."""
+        if self._linked() is not None:
+            raise CoheldError(
+                f"the memory of the manager at {self._address!r} is out of reach of this process: "
+                "ask _number_of_objects() or _debug_info() for what it has"
+            )
         self._ping()
-        return _coheld.statistics(self._attached())
+        return _coheld.statistics(self._attachment)
 
     def __enter__(self):
         if self._state.value == State.INITIAL:
@@ -351,26 +376,6 @@ class BaseManager:
         cls._registry[typeid] = entry
         if create_method:
             setattr(cls, typeid, _factory_method(cls, typeid, entry[-1]))
-
-
-def _raise_remote(text, pickled):
-    """Raise what has gone wrong in the manager process, in one class as in the standard library."""
-    cause = _cause(pickled)
-    if isinstance(cause, CoheldError):
-        raise cause
-    raise RemoteError(text) from cause
-
-
-def _cause(pickled):
-    """The exception of another process, as far as it can be pickled and unpickled."""
-    if pickled is None:
-        return None
-    try:
-        cause = pickle.loads(pickled)
-    except Exception as error:
-        util.debug("the cause of a remote error cannot be unpickled: %s", error)
-        return None
-    return cause if isinstance(cause, BaseException) else None
 
 
 def _factory_method(cls, typeid, proxytype):

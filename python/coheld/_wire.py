@@ -9,9 +9,15 @@ place here. What comes in by those names becomes proxies of ours.
 
 import pickle
 from multiprocessing import managers as stock
+from multiprocessing import util
+from multiprocessing.context import get_spawning_popen
 
 from . import _coheld, _stock
 from ._coheld import BaseProxy
+from .errors import CoheldError
+
+#: Items fetched at once by iteration over a list: at first, and at most.
+_FIRST_SLICE, _LARGEST_SLICE = 64, 4096
 
 _MODULE = stock.__name__
 
@@ -100,3 +106,119 @@ def rebuild_foreign(func, token, serializer, kwds):
     """Make the proxy of an object of some other manager that a message names."""
     own = _coheld.Token(token.typeid, token.address, token.id)
     return _coheld.RebuildProxy(proxy_maker(func), own, serializer, kwds)
+
+
+#: The class of the standard library's tokens.
+StockToken = _STOCK["Token"]
+
+
+# The side of the client.
+
+
+def reduce_remote(proxy):
+    """Pickle a proxy of an object at the other end of a connection, for another process here."""
+    proxy_class = type(proxy)
+    keywords = {}
+    if get_spawning_popen() is not None:
+        keywords["authkey"] = proxy._authkey
+    if getattr(proxy, "_isauto", False) and not issubclass(proxy_class, _coheld.QueueProxy):
+        from . import managers
+
+        keywords["exposed"] = proxy._exposed_
+        proxy_class = managers.AutoProxy
+    arguments = proxy_class, proxy._token, proxy._serializer, keywords
+    return _coheld.RebuildProxy, arguments
+
+
+def rebuild(link, func, token, serializer, kwds):
+    """Make the proxy that a message of the manager of `link` names."""
+    if not link.is_ours(token):
+        return rebuild_foreign(func, token, serializer, kwds)
+    # A manager of Coheld has counted it for this process.
+    own = link.token(token.typeid, token.id, not link.is_stock)
+    keywords = {"exposed": kwds["exposed"]} if "exposed" in kwds else {}
+    return proxy_maker(func)(own, serializer, authkey=link.authkey, **keywords)
+
+
+def proxy_of_result(link, result, manager, serializer):
+    """Make the proxy of a result that stays with its manager."""
+    from . import managers
+
+    exposed, token = result
+    registry = getattr(manager, "_registry", None) or managers.SyncManager._registry
+    entry = registry.get(token.typeid)
+    make = managers.AutoProxy if entry is None else entry[-1]
+    own = link.token(token.typeid, token.id, True)
+    return make(own, serializer, manager=manager, authkey=link.authkey, exposed=tuple(exposed))
+
+
+def create(link, typeid, args, kwds):
+    """Create a shared object by the manager of `link`; return its token and its methods."""
+    ident, exposed = result_of(link.ask("create", (typeid, *args), kwds))
+    return link.token(typeid, ident, True), tuple(exposed)
+
+
+def methods_of(link, token):
+    """The names of the methods that an object of the manager of `link` exposes."""
+    named = stock_token(token.typeid, link.address, token.id)
+    return result_of(link.ask("get_methods", (named,)))
+
+
+def result_of(answer):
+    """The result in the answer of a function of a server; what it raised is raised here."""
+    kind, result = answer
+    if kind == "#RETURN":
+        return result
+    if kind == "#FAILED":
+        text, pickled = result
+        raise_remote(text, pickled)
+    if kind == "#ERROR":
+        raise result
+    raise _STOCK["convert_to_error"](kind, result)
+
+
+def raise_remote(text, pickled):
+    """Raise what has gone wrong in the manager process, in one class as in the standard library."""
+    cause = cause_of(pickled)
+    if isinstance(cause, CoheldError):
+        raise cause
+    raise _STOCK["RemoteError"](text) from cause
+
+
+def cause_of(pickled):
+    """The exception of another process, as far as it can be pickled and unpickled."""
+    if pickled is None:
+        return None
+    try:
+        cause = pickle.loads(pickled)
+    except Exception as error:
+        util.debug("the cause of a remote error cannot be unpickled: %s", error)
+        return None
+    return cause if isinstance(cause, BaseException) else None
+
+
+def iterate(proxy):
+    """Iterate over a list at the other end of a connection, by slices that grow."""
+    if proxy._serializer == "xmlrpclib":
+        # In which there are no slices.
+        yield from _iterate_singly(proxy)
+        return
+    start, size = 0, _FIRST_SLICE
+    while True:
+        items = proxy._callmethod("__getitem__", (slice(start, start + size),))
+        yield from items
+        if len(items) < size:
+            return
+        start += size
+        size = min(2 * size, _LARGEST_SLICE)
+
+
+def _iterate_singly(proxy):
+    index = 0
+    while True:
+        try:
+            item = proxy._callmethod("__getitem__", (index,))
+        except IndexError:
+            return
+        yield item
+        index += 1

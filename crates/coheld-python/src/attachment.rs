@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use coheld::{Address, Handle};
+use coheld::{
+    Address, Error, Handle,
+    wire::{Link, Remote},
+};
 use pyo3::{
     exceptions::{PyOverflowError, PyTypeError, PyValueError},
     prelude::*,
@@ -13,11 +16,13 @@ use pyo3::{
 };
 
 use crate::{
+    codec::Serializer,
     errors::{self, OrRaise},
     imported, interpreter,
     proxy::kind_number,
     server::PATIENCE,
     token::{Held, Place, Token},
+    wire,
 };
 
 /// This process's attachment to the segment of a manager.
@@ -64,6 +69,9 @@ const KEPT_LIMIT: usize = 8;
 /// locked by another thread.
 static KEPT: Mutex<VecDeque<Arc<coheld::Attachment>>> = Mutex::new(VecDeque::new());
 
+/// The same for links.
+static KEPT_LINKS: Mutex<VecDeque<Arc<Link>>> = Mutex::new(VecDeque::new());
+
 /// Whether this thread is starting a child process of multiprocessing right now.
 pub(crate) fn is_spawning(py: Python<'_>) -> PyResult<bool> {
     let function = imported::SPAWNING.get(py)?;
@@ -76,11 +84,9 @@ pub(crate) fn authentication_string<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bo
     interpreter::call(class, (key,))
 }
 
-/// The key of this process, which its children inherit.
-fn process_key(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let function = imported::CURRENT_PROCESS.get(py)?;
-    let process = interpreter::call(function, ())?;
-    interpreter::attribute(&process, pyo3::intern!(py, "authkey"))
+/// The key of the manager at an address as far as this process knows it, else its own.
+fn key_of<'py>(address: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    interpreter::call(imported::KEY_OF.get(address.py())?, (address,))
 }
 
 /// The key that an attachment was made with.
@@ -155,37 +161,95 @@ pub(crate) fn key_bytes(key: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     Ok(key.cast::<PyBytes>()?.as_bytes().to_vec())
 }
 
-/// Connects to a manager, with the interpreter released meanwhile.
-fn attach(
-    py: Python<'_>,
+/// How this process reaches a manager.
+pub(crate) enum Way {
+    /// By the memory that it shares.
+    Memory(Arc<coheld::Attachment>),
+    /// By connections.
+    Link(Arc<Link>),
+}
+
+/// Finds the way to a manager, with the interpreter released meanwhile.
+fn way_to(
     address: &Bound<'_, PyAny>,
     authkey: &Bound<'_, PyAny>,
-) -> PyResult<Arc<coheld::Attachment>> {
+    serializer: Serializer,
+) -> PyResult<Way> {
+    let py = address.py();
     imported::prepare(py)?;
     let address = address_from_python(address)?;
     let key = key_bytes(authkey)?;
-    py.detach(|| coheld::control::connect(&address, &key, PATIENCE))
-        .or_raise(py)
+    let serializer = serializer.on_the_wire();
+    let way = py.detach(|| {
+        if let Some(link) = Link::find(&address, &key, serializer) {
+            return Ok(Way::Link(link));
+        }
+        if is_wire_wanted() {
+            return Link::connect(&address, &key, serializer).map(Way::Link);
+        }
+        match coheld::control::connect(&address, &key, PATIENCE) {
+            Ok(attachment) => Ok(Way::Memory(attachment)),
+            Err(Error::Remote { .. } | Error::NotCoheld { .. }) => {
+                Link::connect(&address, &key, serializer).map(Way::Link)
+            }
+            Err(error) => Err(error),
+        }
+    });
+    if let Err(Error::AuthenticationRejected) = way {
+        return Err(errors::key_rejected(py, &address));
+    }
+    way.or_raise(py)
 }
 
-/// The attachment that a token needs: the one this process has, or else a new one.
+/// The environment variable with the route that this process takes to managers: `wire` for
+/// connections also where there is memory to be shared.
+const ROUTE_VARIABLE: &str = "COHELD_ROUTE";
+
+fn is_wire_wanted() -> bool {
+    std::env::var_os(ROUTE_VARIABLE).is_some_and(|route| route == "wire")
+}
+
+/// The attachment that a token needs, for what can be done in shared memory only.
 fn attachment_of(
     py: Python<'_>,
     token: &Token,
     authkey: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Arc<coheld::Attachment>> {
+    match way_of(py, token, authkey, Serializer::Pickle)? {
+        Way::Memory(attachment) => Ok(attachment),
+        Way::Link(link) => {
+            let address = link.address().clone();
+            Err(Error::Remote { address }).or_raise(py)
+        }
+    }
+}
+
+/// How this process reaches the object that a token names: by the attachment it has, or else by a
+/// new one, or by a link.
+fn way_of(
+    py: Python<'_>,
+    token: &Token,
+    authkey: Option<&Bound<'_, PyAny>>,
+    serializer: Serializer,
+) -> PyResult<Way> {
     if let Some(attachment) = token.segment().and_then(|id| coheld::Attachment::find(&id)) {
-        return Ok(attachment);
+        return Ok(Way::Memory(attachment));
     }
     let own;
     let key = match authkey {
         Some(key) => key,
         None => {
-            own = process_key(py)?;
+            own = key_of(token.address(py))?;
             &own
         }
     };
-    let attachment = attach(py, token.address(py), key)?;
+    let attachment = match way_to(token.address(py), key, serializer)? {
+        Way::Memory(attachment) => attachment,
+        Way::Link(link) => {
+            keep(&KEPT_LINKS, Arc::clone(&link));
+            return Ok(Way::Link(link));
+        }
+    };
     if token
         .segment()
         .is_some_and(|id| id != attachment.segment_id())
@@ -198,9 +262,18 @@ fn attachment_of(
             ),
         ));
     }
+    keep(&KEPT, Arc::clone(&attachment));
+    Ok(Way::Memory(attachment))
+}
+
+/// Keeps something for those who need it again soon; the oldest is let go.
+fn keep<T>(kept: &Mutex<VecDeque<Arc<T>>>, thing: Arc<T>) {
     let dropped = {
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back(Arc::clone(&attachment));
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.iter().any(|other| Arc::ptr_eq(other, &thing)) {
+            return;
+        }
+        kept.push_back(thing);
         if kept.len() > KEPT_LIMIT {
             kept.pop_front()
         } else {
@@ -208,7 +281,45 @@ fn attachment_of(
         }
     };
     drop(dropped);
-    Ok(attachment)
+}
+
+/// A reference to an object, of either kind.
+pub(crate) enum Reached {
+    /// In a segment that this process is attached to.
+    Segment(Handle),
+    /// At the other end of a connection.
+    Remote(Remote),
+}
+
+/// A reference to the object that a token names, wherever that is.
+pub(crate) fn reach(
+    py: Python<'_>,
+    token: &Token,
+    authkey: Option<&Bound<'_, PyAny>>,
+    serializer: &Bound<'_, PyAny>,
+) -> PyResult<Reached> {
+    let is_leased = match token.take_held() {
+        Held::Handle(handle) => return Ok(Reached::Segment(handle)),
+        Held::Remote(remote) => return Ok(Reached::Remote(remote)),
+        Held::Lease => true,
+        Held::Nothing => false,
+    };
+    let serializer = Serializer::from_name(serializer);
+    let attachment = match way_of(py, token, authkey, serializer)? {
+        Way::Memory(attachment) => attachment,
+        Way::Link(link) => {
+            let ident = token.ident(py)?;
+            let taken = py.detach(|| link.take(ident));
+            return taken.map(Reached::Remote).or_raise(py);
+        }
+    };
+    let place = token.place_in(py, &attachment.segment_id())?;
+    let handle = if is_leased {
+        Handle::redeem(&attachment, place.lease())
+    } else {
+        Handle::acquire(&attachment, place.offset, place.generation)
+    };
+    check(py, handle, place).map(Reached::Segment)
 }
 
 /// A reference to the referent that a token names.
@@ -220,7 +331,7 @@ pub(crate) fn acquire(
     match token.take_held() {
         Held::Handle(handle) => return Ok(handle),
         Held::Lease => return redeem(py, token, authkey),
-        Held::Nothing => {}
+        Held::Nothing | Held::Remote(_) => {}
     }
     let place = token.place(py)?;
     let attachment = attachment_of(py, token, authkey)?;
@@ -274,7 +385,30 @@ pub(crate) fn connect(
     address: &Bound<'_, PyAny>,
     authkey: &Bound<'_, PyAny>,
 ) -> PyResult<Attachment> {
-    Ok(Attachment {
-        shared: attach(address.py(), address, authkey)?,
-    })
+    let shared = match way_to(address, authkey, Serializer::Pickle)? {
+        Way::Memory(attachment) => attachment,
+        Way::Link(link) => {
+            let error = Error::Remote {
+                address: link.address().clone(),
+            };
+            return Err(error).or_raise(address.py());
+        }
+    };
+    Ok(Attachment { shared })
+}
+
+/// Find the way to the manager at an address: an `Attachment`, or else a `Link`.
+#[pyfunction]
+pub(crate) fn find_manager<'py>(
+    address: &Bound<'py, PyAny>,
+    authkey: &Bound<'py, PyAny>,
+    serializer: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = address.py();
+    Ok(
+        match way_to(address, authkey, Serializer::from_name(serializer))? {
+            Way::Memory(shared) => Bound::new(py, Attachment { shared })?.into_any(),
+            Way::Link(shared) => Bound::new(py, wire::Link::of(py, shared)?)?.into_any(),
+        },
+    )
 }

@@ -10,7 +10,8 @@ use crate::{
     copy,
     errors::{self, Made},
     hosted, interpreter,
-    proxy::{self, BaseProxy, Kind, ProxyState, state_of_base},
+    proxy::{self, AnyState, BaseProxy, Kind, ProxyState, any_state_of},
+    wire,
 };
 
 /// Methods whose proxy form returns the proxy; by name they return a copy, like stock's.
@@ -35,7 +36,6 @@ pub(crate) fn call<'py>(
     timeout: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = proxy.py();
-    let state = state_of_base(proxy)?;
     let limit = timeout.map(hosted::limit_of).transpose()?.flatten();
     let arguments = match arguments {
         None => PyTuple::empty(py),
@@ -50,6 +50,12 @@ pub(crate) fn call<'py>(
     let keywords = match keywords {
         None => None,
         Some(keywords) => Some(keywords.cast::<PyDict>()?),
+    };
+    let state = match any_state_of(proxy)? {
+        AnyState::Segment(state) => state,
+        AnyState::Remote(state) => {
+            return wire::call(proxy, state, name, &arguments, keywords, limit);
+        }
     };
     let Ok(name) = name.cast::<PyString>() else {
         if state.kind() == Kind::Hosted {

@@ -225,6 +225,17 @@ pub(crate) fn from_shm(py: Python<'_>, error: &coheld_shm::Error) -> PyErr {
     }
 }
 
+/// The `AuthenticationError` for a manager that has another key. It begins as in the standard
+/// library.
+#[cold]
+pub(crate) fn key_rejected(py: Python<'_>, address: &coheld::Address) -> PyErr {
+    let text = format!(
+        "digest sent was rejected: the manager at {address} has another key; give its key to a \
+         manager object and connect() that, or set multiprocessing.current_process().authkey"
+    );
+    raise(py, &imported::AUTHENTICATION_ERROR, text)
+}
+
 /// The exception for a referent that no longer exists.
 #[cold]
 pub(crate) fn gone<T>(py: Python<'_>, offset: u64, generation: u32) -> PyResult<T> {
@@ -255,7 +266,9 @@ pub(crate) fn from_coheld(py: Python<'_>, error: coheld::Error) -> PyErr {
         Error::AuthenticationRejected | Error::AuthenticationFailed(_) => {
             raise(py, &imported::AUTHENTICATION_ERROR, text)
         }
-        Error::Stopped { .. } | Error::HostGone { .. } => manager_gone(py, text),
+        Error::Stopped { .. } | Error::HostGone { .. } | Error::Lost { .. } => {
+            manager_gone(py, text)
+        }
         Error::CallTimedOut { .. } => raise(py, &imported::CALL_TIMEOUT, text),
         Error::BadToken { .. } => PyValueError::new_err(text),
         _ => coheld_error(py, text),

@@ -56,12 +56,13 @@ imported! {
     CALL_TIMEOUT = "coheld.errors", "CallTimeout";
     COHELD_ERROR = "coheld.errors", "CoheldError";
     CORRUPTED = "coheld.errors", "CorruptedError";
-    CURRENT_PROCESS = "multiprocessing.process", "current_process";
     DUMPS = "_pickle", "dumps";
     EMPTY = "queue", "Empty";
     FORKING_PICKLER = "multiprocessing.reduction", "ForkingPickler";
     FORMAT_EXCEPTION = "traceback", "format_exception";
     FULL = "queue", "Full";
+    ITERATE_REMOTE = "coheld._wire", "iterate";
+    KEY_OF = "coheld._keys", "find";
     LISTENER_CLIENT = "multiprocessing.managers", "listener_client";
     LOADS = "_pickle", "loads";
     MANAGER_GONE = "coheld.errors", "ManagerGone";
@@ -77,7 +78,12 @@ imported! {
     REMOTE_TRACEBACK = "coheld.errors", "RemoteTraceback";
     SHUT_DOWN = "coheld.errors", "ShutDown";
     SPAWNING = "multiprocessing.context", "get_spawning_popen";
+    STOCK_TOKEN = "coheld._wire", "StockToken";
     THREAD = "threading", "Thread";
+    REMOTE_REDUCE = "coheld._wire", "reduce_remote";
+    WIRE_METHODS = "coheld._wire", "methods_of";
+    WIRE_PROXY = "coheld._wire", "proxy_of_result";
+    WIRE_REBUILD = "coheld._wire", "rebuild";
     WIRE_REDUCE = "coheld._wire", "reduce_proxy";
     WIRE_UNPICKLER = "coheld._wire", "Unpickler";
     VALUE = "multiprocessing.managers", "Value";

@@ -42,7 +42,7 @@ mod _coheld {
 
     #[pymodule_export]
     use crate::{
-        attachment::{Attachment, connect},
+        attachment::{Attachment, connect, find_manager},
         create::create,
         create_waited::create_waited_for,
         hosted::{Host, call_limit, call_manager, exposed_methods},
@@ -56,7 +56,7 @@ mod _coheld {
         rebuild::{rebuild_edge, rebuild_proxy},
         server::{Server, ping, request_shutdown},
         token::Token,
-        wire::{Connection, References, dumps, foreign_name, loads},
+        wire::{Connection, Link, References, dumps, foreign_name, loads},
     };
 
     /// Before anything can wait: how threads of Python wait.

@@ -4,9 +4,12 @@ use std::sync::{Mutex, PoisonError};
 
 pub(crate) use coheld::token::Place;
 
-use coheld::Handle;
+use coheld::{
+    Handle,
+    wire::{self, Remote},
+};
 use pyo3::{
-    exceptions::PyValueError,
+    exceptions::{PyTypeError, PyValueError},
     prelude::*,
     types::{PyString, PyTuple},
 };
@@ -15,7 +18,7 @@ use crate::{
     attachment,
     codec::Encoding,
     errors::{self, OrRaise},
-    interpreter,
+    imported, interpreter,
     proxy::{Kind, kind_number},
 };
 
@@ -41,6 +44,8 @@ pub(crate) enum Held {
     Handle(Handle),
     /// A lease, in a process that was not attached to the segment when it got the token.
     Lease,
+    /// A reference to an object that is reached through a connection.
+    Remote(Remote),
 }
 
 /// Where the referent lies that `handle` holds. Of one that has moved it is what it was before.
@@ -97,6 +102,63 @@ impl Token {
                 *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
                 lease.map(|_| true)
             }
+            Held::Remote(remote) => {
+                let lent = py.detach(|| remote.link().lend(remote.ident()));
+                *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+                lent.or_raise(py).map(|()| false)
+            }
+        }
+    }
+
+    /// The token of an object at the other end of a connection, holding it.
+    pub(crate) fn of_remote(
+        py: Python<'_>,
+        remote: Remote,
+        typeid: Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        Ok(Self {
+            typeid: typeid.unbind(),
+            address: attachment::address_to_python(py, remote.link().address())?.unbind(),
+            id: PyString::new(py, remote.ident()).into_any().unbind(),
+            segment: None,
+            held: Mutex::new(Held::Remote(remote)),
+        })
+    }
+
+    /// The token that an object is, or stands for: one of the standard library names the same.
+    pub(crate) fn from_any<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
+        let py = object.py();
+        if let Ok(token) = object.cast::<Self>() {
+            return Ok(token.clone());
+        }
+        if !object.is_instance(imported::STOCK_TOKEN.get(py)?)? {
+            let name = object.get_type().name()?.to_string();
+            return Err(PyTypeError::new_err(format!(
+                "a proxy is made from a coheld.managers.Token, not from a '{name}'"
+            )));
+        }
+        let part = |name| object.getattr(name);
+        Bound::new(
+            py,
+            Self::new(part("typeid")?, part("address")?, part("id")?, None, false)?,
+        )
+    }
+
+    /// The name of the object for those who reach it through a connection.
+    pub(crate) fn ident(&self, py: Python<'_>) -> PyResult<String> {
+        match self.segment {
+            Some(segment) => Ok(wire::ident(&segment, self.place(py)?)),
+            None => Ok(self.id.bind(py).cast::<PyString>()?.to_str()?.to_owned()),
+        }
+    }
+
+    /// Where the object lies in this segment, whichever way the token names it.
+    pub(crate) fn place_in(&self, py: Python<'_>, segment: &[u8; 16]) -> PyResult<Place> {
+        let id = self.id.bind(py).cast::<PyString>();
+        let on_the_wire = id.ok().and_then(|id| id.to_str().ok());
+        match on_the_wire.and_then(|id| wire::place_of(segment, id)) {
+            Some(place) if self.segment.is_none() => Ok(place),
+            _ => self.place(py),
         }
     }
 

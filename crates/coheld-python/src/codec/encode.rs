@@ -8,7 +8,7 @@ use pyo3::{
 };
 
 use super::{context::Encoding, pickle};
-use crate::proxy::{BaseProxy, ProxyState};
+use crate::proxy::{AnyState, BaseProxy, ProxyState};
 
 /// A pickle and the proxies in it.
 pub(crate) struct Pickled<'py> {
@@ -210,7 +210,9 @@ pub(crate) fn int_bytes(value: &Bound<'_, PyAny>) -> PyResult<Box<[u8]>> {
 /// typeid that its class stands for. All others are pickled, which keeps their class.
 fn direct_edge(value: &Bound<'_, PyAny>, segment: [u8; 16]) -> Option<u64> {
     let proxy = value.cast::<BaseProxy>().ok()?;
-    let state = proxy.get().state_opt()?;
+    let Some(AnyState::Segment(state)) = proxy.get().state_opt() else {
+        return None;
+    };
     let kind = state.kind();
     (value.get_type().is(kind.class(value.py()))
         && state.has_typeid(value.py(), kind.typeid())

@@ -85,6 +85,14 @@ impl Serializer {
         }
     }
 
+    /// The same for a link.
+    pub(crate) fn on_the_wire(self) -> coheld::wire::Serializer {
+        match self {
+            Self::Pickle => coheld::wire::Serializer::Pickle,
+            Self::XmlRpc => coheld::wire::Serializer::XmlRpc,
+        }
+    }
+
     /// The arguments of a call. What cannot be pickled is an exception here, before anything is
     /// sent.
     #[inline]
@@ -175,7 +183,7 @@ impl Serializer {
 }
 
 /// As `multiprocessing.connection` writes XML.
-fn encode_xml<'py>(value: &Bound<'py, PyAny>) -> PyResult<Message<'py>> {
+pub(crate) fn encode_xml<'py>(value: &Bound<'py, PyAny>) -> PyResult<Message<'py>> {
     let py = value.py();
     let dumps = XML_DUMPS.import(py, "xmlrpc.client", "dumps")?;
     let nothing = py.None();
@@ -185,7 +193,7 @@ fn encode_xml<'py>(value: &Bound<'py, PyAny>) -> PyResult<Message<'py>> {
 }
 
 /// As `multiprocessing.connection` reads XML.
-fn decode_xml<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn decode_xml<'py>(py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     let loads = XML_LOADS.import(py, "xmlrpc.client", "loads")?;
     let text = PyString::from_bytes(py, message)?;
     let (values, _) =

@@ -15,7 +15,7 @@ pub(crate) use self::{
         Encoded, encode, encode_simple, encode_text, inline, inputs, int_bytes, small_int,
         surrogate_bytes,
     },
-    message::Serializer,
+    message::{Message, Serializer, decode_xml, encode_xml},
     pickle::dumps,
     plain::{read as read_plain, value as plain_value},
 };

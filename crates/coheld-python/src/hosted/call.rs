@@ -16,7 +16,8 @@ use crate::{
     attachment::Attachment,
     codec::Serializer,
     errors::OrRaise,
-    proxy::{self, BaseProxy, Kind, state_of_base},
+    proxy::{self, AnyState, BaseProxy, Kind, any_state_of, state_of_base},
+    wire,
 };
 
 /// Calls a method of a hosted referent and returns a copy of the result, or the proxy that it gave.
@@ -39,7 +40,12 @@ pub(crate) fn call_within<'py>(
     limit: Option<Duration>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = proxy.py();
-    let state = state_of_base(proxy)?;
+    let state = match any_state_of(proxy)? {
+        AnyState::Segment(state) => state,
+        AnyState::Remote(state) => {
+            return wire::call(proxy, state, name, arguments, keywords, limit);
+        }
+    };
     let serializer = state.message_serializer(py);
     let body = serializer.encode_arguments(arguments, keywords)?;
     let request = request(serializer, name.to_str()?, &body);
@@ -92,7 +98,10 @@ pub(crate) fn call_odd_name<'py>(
 #[pyfunction]
 pub(crate) fn exposed_methods<'py>(proxy: &Bound<'py, BaseProxy>) -> PyResult<Bound<'py, PyAny>> {
     let py = proxy.py();
-    let state = state_of_base(proxy)?;
+    let state = match any_state_of(proxy)? {
+        AnyState::Segment(state) => state,
+        AnyState::Remote(state) => return wire::exposed_methods(proxy, state),
+    };
     if state.kind() != Kind::Hosted {
         return Ok(state.kind().exposed_tuple(py)?.into_bound(py).into_any());
     }

@@ -40,7 +40,7 @@ pub(crate) fn limit_of(seconds: &Bound<'_, PyAny>) -> PyResult<Option<Duration>>
 }
 
 /// The limit of a call that was given none of its own.
-pub(super) fn of_thread() -> Option<Duration> {
+pub(crate) fn of_thread() -> Option<Duration> {
     LIMIT.get()
 }
 

@@ -14,6 +14,6 @@ pub(crate) use self::{
         call_manager, call_method, call_odd_name, call_within, exposed_methods, move_to_manager,
     },
     host::Host,
-    limit::{call_limit, limit_of},
-    reply::auto_proxy,
+    limit::{call_limit, limit_of, of_thread as limit_of_thread},
+    reply::{auto_proxy, remote_exception},
 };

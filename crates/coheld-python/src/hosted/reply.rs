@@ -194,6 +194,16 @@ fn remote_error(py: Python<'_>, body: &[u8], frame: impl FnOnce(String) -> Strin
 fn read_exception(py: Python<'_>, body: &[u8]) -> PyResult<PyErr> {
     let pair = Serializer::Pickle.decode(py, body)?;
     let (pickle, text): (Bound<'_, PyBytes>, Bound<'_, PyString>) = pair.extract()?;
+    remote_exception(py, &pickle, &text)
+}
+
+/// The exception of a pickle, with the text of its traceback in another process as its cause.
+#[cold]
+pub(crate) fn remote_exception(
+    py: Python<'_>,
+    pickle: &Bound<'_, PyBytes>,
+    text: &Bound<'_, PyString>,
+) -> PyResult<PyErr> {
     let value = match Serializer::Pickle.decode(py, pickle.as_bytes()).made(py) {
         Ok(value) => value,
         // It may be that the stack of this process does not suffice for it.

@@ -4,19 +4,21 @@ use std::sync::OnceLock;
 
 use pyo3::{
     PyTraverseError, PyVisit,
-    exceptions::{PyException, PyTypeError},
+    exceptions::PyException,
     prelude::*,
     types::{PyDict, PyTuple},
 };
 
-use super::{Kind, ProxyState, QueueProxy, route::route, state::state_of_base};
+use super::{AnyState, Kind, ProxyState, QueueProxy, any_state_of, route::route};
 use crate::{
-    attachment, callmethod,
+    attachment::{self, Reached},
+    callmethod,
     codec::Encoding,
     copy,
     errors::{Made, OrRaise},
     hosted, imported, interpreter, rebuild,
     token::Token,
+    wire::{self, RemoteState},
 };
 
 /// Base of all proxies of shared objects.
@@ -27,12 +29,12 @@ use crate::{
 #[pyclass(frozen, subclass, weakref, dict)]
 #[derive(Default)]
 pub(crate) struct BaseProxy {
-    state: OnceLock<ProxyState>,
+    state: OnceLock<AnyState>,
 }
 
 impl BaseProxy {
     /// A proxy that needs no `__init__`.
-    pub(crate) fn initialised(state: ProxyState) -> Self {
+    pub(crate) fn initialised(state: AnyState) -> Self {
         Self {
             state: OnceLock::from(state),
         }
@@ -40,7 +42,7 @@ impl BaseProxy {
 
     /// The state, if `__init__` has run.
     #[inline]
-    pub(crate) fn state_opt(&self) -> Option<&ProxyState> {
+    pub(crate) fn state_opt(&self) -> Option<&AnyState> {
         self.state.get()
     }
 }
@@ -72,22 +74,23 @@ impl BaseProxy {
         // References are held by process, not counted by proxy, so these say nothing here.
         let _ = (exposed, incref, manager_owned);
         let py = slf.py();
-        let Ok(token) = token.cast::<Token>() else {
-            let name = token.get_type().name()?.to_string();
-            return Err(PyTypeError::new_err(format!(
-                "a proxy is made from a coheld.managers.Token, not from a '{name}'"
-            )));
-        };
+        let token = &Token::from_any(token)?;
         check_serializer(&serializer)?;
         let authkey = match (authkey, &manager) {
             (Some(key), _) => Some(key),
             (None, Some(manager)) => manager.getattr_opt("_authkey")?,
             (None, None) => None,
         };
-        let handle = attachment::acquire(py, token.get(), authkey.as_ref())?;
-        let state = ProxyState::new(py, handle)?;
-        Kind::check_class(slf, Some(state.kind()))?;
-        let state = state.with(py, token, Some(serializer), authkey, manager)?;
+        let state = match attachment::reach(py, token.get(), authkey.as_ref(), &serializer)? {
+            Reached::Segment(handle) => {
+                let state = ProxyState::new(py, handle)?;
+                Kind::check_class(slf, Some(state.kind()))?;
+                AnyState::Segment(state.with(py, token, Some(serializer), authkey, manager)?)
+            }
+            Reached::Remote(remote) => AnyState::Remote(Box::new(RemoteState::new(
+                py, remote, token, serializer, manager,
+            )?)),
+        };
         // A second initialisation of the same proxy changes nothing.
         let _ = slf.get().state.set(state);
         Ok(())
@@ -96,7 +99,7 @@ impl BaseProxy {
     /// The token of the referent.
     #[getter]
     fn _token<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Token>> {
-        state_of_base(slf)?.token(slf.py())
+        any_state_of(slf)?.token(slf.py())
     }
 
     /// The identity of the referent: unique among the living referents of the manager.
@@ -108,25 +111,25 @@ impl BaseProxy {
     /// The manager object that this proxy keeps alive, or None.
     #[getter]
     fn _manager(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
-        Ok(state_of_base(slf)?.manager(slf.py()))
+        Ok(any_state_of(slf)?.manager(slf.py()))
     }
 
     #[setter(_manager)]
     fn set_manager(slf: &Bound<'_, Self>, manager: Option<Bound<'_, PyAny>>) -> PyResult<()> {
-        state_of_base(slf)?.set_manager(manager.map(Bound::unbind));
+        any_state_of(slf)?.set_manager(manager.map(Bound::unbind));
         Ok(())
     }
 
     /// The name of the serializer.
     #[getter]
     fn _serializer<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(state_of_base(slf)?.serializer(slf.py()))
+        Ok(any_state_of(slf)?.serializer(slf.py()))
     }
 
     /// The authentication key of the manager.
     #[getter]
     fn _authkey<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        state_of_base(slf)?.authkey(slf.py())
+        any_state_of(slf)?.authkey(slf.py())
     }
 
     /// Whether the proxy lives in the manager process itself and holds no reference of its own.
@@ -154,9 +157,10 @@ impl BaseProxy {
         value(slf)
     }
 
-    /// Make sure that this process is attached to the segment of the referent. It always is.
+    /// Make sure that this process can reach the object. It always can: by its memory, or by a
+    /// connection that is made when it is needed, and never used again once anything went wrong.
     fn _connect(slf: &Bound<'_, Self>) -> PyResult<()> {
-        state_of_base(slf).map(|_| ())
+        any_state_of(slf).map(|_| ())
     }
 
     /// Nothing to do: a process holds a reference as long as one of its proxies lives.
@@ -172,11 +176,14 @@ impl BaseProxy {
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
-        let state = state_of_base(slf)?;
         if let Some(departure) = Encoding::departure(py) {
             let reduce = imported::WIRE_REDUCE.get(py)?;
             return Ok(interpreter::call(reduce, (slf, departure))?.cast_into()?);
         }
+        let state = match any_state_of(slf)? {
+            AnyState::Segment(state) => state,
+            AnyState::Remote(state) => return wire::reduce(slf, state),
+        };
         let mut class = slf.get_type().into_any();
         // A class that was made for this proxy is made again where it arrives.
         let mut exposed = None;
@@ -225,7 +232,7 @@ impl BaseProxy {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let py = slf.py();
         let name = slf.get_type().name()?;
-        let typeid = state_of_base(slf)?.typeid(py);
+        let typeid = any_state_of(slf)?.typeid(py);
         let typeid = interpreter::repr(&typeid)?;
         Ok(format!(
             "<{} object, typeid {} at {:#x}>",
@@ -275,7 +282,7 @@ fn check_serializer(serializer: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// Whether the class of a proxy was made for the methods that its referent exposes.
-fn is_auto(proxy: &Bound<'_, BaseProxy>) -> PyResult<bool> {
+pub(crate) fn is_auto(proxy: &Bound<'_, BaseProxy>) -> PyResult<bool> {
     match proxy.getattr_opt(pyo3::intern!(proxy.py(), "_isauto"))? {
         // These classes are there everywhere, whatever they are called.
         Some(_) if proxy.is_instance_of::<QueueProxy>() => Ok(false),

@@ -12,7 +12,9 @@ use super::{
     atomic::{self, Place},
     base::operand,
     dict_operations::{from_empty, iterate_hosted, look_up, missing, union, update},
-    route::{IntoAnswer, call, call_in_place, has_moved, native_state, route, simple},
+    route::{
+        IntoAnswer, call, call_in_place, has_moved, is_of_any_class, native_state, route, simple,
+    },
     sequence::tuple,
     state::state_of,
 };
@@ -142,7 +144,7 @@ impl DictProxy {
     fn __reversed__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "__reversed__");
-        if state_of(slf)?.kind() == Kind::Hosted {
+        if is_of_any_class(slf.as_super())? {
             return call(slf.as_super(), name, &PyTuple::empty(py), None);
         }
         // A list of keys, also of a dict that has moved: an iterator cannot be sent.
@@ -173,7 +175,7 @@ impl DictProxy {
         match native_state(proxy)? {
             Some(state) => update(proxy, state, &from_empty(py, name, &arguments, None)?),
             // The same, without the whole dict as an answer.
-            None if state_of(slf)?.kind() == Kind::Dict => {
+            None if !is_of_any_class(proxy)? => {
                 call(proxy, pyo3::intern!(py, "update"), &arguments, None).map(drop)
             }
             None => call_in_place(proxy, "|=", name, &arguments),
@@ -220,7 +222,7 @@ impl DictProxy {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let name = pyo3::intern!(py, "fromkeys");
-        if state_of(slf)?.kind() == Kind::Hosted {
+        if is_of_any_class(slf.as_super())? {
             return call(slf.as_super(), name, args, kwds);
         }
         interpreter::call_with(&PyDict::new(py).getattr(name)?, args, kwds)
@@ -469,7 +471,7 @@ impl DictProxy {
         let (py, proxy) = (slf.py(), slf.as_super());
         let name = pyo3::intern!(py, "update");
         let Some(state) = native_state(proxy)? else {
-            if state_of(slf)?.kind() == Kind::Hosted {
+            if is_of_any_class(slf.as_super())? {
                 return call(proxy, name, args, kwds);
             }
             // Also what cannot be pickled can be taken from.

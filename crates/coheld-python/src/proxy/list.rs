@@ -12,7 +12,7 @@ use super::{
     argument::{Argument, Keywords, Rest, is_simple, positional},
     base::operand,
     list_operations::{append, extend, find, plain_list, remove, sort},
-    route::{IntoAnswer, call_in_place, native_state, route, simple},
+    route::{IntoAnswer, call_in_place, is_remote, native_state, route, simple},
     sequence::{exact_index, exact_slice, tuple},
     state::state_of,
 };
@@ -20,7 +20,7 @@ use crate::{
     codec,
     copy::{self, read, write},
     errors::OrRaise,
-    interpreter,
+    imported, interpreter,
 };
 
 /// A proxy of a shared list.
@@ -159,6 +159,9 @@ impl ListProxy {
         let (py, proxy) = (slf.py(), slf.as_super());
         match native_state(proxy)? {
             Some(_) => Ok(Bound::new(py, ListIterator::new(proxy))?.into_any()),
+            None if is_remote(proxy)? => {
+                interpreter::call(imported::ITERATE_REMOTE.get(py)?, (proxy,))
+            }
             None => interpreter::iterate_sequence(proxy),
         }
     }

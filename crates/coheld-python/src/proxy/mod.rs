@@ -1,6 +1,7 @@
 //! The proxy classes, one file each.
 
 mod acquirer;
+mod any_state;
 mod argument;
 mod array;
 mod atomic;
@@ -31,6 +32,7 @@ use pyo3::prelude::*;
 
 pub(crate) use self::{
     acquirer::AcquirerProxy,
+    any_state::{AnyState, any_state_of},
     array::ArrayProxy,
     barrier::BarrierProxy,
     base::{BaseProxy, value},
@@ -64,7 +66,7 @@ pub(crate) fn from_handle(py: Python<'_>, handle: Handle) -> PyResult<Bound<'_, 
 /// A proxy of the built-in class that stands for the kind of its referent.
 pub(crate) fn from_state(py: Python<'_>, state: ProxyState) -> PyResult<Bound<'_, PyAny>> {
     let kind = state.kind();
-    let base = PyClassInitializer::from(BaseProxy::initialised(state));
+    let base = PyClassInitializer::from(BaseProxy::initialised(AnyState::Segment(state)));
     Ok(match kind {
         Kind::List => Bound::new(py, base.add_subclass(ListProxy))?.into_any(),
         Kind::Dict => Bound::new(py, base.add_subclass(DictProxy))?.into_any(),

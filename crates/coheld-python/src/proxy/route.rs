@@ -13,9 +13,8 @@ use pyo3::{
 };
 
 use super::{
-    BaseProxy, ProxyState,
+    AnyState, BaseProxy, Kind, ProxyState, any_state_of,
     argument::{Keywords, Rest, is_simple},
-    state::state_of_base,
 };
 use crate::{
     errors::{self, Made},
@@ -157,13 +156,28 @@ pub(super) fn settle<'py, R: Answer<'py>>(
     }
 }
 
-/// The state of a proxy whose referent is native; `None`: it is hosted.
+/// The state of a proxy whose referent is native; `None`: it is hosted, or out of reach.
 #[inline]
 pub(crate) fn native_state<'a>(
     proxy: &'a Bound<'_, BaseProxy>,
 ) -> PyResult<Option<&'a ProxyState>> {
-    let state = state_of_base(proxy)?;
-    Ok((!state.is_hosted()).then_some(state))
+    match any_state_of(proxy)? {
+        AnyState::Segment(state) if !state.is_hosted() => Ok(Some(state)),
+        AnyState::Segment(_) | AnyState::Remote(_) => Ok(None),
+    }
+}
+
+/// Whether the object of a proxy may be of any class: it was registered under that of the proxy.
+pub(super) fn is_of_any_class(proxy: &Bound<'_, BaseProxy>) -> PyResult<bool> {
+    match any_state_of(proxy)? {
+        AnyState::Segment(state) => Ok(state.kind() == Kind::Hosted),
+        AnyState::Remote(_) => Ok(false),
+    }
+}
+
+/// Whether the object of a proxy is reached through a connection.
+pub(super) fn is_remote(proxy: &Bound<'_, BaseProxy>) -> PyResult<bool> {
+    Ok(matches!(any_state_of(proxy)?, AnyState::Remote(_)))
 }
 
 /// Whether an operation in the segment failed because the referent is not there any more, or must

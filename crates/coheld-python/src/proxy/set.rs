@@ -12,7 +12,7 @@ use pyo3::{
 use super::{
     BaseProxy, Kind,
     argument::{Argument, Keywords, Rest, is_simple, positional},
-    route::{IntoAnswer, route, simple},
+    route::{IntoAnswer, is_of_any_class, route, simple},
     sequence::tuple,
     set_operations::{add_all, named, named_in_place, on_copy, operator_in_place, take},
     state::state_of,
@@ -337,7 +337,7 @@ impl SetProxy {
         args: Rest<'_, 'py>,
         kwds: Option<Keywords<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if kwds.is_none_or(PyDictMethods::is_empty) && state_of(slf)?.kind() == Kind::Set {
+        if kwds.is_none_or(PyDictMethods::is_empty) && !is_of_any_class(slf.as_super())? {
             return add_all(slf.as_super(), args);
         }
         named_in_place(slf, pyo3::intern!(slf.py(), "update"), args, kwds)

@@ -8,12 +8,11 @@ use pyo3::{
 };
 
 use super::{
-    BaseProxy, Kind, ProxyState, SetProxy,
+    BaseProxy, ProxyState, SetProxy,
     argument::{Keywords, Rest},
     base::operand,
-    route::{IntoAnswer, call_in_place, route},
+    route::{IntoAnswer, call_in_place, is_of_any_class, route},
     sequence::tuple,
-    state::state_of,
 };
 use crate::{
     copy::{read, write},
@@ -88,7 +87,7 @@ pub(super) fn operator_in_place<'py>(
     let (py, proxy) = (slf.py(), slf.as_super());
     let other = operand(other)?;
     let arguments = tuple(py, [&other])?;
-    if state_of(slf)?.kind() == Kind::Hosted {
+    if is_of_any_class(proxy)? {
         return call_in_place(proxy, symbol, method, &arguments);
     }
     if !other.is_instance_of::<PySet>() && !other.is_instance_of::<PyFrozenSet>() {

@@ -14,7 +14,7 @@ use pyo3::{
     types::PyString,
 };
 
-use super::{BaseProxy, Kind, kind};
+use super::{AnyState, BaseProxy, Kind, kind};
 use crate::{
     attachment,
     codec::Serializer,
@@ -277,17 +277,29 @@ where
     state_of_base(proxy.as_super())
 }
 
-/// The same for the base class itself.
+/// The same for the base class itself. What is reached through a connection is refused.
 #[inline]
 pub(crate) fn state_of_base<'a>(proxy: &'a Bound<'_, BaseProxy>) -> PyResult<&'a ProxyState> {
     match proxy.get().state_opt() {
-        Some(state) => Ok(state),
+        Some(AnyState::Segment(state)) => Ok(state),
+        Some(AnyState::Remote(_)) => Err(out_of_reach(proxy)),
         None => Err(uninitialised(proxy)),
     }
 }
 
+/// The error for what only processes with the memory of the manager can do.
 #[cold]
-fn uninitialised(proxy: &Bound<'_, BaseProxy>) -> PyErr {
+fn out_of_reach(proxy: &Bound<'_, BaseProxy>) -> PyErr {
+    let name = proxy.get_type().name();
+    let name = name.map_or_else(|_| "proxy".to_owned(), |name| name.to_string());
+    PyTypeError::new_err(format!(
+        "this needs an object in shared memory, and that of this {name} is reached through a \
+         connection; do it in a process of the manager's machine and user"
+    ))
+}
+
+#[cold]
+pub(super) fn uninitialised(proxy: &Bound<'_, BaseProxy>) -> PyErr {
     let name = proxy
         .get_type()
         .name()

@@ -8,7 +8,7 @@ use crate::{
     codec::{self, Encoding},
     errors::OrRaise,
     imported, interpreter,
-    proxy::{BaseProxy, state_of_base},
+    proxy::{AnyState, BaseProxy, any_state_of},
     token::place_of,
 };
 
@@ -38,7 +38,16 @@ pub(crate) fn foreign_name<'py>(
     proxy: &Bound<'py, BaseProxy>,
 ) -> PyResult<(Bound<'py, PyAny>, String)> {
     let py = proxy.py();
-    let state = state_of_base(proxy)?;
+    let state = match any_state_of(proxy)? {
+        AnyState::Segment(state) => state,
+        AnyState::Remote(state) => {
+            let remote = state.remote();
+            let lent = py.detach(|| remote.link().lend(remote.ident()));
+            lent.or_raise(py)?;
+            let address = attachment::address_to_python(py, remote.link().address())?;
+            return Ok((address, remote.ident().to_owned()));
+        }
+    };
     let handle = state.handle();
     handle.lease().or_raise(py)?;
     let ident = wire::ident(&state.segment_id(), place_of(handle));

@@ -1,13 +1,19 @@
 //! Clients and managers at the other end of a connection.
 
+mod call;
 mod connection;
 mod departure;
+mod link;
 mod references;
 mod service;
+mod state;
 
 pub(crate) use self::{
+    call::{call, exposed_methods},
     connection::Connection,
     departure::{dumps, foreign_name, loads},
+    link::{Link, reduce},
     references::References,
     service::Service,
+    state::RemoteState,
 };

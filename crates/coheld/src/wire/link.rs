@@ -30,6 +30,8 @@ pub struct Link {
     authkey: Vec<u8>,
     serializer: Serializer,
     lines: Arc<Lines>,
+    /// How long calls may take that are given no limit of their own.
+    call_limit: Mutex<Option<Duration>>,
     /// How many reports of ended references on the lifeline have not been answered.
     unanswered: Mutex<usize>,
 }
@@ -55,14 +57,12 @@ impl Link {
             serializer,
             // Found out by the first connection.
             lines: Lines::new(Peer::Coheld([0; 16]), session),
+            call_limit: Mutex::new(None),
             unanswered: Mutex::new(0),
         });
-        match link.join(Instant::now() + PATIENCE)? {
-            Some(connection) => {
-                link.lines.note(Owner::Lifeline, &connection);
-                link.lines.put_back(Owner::Lifeline, connection);
-            }
-            None => link.lines.set_peer(Peer::Stock),
+        if let Some(connection) = link.join(Instant::now() + PATIENCE)? {
+            link.lines.note(Owner::Lifeline, &connection);
+            link.lines.put_back(Owner::Lifeline, connection);
         }
         guarded(&LINKS, |links| {
             links.retain(|link| link.strong_count() > 0);
@@ -108,6 +108,17 @@ impl Link {
             Peer::Stock => None,
             Peer::Coheld(segment) => Some(segment),
         }
+    }
+
+    /// How long calls may take that are given no limit of their own; `None`: as long as they take.
+    #[must_use]
+    pub fn call_limit(&self) -> Option<Duration> {
+        guarded(&self.call_limit, |limit| *limit)
+    }
+
+    /// Sets it.
+    pub fn set_call_limit(&self, limit: Option<Duration>) {
+        guarded(&self.call_limit, |own| *own = limit);
     }
 
     /// Sends a request about an object and waits for the reply, `limit` at most.
@@ -307,7 +318,10 @@ impl Link {
         let introduction = self.lines.introduction();
         let left = deadline.saturating_duration_since(Instant::now());
         match control::join(&self.address, &self.authkey, left, introduction)? {
-            Answered::Stock => Ok(None),
+            Answered::Stock => {
+                self.lines.set_peer(Peer::Stock);
+                Ok(None)
+            }
             Answered::Coheld(segment, connection) => {
                 let now = Peer::Coheld(segment);
                 if self.lines.peer() != now {
