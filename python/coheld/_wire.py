@@ -65,7 +65,7 @@ class Unpickler(pickle.Unpickler):
         self._arrival = arrival
 
     def find_class(self, module, name):
-        if module != _MODULE:
+        if module != _MODULE and module != _stock.__name__:
             return super().find_class(module, name)
         if name == "RebuildProxy":
             return self._arrival.rebuild
@@ -223,3 +223,15 @@ def _iterate_singly(proxy):
             return
         yield item
         index += 1
+
+
+def follow_forks(proxy):
+    """Have the standard library's manager count a proxy again in each child that is forked."""
+    util.register_after_fork(proxy, _count_again)
+
+
+def _count_again(proxy):
+    try:
+        proxy._after_fork()
+    except Exception as error:
+        util.info("the manager has not counted a proxy of this child: %s", error)

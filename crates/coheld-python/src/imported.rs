@@ -58,6 +58,7 @@ imported! {
     CORRUPTED = "coheld.errors", "CorruptedError";
     DUMPS = "_pickle", "dumps";
     EMPTY = "queue", "Empty";
+    FOLLOW_FORKS = "coheld._wire", "follow_forks";
     FORKING_PICKLER = "multiprocessing.reduction", "ForkingPickler";
     FORMAT_EXCEPTION = "traceback", "format_exception";
     FULL = "queue", "Full";

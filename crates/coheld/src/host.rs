@@ -55,6 +55,14 @@ impl Host for ForkAware {
     }
 }
 
+/// Runs `work`, which may wait for another machine, with the runtime released.
+pub(crate) fn released<T>(mut work: impl FnMut() -> T) -> T {
+    let mut done = None;
+    HOST.block(&mut || done = Some(work()));
+    // `None`: a runtime that has not done it.
+    done.unwrap_or_else(work)
+}
+
 /// Sleeps a little, with the runtime released.
 pub(crate) fn pause(time: Duration) {
     HOST.block(&mut || std::thread::sleep(time));

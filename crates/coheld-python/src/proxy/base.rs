@@ -87,9 +87,13 @@ impl BaseProxy {
                 Kind::check_class(slf, Some(state.kind()))?;
                 AnyState::Segment(state.with(py, token, Some(serializer), authkey, manager)?)
             }
-            Reached::Remote(remote) => AnyState::Remote(Box::new(RemoteState::new(
-                py, remote, token, serializer, manager,
-            )?)),
+            Reached::Remote(remote) => {
+                if remote.link().segment().is_none() {
+                    interpreter::call(imported::FOLLOW_FORKS.get(py)?, (slf,))?;
+                }
+                let state = RemoteState::new(py, remote, token, serializer, manager)?;
+                AnyState::Remote(Box::new(state))
+            }
         };
         // A second initialisation of the same proxy changes nothing.
         let _ = slf.get().state.set(state);
@@ -171,8 +175,14 @@ impl BaseProxy {
     #[pyo3(signature = (*_args))]
     fn _decref(_args: &Bound<'_, PyTuple>) {}
 
-    /// Nothing to do: proxies follow every fork by themselves.
-    fn _after_fork(&self) {}
+    /// In a child that was forked: have a manager of the standard library count this proxy, too.
+    /// All other proxies follow every fork by themselves.
+    fn _after_fork(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match any_state_of(slf)? {
+            AnyState::Segment(_) => Ok(()),
+            AnyState::Remote(state) => state.remote().inherit().or_raise(slf.py()),
+        }
+    }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();

@@ -87,6 +87,7 @@ pub(crate) fn call<'py>(
     let py = proxy.py();
     let remote = state.remote();
     let link = state.link(py);
+    remote.inherit().or_raise(py)?;
     let ident = PyString::new(py, remote.ident()).into_any();
     let request = match Message::new(link, &ident, name, arguments, keywords).made(py) {
         Err(error) if error.is_instance_of::<PyTypeError>(py) && takes_iterables(name) => {

@@ -1,9 +1,12 @@
 //! `References`: what clients at the other end of connections hold.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use coheld::{Handle, wire};
-use pyo3::{exceptions::PyKeyError, prelude::*};
+use pyo3::{
+    exceptions::{PyKeyError, PyValueError},
+    prelude::*,
+};
 
 use super::Connection;
 use crate::{
@@ -96,6 +99,14 @@ impl References {
     fn lend(&self, proxy: &Bound<'_, BaseProxy>, client: &Connection) -> PyResult<()> {
         let handle = state_of_base(proxy)?.another_handle();
         self.shared.lend(client.client(), handle);
+        Ok(())
+    }
+
+    /// Change how many seconds a client of Coheld may be away before what it holds is let go.
+    fn set_absence(&self, seconds: f64) -> PyResult<()> {
+        let absence = Duration::try_from_secs_f64(seconds);
+        let absence = absence.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        self.shared.set_absence(absence);
         Ok(())
     }
 

@@ -198,6 +198,11 @@ impl Link {
         Ok(self.adopt(ident))
     }
 
+    /// Has a manager of the standard library count a reference.
+    pub(super) fn count(&self, ident: &str) -> Result<(), Error> {
+        self.order("incref", ident)
+    }
+
     /// Has the manager keep an object for some minutes, for whoever takes it over. One of the
     /// standard library cannot.
     pub fn lend(&self, ident: &str) -> Result<(), Error> {
@@ -317,7 +322,9 @@ impl Link {
         }
         let introduction = self.lines.introduction();
         let left = deadline.saturating_duration_since(Instant::now());
-        match control::join(&self.address, &self.authkey, left, introduction)? {
+        let joined =
+            host::released(|| control::join(&self.address, &self.authkey, left, introduction));
+        match joined? {
             Answered::Stock => {
                 self.lines.set_peer(Peer::Stock);
                 Ok(None)
@@ -355,7 +362,7 @@ impl Link {
 
     fn dial(&self, deadline: Instant) -> Result<Connection, Error> {
         let left = deadline.saturating_duration_since(Instant::now());
-        match control::dial(&self.address, &self.authkey, left) {
+        match host::released(|| control::dial(&self.address, &self.authkey, left)) {
             Ok(connection) => connection.attentive(),
             Err(error) => Err(self.explain_connecting(error)),
         }

@@ -41,8 +41,9 @@ pub struct References {
     content: Mutex<Content>,
 }
 
-#[derive(Default)]
 struct Content {
+    /// How long a session lasts without a connection.
+    absence: Duration,
     stock: Counts,
     sessions: HashMap<SessionId, Session>,
     /// In the order in which they end.
@@ -79,8 +80,19 @@ impl References {
     pub fn new(attachment: &Arc<Attachment>) -> Self {
         Self {
             attachment: Arc::clone(attachment),
-            content: Mutex::default(),
+            content: Mutex::new(Content {
+                absence: ABSENCE,
+                stock: Counts::new(),
+                sessions: HashMap::new(),
+                loans: Vec::new(),
+            }),
         }
+    }
+
+    /// Changes how long a client of Coheld may be away before what it holds is let go; a minute by
+    /// default.
+    pub fn set_absence(&self, absence: Duration) {
+        self.with(|content| content.absence = absence);
     }
 
     /// The attachment to the segment of the objects.
@@ -186,9 +198,10 @@ impl References {
         let ended = self.with(|content| {
             let count = content.loans.partition_point(|loan| loan.until <= now);
             let loans: Vec<_> = content.loans.drain(..count).collect();
+            let absence = content.absence;
             let is_over = |session: &mut Session| {
                 let since = session.alone_since?;
-                (now.duration_since(since) >= ABSENCE).then_some(())
+                (now.duration_since(since) >= absence).then_some(())
             };
             let sessions: Vec<_> = content
                 .sessions

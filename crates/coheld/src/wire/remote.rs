@@ -1,6 +1,12 @@
 //! A reference to an object of a manager that this process shares no memory with.
+#![allow(
+    clippy::disallowed_types,
+    reason = "a note of this process about itself"
+)]
 
+use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Link, lines};
 use crate::Error;
@@ -13,6 +19,8 @@ pub struct Remote {
     segment: Option<[u8; 16]>,
     /// How often this process had forked when it got the reference.
     forks: u64,
+    /// The process that a manager of the standard library has counted this reference for.
+    owner: AtomicU32,
 }
 
 impl Remote {
@@ -22,6 +30,7 @@ impl Remote {
             ident,
             segment: link.segment(),
             forks: lines::forks(),
+            owner: AtomicU32::new(process::id()),
         }
     }
 
@@ -35,6 +44,20 @@ impl Remote {
     #[must_use]
     pub fn ident(&self) -> &str {
         &self.ident
+    }
+
+    /// In a child that was forked: has a manager of the standard library count the reference for
+    /// this process, too. One of Coheld does so for all references of the child at once.
+    pub fn inherit(&self) -> Result<(), Error> {
+        let process = process::id();
+        if self.segment.is_some() || self.owner.swap(process, Ordering::Relaxed) == process {
+            return Ok(());
+        }
+        let counted = self.link.count(&self.ident);
+        if counted.is_err() {
+            self.owner.store(0, Ordering::Relaxed);
+        }
+        counted
     }
 
     /// Makes sure that the manager is the one that had the object. To be called when it does not
@@ -54,6 +77,10 @@ impl Drop for Remote {
     fn drop(&mut self) {
         if self.segment != self.link.segment() {
             // Its manager is gone, and with it the count.
+            return;
+        }
+        if self.segment.is_none() && *self.owner.get_mut() != process::id() {
+            // It has been counted for the parent only.
             return;
         }
         let ident = std::mem::take(&mut self.ident);
