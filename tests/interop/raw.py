@@ -38,10 +38,23 @@ def long_frame(payload):
     return struct.pack("!iQ", -1, len(payload)) + payload
 
 
+def _text(text):
+    data = text.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
+
+
 def accept_connection():
     """(None, 'accept_connection', ('raw',), {}) in protocol 2, as old as can be."""
-    name = b"X\x03\x00\x00\x00raw"
-    return b"\x80\x02(NX\x11\x00\x00\x00accept_connection" + name + b"\x85}t."
+    return b"\x80\x02(N" + _text("accept_connection") + _text("raw") + b"\x85}t."
+
+
+def get_methods(typeid, address, ident):
+    """(None, 'get_methods', (Token(typeid, address, ident),), {}), with the name of the class."""
+    # Its opcodes, without those for the beginning and the end.
+    address_part = pickle.dumps(address, 2)[2:-1]
+    token = b"cmultiprocessing.managers\nToken\n)\x81"
+    token += _text(typeid) + address_part + _text(ident) + b"\x87b"
+    return b"\x80\x02(N" + _text("get_methods") + token + b"\x85}t."
 
 
 def call(ident, method, args=(), kwds=None):
