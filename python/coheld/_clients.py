@@ -224,7 +224,11 @@ class ClientServer:
             names, token, _proxytype = result
             return kind, (tuple(names), self._name_for(conn, token))
         if kind == "#ERROR":
-            return self._error_for(conn, result)
+            try:
+                return self._error_for(conn, result)
+            finally:
+                # The traceback of the error leads to this frame: a circle, with the object in it.
+                del result
         if method in _ITERATING and kind == "#RETURN":
             result = iter(list(result))
         return kind, result
