@@ -219,6 +219,9 @@ class ClientServer:
             if entry is None:
                 kind, result = self._answer_by_proxy(proxy, method, args, kwds)
             else:
+                # What a method raises may refer to this frame, in a circle; the object is not to
+                # be held by it.
+                del proxy
                 kind, result = self.answer_slowly(ident, *entry, method, args, kwds)
         except BaseException:
             # Among others `SystemExit`, which ends nothing here.
