@@ -160,6 +160,9 @@ class BaseManager:
         """Connect to the manager process at the address."""
         self._check_route()
         self._find()
+        if self._link is not None:
+            # There may have been a link already, to a manager that is gone meanwhile.
+            self._call("dummy")
         self._state.value = State.STARTED
 
     def start(self, initializer=None, initargs=()):

@@ -195,7 +195,7 @@ class Server(ClientServer):
 
     def debug_info(self, c):
         """Return two lines of text for each shared object: who it is and what it holds."""
-        return _coheld.debug_info(self._attachment)
+        return _coheld.debug_info(self._attachment, c is not None)
 
     def number_of_objects(self, c):
         """Return the number of shared objects."""

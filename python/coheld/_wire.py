@@ -35,8 +35,9 @@ def reduce_proxy(proxy, departure):
         # A class of the program: the one who gets it has it, too, as with the standard library.
         rebuilt = type(proxy)
     else:
-        rebuilt = getattr(_stock, name)
-        if name == "AutoProxy":
+        # Shared sets are younger than most versions of the standard library.
+        rebuilt = getattr(_stock, name, None) or _stock.AutoProxy
+        if rebuilt is _stock.AutoProxy:
             if exposed is None:
                 exposed = _coheld.exposed_methods(proxy)
             keywords["exposed"] = tuple(exposed)
