@@ -34,8 +34,7 @@ def main():
     arguments.add_argument(
         "--level", type=version, default=ends.NEWEST, help="use what this version of Python has"
     )
-    arguments.add_argument("--no-own-key", action="store_true", help="the manager alone has it")
-    arguments.add_argument("steps", nargs="*", help="names of steps; without any all of them")
+    arguments.add_argument("--step", action="append", help="its name; without any all of them")
     given = arguments.parse_args()
     ends.watch(given.seconds)
     managers = ends.import_managers(given.subject)
@@ -50,7 +49,7 @@ def main():
     world = battery.World(managers, manager, address, given.key, given.serializer)
     battery.run(
         world,
-        battery.chosen(given.short, given.level, given.serializer, given.steps),
+        battery.chosen(given.short, given.level, given.serializer, given.step),
         ends.tell,
     )
     ends.tell(

@@ -35,11 +35,17 @@ def run(server, client, family, options):
     program = pythons.stock_pythons().get(client.version)
     if program is None:
         return [f"there is no plain Python {client.version} to compare with"], 0
-    steps = tuple(options.steps)
+    steps = tuple(options.step)
     try:
         right = running.expected(client.version, program)
         result, status, server_errors = running.run_pair(
-            server, client, family, how=options.how, short=options.short, steps=steps
+            server,
+            client,
+            family,
+            how=options.how,
+            own_keys=not options.no_own_keys,
+            short=options.short,
+            steps=steps,
         )
     except (AssertionError, RuntimeError) as error:
         return [str(error)], 0
@@ -59,12 +65,13 @@ def main():
     arguments.add_argument("--stock", action="store_true", help="stock with stock")
     arguments.add_argument("--short", action="store_true", help="only the short steps")
     arguments.add_argument("--traces", action="store_true", help="what the programs wrote, too")
+    arguments.add_argument("--no-own-keys", action="store_true", help="managers alone have keys")
     arguments.add_argument("--how", choices=("serve", "start"), default="serve")
     arguments.add_argument("--family", action="append", choices=running.FAMILIES)
     arguments.add_argument("--server", default="", help="only servers whose name has this in it")
     arguments.add_argument("--client", default="", help="only clients whose name has this in it")
     arguments.add_argument("--jobs", type=int, default=2)
-    arguments.add_argument("steps", nargs="*")
+    arguments.add_argument("--step", action="append", default=[])
     options = arguments.parse_args()
     families = tuple(options.family or running.FAMILIES)
     pairs = [
