@@ -195,6 +195,9 @@ fn way_to(
             Err(error) => Err(error),
         }
     });
+    if let Ok(Way::Link(_)) = way {
+        interpreter::call(imported::NOTE_LINK.get(py)?, ())?;
+    }
     if let Err(Error::AuthenticationRejected) = way {
         return Err(errors::key_rejected(py, &address));
     }

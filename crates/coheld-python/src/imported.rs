@@ -68,6 +68,7 @@ imported! {
     LOADS = "_pickle", "loads";
     MANAGER_GONE = "coheld.errors", "ManagerGone";
     NAMESPACE = "multiprocessing.managers", "Namespace";
+    NOTE_LINK = "coheld._presence", "note_link";
     OUT_OF_MEMORY = "coheld.errors", "OutOfMemory";
     OWNER_DIED = "coheld.errors", "OwnerDiedError";
     OWNER_DIED_WARNING = "coheld.errors", "OwnerDiedWarning";

@@ -12,7 +12,7 @@ pub(crate) use self::{
     call::{call, exposed_methods},
     connection::Connection,
     departure::{dumps, foreign_name, loads},
-    link::{Link, reduce},
+    link::{Link, introduce_links, leave_links, reduce},
     references::References,
     service::Service,
     state::RemoteState,

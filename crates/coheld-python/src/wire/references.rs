@@ -1,12 +1,9 @@
 //! `References`: what clients at the other end of connections hold.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use coheld::{Handle, wire};
-use pyo3::{
-    exceptions::{PyKeyError, PyValueError},
-    prelude::*,
-};
+use pyo3::{exceptions::PyKeyError, prelude::*};
 
 use super::Connection;
 use crate::{
@@ -102,12 +99,11 @@ impl References {
         Ok(())
     }
 
-    /// Change how many seconds a client of Coheld may be away before what it holds is let go.
-    fn set_absence(&self, seconds: f64) -> PyResult<()> {
-        let absence = Duration::try_from_secs_f64(seconds);
-        let absence = absence.map_err(|error| PyValueError::new_err(error.to_string()))?;
-        self.shared.set_absence(absence);
-        Ok(())
+    /// A client of Coheld says goodbye: let go of all that it holds.
+    fn leave(&self, py: Python<'_>, client: &Connection) {
+        if let wire::Client::Session(session) = client.client() {
+            py.detach(|| self.shared.leave(session));
+        }
     }
 
     /// How many objects are held for clients.

@@ -65,6 +65,8 @@ struct Content {
     ended: Vec<(String, bool)>,
     /// Whether a thread is reporting them.
     is_reporting: bool,
+    /// Whether this process has said goodbye: it ends, and reports nothing any more.
+    has_left: bool,
 }
 
 /// All of this process, for a child that is forked.
@@ -102,6 +104,7 @@ impl Lines {
                 in_use: Vec::new(),
                 ended: Vec::new(),
                 is_reporting: false,
+                has_left: false,
             }),
         });
         let entry = Arc::downgrade(&lines);
@@ -202,8 +205,18 @@ impl Lines {
     /// Notes that a reference has ended. Whether the caller is to report what has.
     pub(super) fn end_reference(&self, ident: String, later: bool) -> bool {
         guarded(&self.content, |content| {
+            if content.has_left {
+                return false;
+            }
             content.ended.push((ident, later));
             !std::mem::replace(&mut content.is_reporting, true)
+        })
+    }
+
+    /// Notes that this process has said goodbye. Whether it had not before.
+    pub(super) fn leave(&self) -> bool {
+        guarded(&self.content, |content| {
+            !std::mem::replace(&mut content.has_left, true)
         })
     }
 
@@ -244,6 +257,7 @@ pub(crate) fn forget_inherited() {
             content.session = child_session(content.session);
             content.ended.clear();
             content.is_reporting = false;
+            content.has_left = false;
             std::mem::take(&mut content.idle)
         });
         drop(closed);

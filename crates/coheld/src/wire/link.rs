@@ -13,6 +13,8 @@ use crate::{Address, Error, host, key};
 /// How long a manager may take to accept a connection. It does nothing else for it, so this is for
 /// stopped machines.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a manager may take to answer when this process says goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How many reports of ended references may be without an answer at once. The answers are short,
 /// so none of them keeps the manager from reading on.
 const UNANSWERED: usize = 32;
@@ -74,8 +76,7 @@ impl Link {
     /// The link of this process to the manager at `address`, if there is one.
     #[must_use]
     pub fn find(address: &Address, authkey: &[u8], serializer: Serializer) -> Option<Arc<Self>> {
-        let links = guarded(&LINKS, |links| links.clone());
-        links.iter().filter_map(Weak::upgrade).find(|link| {
+        Self::all().into_iter().find(|link| {
             link.address == *address && link.authkey == authkey && link.serializer == serializer
         })
     }
@@ -92,9 +93,15 @@ impl Link {
         &self.authkey
     }
 
-    /// How messages for the manager are written. One of Coheld reads pickles in any case.
+    /// How calls of objects are written.
     #[must_use]
     pub fn serializer(&self) -> Serializer {
+        self.serializer
+    }
+
+    /// How requests for the manager itself are written. One of Coheld reads pickles in any case.
+    #[must_use]
+    pub fn own_serializer(&self) -> Serializer {
         match self.lines.peer() {
             Peer::Stock => self.serializer,
             Peer::Coheld(_) => Serializer::Pickle,
@@ -198,6 +205,57 @@ impl Link {
         Ok(self.adopt(ident))
     }
 
+    /// All links of this process.
+    #[must_use]
+    pub fn all() -> Vec<Arc<Self>> {
+        let links = guarded(&LINKS, |links| links.clone());
+        links.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// In a child that was forked: tells the manager that it is there, and holds what its parent
+    /// does.
+    pub fn introduce(&self) -> Result<(), Error> {
+        if self.lines.peer() == Peer::Stock {
+            return Ok(());
+        }
+        let connection = self.open(Owner::Lifeline, soonest(None))?;
+        self.lines.put_back(Owner::Lifeline, connection);
+        Ok(())
+    }
+
+    /// Says goodbye at the end of this process: what it holds can go at once.
+    pub fn leave(&self) {
+        let has_session = matches!(self.lines.peer(), Peer::Coheld(_));
+        if !self.lines.leave() || !has_session {
+            return;
+        }
+        // Without a lifeline, there is nobody to say it to.
+        let Some(mut connection) = self.lines.take(Owner::Lifeline) else {
+            return;
+        };
+        let left = host::uninterrupted(|| self.exchange_goodbye(&mut connection));
+        if let Err(error) = left {
+            log::debug!("a manager was not told of the end of this process: {error}");
+        }
+        self.lines.forget(&connection);
+    }
+
+    fn exchange_goodbye(&self, connection: &mut Connection) -> Result<(), Error> {
+        let patience = Patience {
+            deadline: Some(Instant::now() + FAREWELL),
+        };
+        connection.send(&Serializer::Pickle.request("leave", &[])?, patience)?;
+        // A connection that is closed with something unread is torn down at the other end, too,
+        // with whatever has not been read there.
+        let unanswered = guarded(&self.unanswered, |count| std::mem::take(count));
+        for _ in 0..=unanswered {
+            if connection.receive(patience)?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Has a manager of the standard library count a reference.
     pub(super) fn count(&self, ident: &str) -> Result<(), Error> {
         self.order("incref", ident)
@@ -213,7 +271,7 @@ impl Link {
     }
 
     fn order(&self, function: &str, ident: &str) -> Result<(), Error> {
-        let serializer = self.serializer();
+        let serializer = self.own_serializer();
         let request = serializer.request(function, &[ident])?;
         serializer.check(&self.ask(&request, function, Some(PATIENCE))?)
     }
@@ -401,6 +459,13 @@ impl Link {
             address: self.address.clone(),
             why: why.to_owned(),
         }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Nothing refers to anything of the manager any more.
+        self.leave();
     }
 }
 
