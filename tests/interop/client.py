@@ -14,13 +14,13 @@ import battery
 import ends
 import steps_classes  # noqa: F401
 import steps_containers  # noqa: F401
+import steps_ending  # noqa: F401
 import steps_pools  # noqa: F401
 import steps_processes  # noqa: F401
 import steps_proxies  # noqa: F401
 import steps_values  # noqa: F401
 import steps_waiting  # noqa: F401
 import steps_xmlrpc  # noqa: F401
-import steps_ending  # noqa: F401  # isort: skip  The last, for it ends the server.
 
 
 def version(text):

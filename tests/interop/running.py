@@ -57,9 +57,9 @@ def stock_ends():
 def new_address(family, folder):
     """An address that nobody uses, as `ends.address_from_json` reads it."""
     if family == "path":
-        return {"path": os.path.join(folder, "socket-{}".format(next(_numbers)))}
+        return {"path": os.path.join(folder, f"socket-{next(_numbers)}")}
     if family == "abstract":
-        name = "coheld-interop-{}-{}".format(os.getpid(), next(_numbers))
+        name = f"coheld-interop-{os.getpid()}-{next(_numbers)}"
         return {"bytes": (b"\0" + name.encode()).hex()}
     return {"tcp": ["127.0.0.1", 0]}
 
@@ -245,7 +245,7 @@ def expected(version, program, serializer="pickle"):
         return _expected(version, program, serializer)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _expected(version, program, serializer):
     end = End("stock", version, program)
     run, status, server_errors = run_pair(end, end, "path", serializer=serializer)

@@ -22,11 +22,11 @@ def ending(world):
     yield isinstance(outcome(world.connect), (EOFError, OSError))
 
 
-@step(short=True)
+@step(short=True, last=True)
 def shutdown(world):
     yield from ending(world)
 
 
-@step(serializer="xmlrpclib")
+@step(serializer="xmlrpclib", last=True)
 def xmlrpc_shutdown(world):
     yield from ending(world)
