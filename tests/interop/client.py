@@ -35,6 +35,7 @@ def main():
         "--level", type=version, default=ends.NEWEST, help="use what this version of Python has"
     )
     arguments.add_argument("--step", action="append", help="its name; without any all of them")
+    arguments.add_argument("--without", action="append", default=[], help="a step's name")
     given = arguments.parse_args()
     ends.watch(given.seconds)
     managers = ends.import_managers(given.subject)
@@ -49,7 +50,11 @@ def main():
     world = battery.World(managers, manager, address, given.key, given.serializer)
     battery.run(
         world,
-        battery.chosen(given.short, given.level, given.serializer, given.step),
+        [
+            step
+            for step in battery.chosen(given.short, given.level, given.serializer, given.step)
+            if step.name not in given.without
+        ],
         ends.tell,
     )
     ends.tell(

@@ -173,14 +173,16 @@ class Run(NamedTuple):
     last: str
 
 
-def run_client(end, server, level, short=False, steps=(), own_key=True):
-    """Run `client.py` against a server."""
+def run_client(
+    end, server, level, *, address=None, short=False, steps=(), without=(), own_key=True
+):
+    """Run `client.py` against a server, which it may know by another address than its own."""
     client = Program(
         end.program,
         "client.py",
         [
             end.subject,
-            f"--address={json.dumps(server.address)}",
+            f"--address={json.dumps(address or server.address)}",
             f"--key={server.key.hex()}",
             f"--serializer={server.serializer}",
             "--level={}.{}".format(*level[:2]),
@@ -188,6 +190,7 @@ def run_client(end, server, level, short=False, steps=(), own_key=True):
             *(["--short"] if short else []),
             *([] if own_key else ["--no-own-key"]),
             *(f"--step={name}" for name in steps),
+            *(f"--without={name}" for name in without),
         ],
     )
     try:
