@@ -42,7 +42,7 @@ class Client:
     @property
     def account(self):
         """On which account the references of this client are."""
-        return self._connection
+        return self._connection if isinstance(self._connection, _coheld.Connection) else None
 
     @property
     def closed(self):

@@ -238,3 +238,13 @@ def _count_again(proxy):
         proxy._after_fork()
     except Exception as error:
         util.info("the manager has not counted a proxy of this child: %s", error)
+
+
+def dialer(name, address, authkey):
+    """What makes connections to the manager at an address, by an entry of `listener_client`."""
+    _Listener, Client = _STOCK["listener_client"][name]
+
+    def dial():
+        return Client(address, authkey=authkey)
+
+    return dial
