@@ -392,24 +392,6 @@ pub(crate) fn token_text(py: Python<'_>, token: &Token) -> PyResult<String> {
     Ok(handle.token().or_raise(py)?.to_string())
 }
 
-/// Attach to the segment of the manager at an address.
-#[pyfunction]
-pub(crate) fn connect(
-    address: &Bound<'_, PyAny>,
-    authkey: &Bound<'_, PyAny>,
-) -> PyResult<Attachment> {
-    let shared = match way_to(address, authkey, pickle(address.py()))? {
-        Way::Memory(attachment) => attachment,
-        Way::Link(link) => {
-            let error = Error::Remote {
-                address: link.address().clone(),
-            };
-            return Err(error).or_raise(address.py());
-        }
-    };
-    Ok(Attachment { shared })
-}
-
 /// Find the way to the manager at an address: an `Attachment`, or else a `Link`.
 #[pyfunction]
 pub(crate) fn find_manager<'py>(
