@@ -49,9 +49,9 @@ def use_sub_account(account):
     return sub.balance()
 
 
-def serve(address, pipe):
+def serve(address, pipe, options):
     die_with_parent()
-    server = Manager(address=address, authkey=KEY).get_server()
+    server = Manager(address=address, authkey=KEY, **options).get_server()
     pipe.send(server.address)
 
     def obey():
@@ -72,10 +72,10 @@ def serve(address, pipe):
 class Server:
     """A server in a process of its own, which ends with this object."""
 
-    def __init__(self, address=("127.0.0.1", 0)) -> None:
+    def __init__(self, address=("127.0.0.1", 0), **options) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(address, theirs))
+        self._process = context.Process(target=serve, args=(address, theirs, options))
         self._process.start()
         theirs.close()
         if not self._pipe.poll(30):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gc
 import multiprocessing
 import os
@@ -405,3 +406,31 @@ def test_both_routes_work_on_the_same_object(manager, server, monkeypatch):
     assert manager._link is not None
     near.append(2)
     assert remote[:] == [1, 2]
+
+
+# ---- What is unpickled --------------------------------------------------------------------------
+
+
+class Sent:
+    """Something that a client sends."""
+
+
+def test_a_manager_unpickles_what_it_is_told_to():
+    with remote_types.Server(allowed_types=["datetime.*"]) as server:
+        manager = connect(server.address)
+        kept = manager.list([1, "a", {2: (3.0, None)}, {4}, b"5"])
+        kept.append(datetime.timedelta(1))
+        kept.append(manager.list([6]))
+        assert kept[5] == datetime.timedelta(1) and kept[6][0] == 6
+        with pytest.raises(managers.RemoteError, match="Sent is not among the allowed_types"):
+            kept.append(Sent())
+        with pytest.raises(managers.RemoteError, match="os.system|posix.system"):
+            kept.append(os.system)
+        # The connection goes on.
+        assert len(kept) == 7
+
+
+def test_allowed_types_are_names():
+    for wrong in ("datetime.*", [datetime.date]):
+        with pytest.raises(TypeError, match="allowed_types"):
+            managers.SyncManager(allowed_types=wrong)
