@@ -70,9 +70,9 @@ def plain_environment():
 
 
 class Program:
-    """A program in a process group of its own, which ends with it."""
+    """A program in a process group of its own, which ends with it; `enter` is called there first."""
 
-    def __init__(self, program, script, arguments):
+    def __init__(self, program, script, arguments, enter=None):
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [program, os.path.join(HERE, script), *arguments],
@@ -81,6 +81,7 @@ class Program:
             stderr=self.errors,
             env=plain_environment(),
             start_new_session=True,
+            preexec_fn=enter,
         )
 
     def line(self):
@@ -109,7 +110,16 @@ class Program:
 class Server(Program):
     """`serve.py`, with its address once it has one."""
 
-    def __init__(self, end, address, how="serve", key=KEY, serializer="pickle", seconds=SECONDS):
+    def __init__(
+        self,
+        end,
+        address,
+        how="serve",
+        key=KEY,
+        serializer="pickle",
+        seconds=SECONDS,
+        enter=None,
+    ):
         self.how = how
         self.key = key
         self.serializer = serializer
@@ -124,6 +134,7 @@ class Server(Program):
                 f"--serializer={serializer}",
                 f"--seconds={seconds}",
             ],
+            enter,
         )
         told = self.line()
         if told is None:
@@ -167,7 +178,9 @@ class Run(NamedTuple):
     last: str
 
 
-def run_client(end, server, level, short=False, steps=(), options=(), seconds=SECONDS):
+def run_client(
+    end, server, level, short=False, steps=(), options=(), seconds=SECONDS, enter=None
+):
     """Run `client.py` against a server."""
     client = Program(
         end.program,
@@ -183,6 +196,7 @@ def run_client(end, server, level, short=False, steps=(), options=(), seconds=SE
             *options,
             *steps,
         ],
+        enter,
     )
     try:
         return _collect(client)
