@@ -75,9 +75,9 @@ def plain_environment():
 
 
 class Program:
-    """A program in a process group of its own, which ends with it."""
+    """A program in a process group of its own, which ends with it; `enter` is called there first."""
 
-    def __init__(self, program, script, arguments):
+    def __init__(self, program, script, arguments, enter=None):
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [program, os.path.join(HERE, script), *arguments],
@@ -86,6 +86,7 @@ class Program:
             stderr=self.errors,
             env=plain_environment(),
             start_new_session=True,
+            preexec_fn=enter,
         )
 
     def line(self):
@@ -114,7 +115,9 @@ class Program:
 class Server(Program):
     """`serve.py`, with its address once it has one."""
 
-    def __init__(self, end, address, how="serve", serializer="pickle", own_key=True):
+    def __init__(
+        self, end, address, how="serve", serializer="pickle", own_key=True, enter=None
+    ):
         self.how = how
         self.key = KEY
         self.serializer = serializer
@@ -130,6 +133,7 @@ class Server(Program):
                 f"--seconds={SECONDS}",
                 *([] if own_key else ["--no-own-key"]),
             ],
+            enter,
         )
         told = self.line()
         if told is None:
@@ -174,7 +178,16 @@ class Run(NamedTuple):
 
 
 def run_client(
-    end, server, level, *, address=None, short=False, steps=(), without=(), own_key=True
+    end,
+    server,
+    level,
+    *,
+    address=None,
+    short=False,
+    steps=(),
+    without=(),
+    own_key=True,
+    enter=None,
 ):
     """Run `client.py` against a server, which it may know by another address than its own."""
     client = Program(
@@ -192,6 +205,7 @@ def run_client(
             *(f"--step={name}" for name in steps),
             *(f"--without={name}" for name in without),
         ],
+        enter,
     )
     try:
         return _collect(client)

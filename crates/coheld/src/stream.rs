@@ -17,6 +17,8 @@ pub(crate) struct Stream {
     socket: Socket,
     /// The process that has made the connection; it is not a forked child's to end.
     process: u32,
+    /// Whether something was read since the last writing, which acknowledges what was read before.
+    has_read: bool,
 }
 
 enum Socket {
@@ -67,7 +69,11 @@ impl Stream {
 
     fn new(socket: Socket) -> Self {
         let process = std::process::id();
-        Self { socket, process }
+        Self {
+            socket,
+            process,
+            has_read: false,
+        }
     }
 
     /// The socket that can pass descriptors.
@@ -110,19 +116,26 @@ impl Stream {
 
     /// Reads what there is.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Socket::Tcp(stream) = &self.socket {
+        if self.has_read
+            && let Socket::Tcp(stream) = &self.socket
+        {
+            // There is no answer yet for what came last, so nothing acknowledges it by itself.
             passing::acknowledge_soon(stream);
         }
-        either!(&mut self.socket, stream => stream.read(buffer))
+        let count = either!(&mut self.socket, stream => stream.read(buffer))?;
+        self.has_read = true;
+        Ok(count)
     }
 
     /// Writes all of it.
     pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.has_read = false;
         either!(&mut self.socket, stream => stream.write_all(bytes))
     }
 
     /// Writes as much as fits of several pieces at once; returns how much that was.
     pub(crate) fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.has_read = false;
         either!(&mut self.socket, stream => stream.write_vectored(pieces))
     }
 
