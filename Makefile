@@ -30,8 +30,8 @@ PYTHON_SOURCES := python tests examples benches
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench crash loom shuttle fmt clean venv build wheel test-rust \
-	check-format check-lints check-documents check-tidy check-python check-stubs
+.PHONY: help demo test test-all interop check bench crash loom shuttle fmt clean venv build wheel \
+	test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
 help:
 	@echo 'usage: make TARGET, one of:'
@@ -64,6 +64,9 @@ test-rust:
 # The other interpreters have a folder of their own for what cargo makes, see PYO3_PYTHON.
 pytest-%: .venvs/%/installed
 	.venvs/$*/bin/python -m pytest $(ARGS)
+
+interop: $(TESTS)/installed ## every Python with plain ones, both ways; a table of what works
+	cd tests && ../$(TESTS)/bin/python -m interop.matrix $(ARGS)
 
 test-all: test-rust ## run the tests with every Python found
 	$(MAKE) --keep-going $(addprefix pytest-,$(shell scripts/pythons))

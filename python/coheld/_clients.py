@@ -42,7 +42,7 @@ class Client:
     @property
     def account(self):
         """On which account the references of this client are."""
-        return self._connection
+        return self._connection if isinstance(self._connection, _coheld.Connection) else None
 
     @property
     def closed(self):
@@ -327,5 +327,6 @@ def _known_everywhere(error):
         return error
     for base in type(error).__mro__:
         if base.__module__.partition(".")[0] != package:
-            return base(*error.args)
+            # What is lost with the class is said by its name, if by nothing else.
+            return base(*(error.args or (type(error).__name__,)))
     return error

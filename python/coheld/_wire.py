@@ -14,7 +14,7 @@ from multiprocessing.context import get_spawning_popen
 
 from . import _coheld, _stock
 from ._coheld import BaseProxy
-from .errors import CoheldError
+from .errors import CoheldError, ShutDown
 
 #: Items fetched at once by iteration over a list: at first, and at most.
 _FIRST_SLICE, _LARGEST_SLICE = 64, 4096
@@ -65,6 +65,9 @@ class Unpickler(pickle.Unpickler):
         self._arrival = arrival
 
     def find_class(self, module, name):
+        if module == "queue" and name == "ShutDown":
+            # Younger than some versions of the standard library.
+            return ShutDown
         if module != _MODULE and module != _stock.__name__:
             return super().find_class(module, name)
         if name == "RebuildProxy":
@@ -235,3 +238,13 @@ def _count_again(proxy):
         proxy._after_fork()
     except Exception as error:
         util.info("the manager has not counted a proxy of this child: %s", error)
+
+
+def dialer(name, address, authkey):
+    """What makes connections to the manager at an address, by an entry of `listener_client`."""
+    _Listener, Client = _STOCK["listener_client"][name]
+
+    def dial():
+        return Client(address, authkey=authkey)
+
+    return dial

@@ -56,6 +56,7 @@ imported! {
     CALL_TIMEOUT = "coheld.errors", "CallTimeout";
     COHELD_ERROR = "coheld.errors", "CoheldError";
     CORRUPTED = "coheld.errors", "CorruptedError";
+    DIALER = "coheld._wire", "dialer";
     DUMPS = "_pickle", "dumps";
     EMPTY = "queue", "Empty";
     FOLLOW_FORKS = "coheld._wire", "follow_forks";

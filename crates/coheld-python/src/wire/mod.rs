@@ -7,6 +7,7 @@ mod link;
 mod references;
 mod service;
 mod state;
+mod transport;
 
 pub(crate) use self::{
     call::{call, exposed_methods},
@@ -16,4 +17,5 @@ pub(crate) use self::{
     references::References,
     service::Service,
     state::RemoteState,
+    transport::link as link_by,
 };

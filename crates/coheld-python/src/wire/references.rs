@@ -29,6 +29,12 @@ impl References {
     }
 }
 
+/// On whose account the references of a client are. Over connections of a program's own there are
+/// clients of the standard library only.
+fn account(client: Option<&Connection>) -> wire::Client {
+    client.map_or(wire::Client::Stock, Connection::client)
+}
+
 #[pymethods]
 impl References {
     #[new]
@@ -61,27 +67,33 @@ impl References {
 
     /// Count a reference that a client gets with a reply, to the object of a proxy or of a token
     /// that holds it; return the name of the object.
-    fn hold(&self, object: &Bound<'_, PyAny>, client: &Connection) -> PyResult<String> {
+    fn hold(&self, object: &Bound<'_, PyAny>, client: Option<&Connection>) -> PyResult<String> {
         let handle = match object.cast::<Token>() {
             Ok(token) => attachment::acquire(object.py(), token.get(), None)?,
             Err(_) => state_of_base(object.cast::<BaseProxy>()?)?.another_handle(),
         };
         let ident = self.shared.ident(&handle);
-        self.shared.hold(client.client(), handle);
+        self.shared.hold(account(client), handle);
         Ok(ident)
     }
 
     /// Count a reference of a client to the object with this name. KeyError: there is none.
-    fn increase(&self, ident: &str, client: &Connection) -> PyResult<()> {
-        let increased = self.shared.increase(client.client(), ident);
+    fn increase(&self, ident: &str, client: Option<&Connection>) -> PyResult<()> {
+        let increased = self.shared.increase(account(client), ident);
         increased.map_err(|_| PyKeyError::new_err(ident.to_owned()))
     }
 
     /// End a reference of a client, at once or when nobody has taken it over for some minutes.
     /// Whether there was one.
     #[pyo3(signature = (ident, client, later=false))]
-    fn decrease(&self, py: Python<'_>, ident: &str, client: &Connection, later: bool) -> bool {
-        let client = client.client();
+    fn decrease(
+        &self,
+        py: Python<'_>,
+        ident: &str,
+        client: Option<&Connection>,
+        later: bool,
+    ) -> bool {
+        let client = account(client);
         // The last reference may have to wait for a lock, or have an object dropped.
         py.detach(|| {
             if later {
@@ -93,9 +105,9 @@ impl References {
     }
 
     /// Keep an object for some minutes, for whoever counts a reference of it first.
-    fn lend(&self, proxy: &Bound<'_, BaseProxy>, client: &Connection) -> PyResult<()> {
+    fn lend(&self, proxy: &Bound<'_, BaseProxy>, client: Option<&Connection>) -> PyResult<()> {
         let handle = state_of_base(proxy)?.another_handle();
-        self.shared.lend(client.client(), handle);
+        self.shared.lend(account(client), handle);
         Ok(())
     }
 

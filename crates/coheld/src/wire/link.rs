@@ -3,21 +3,17 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use super::dialing::soonest;
 use super::lines::{Lines, Owner, Peer};
 use super::request::Serializer;
-use super::{Connection, Patience, Remote};
-use crate::control::{self, Answered};
+use super::transport::Dial;
+use super::{Patience, Remote};
 use crate::fork::guarded;
-use crate::{Address, Error, host, key};
+use crate::{Address, Error, key};
 
 /// How long a manager may take to accept a connection. It does nothing else for it, so this is for
 /// stopped machines.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a manager may take to answer when this process says goodbye.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// How many reports of ended references may be without an answer at once. The answers are short,
-/// so none of them keeps the manager from reading on.
-const UNANSWERED: usize = 32;
 
 /// The links of this process, by address, key and serializer.
 static LINKS: Mutex<Vec<Weak<Link>>> = Mutex::new(Vec::new());
@@ -28,14 +24,17 @@ static LINKS: Mutex<Vec<Weak<Link>>> = Mutex::new(Vec::new());
 /// Each thread has a connection of its own, which is made when it calls for the first time, and
 /// made again if the manager was started anew.
 pub struct Link {
-    address: Address,
-    authkey: Vec<u8>,
-    serializer: Serializer,
-    lines: Arc<Lines>,
+    pub(super) address: Address,
+    pub(super) authkey: Vec<u8>,
+    pub(super) serializer: Serializer,
+    /// What makes the connections, if that is something else than this crate, and its name.
+    pub(super) dialer: Option<Arc<dyn Dial>>,
+    scheme: String,
+    pub(super) lines: Arc<Lines>,
     /// How long calls may take that are given no limit of their own.
     call_limit: Mutex<Option<Duration>>,
     /// How many reports of ended references on the lifeline have not been answered.
-    unanswered: Mutex<usize>,
+    pub(super) unanswered: Mutex<usize>,
 }
 
 impl Link {
@@ -52,33 +51,78 @@ impl Link {
             link.lines.put_back(Owner::Lifeline, connection);
             return Ok(link);
         }
-        let session = key::random()?;
-        let link = Arc::new(Self {
-            address: address.clone(),
-            authkey: authkey.to_vec(),
-            serializer,
-            // Found out by the first connection.
-            lines: Lines::new(Peer::Coheld([0; 16]), session),
-            call_limit: Mutex::new(None),
-            unanswered: Mutex::new(0),
-        });
+        // What the manager is, is found out by the first connection.
+        let link = Self::new(address, authkey, serializer, Peer::Coheld([0; 16]))?;
+        let link = Arc::new(link);
         if let Some(connection) = link.join(Instant::now() + PATIENCE)? {
             link.lines.note(Owner::Lifeline, &connection);
             link.lines.put_back(Owner::Lifeline, connection);
         }
+        link.enter();
+        Ok(link)
+    }
+
+    /// The same over connections that `dialer` makes, which is known by the name `scheme`. They
+    /// are those of a manager of the standard library.
+    pub fn connect_by(
+        dialer: Arc<dyn Dial>,
+        scheme: &str,
+        address: &Address,
+        authkey: &[u8],
+    ) -> Result<Arc<Self>, Error> {
+        crate::fork::register();
+        let mut link = Self::new(address, authkey, Serializer::Pickle, Peer::Stock)?;
+        link.dialer = Some(dialer);
+        scheme.clone_into(&mut link.scheme);
+        let link = Arc::new(link);
+        link.order_with("dummy", &[])?;
+        link.enter();
+        Ok(link)
+    }
+
+    fn new(
+        address: &Address,
+        authkey: &[u8],
+        serializer: Serializer,
+        peer: Peer,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            address: address.clone(),
+            authkey: authkey.to_vec(),
+            serializer,
+            dialer: None,
+            scheme: String::new(),
+            lines: Lines::new(peer, key::random()?),
+            call_limit: Mutex::new(None),
+            unanswered: Mutex::new(0),
+        })
+    }
+
+    /// Makes it one that is found.
+    fn enter(self: &Arc<Self>) {
         guarded(&LINKS, |links| {
             links.retain(|link| link.strong_count() > 0);
-            links.push(Arc::downgrade(&link));
+            links.push(Arc::downgrade(self));
         });
-        Ok(link)
     }
 
     /// The link of this process to the manager at `address`, if there is one.
     #[must_use]
     pub fn find(address: &Address, authkey: &[u8], serializer: Serializer) -> Option<Arc<Self>> {
-        Self::all().into_iter().find(|link| {
-            link.address == *address && link.authkey == authkey && link.serializer == serializer
-        })
+        Self::all()
+            .into_iter()
+            .find(|link| link.is_to(address, authkey, "") && link.serializer == serializer)
+    }
+
+    /// The same for one of [`connect_by`](Self::connect_by).
+    #[must_use]
+    pub fn find_by(scheme: &str, address: &Address, authkey: &[u8]) -> Option<Arc<Self>> {
+        let mut all = Self::all().into_iter();
+        all.find(|link| link.is_to(address, authkey, scheme))
+    }
+
+    fn is_to(&self, address: &Address, authkey: &[u8], scheme: &str) -> bool {
+        self.address == *address && self.authkey == authkey && self.scheme == scheme
     }
 
     /// Where the manager listens.
@@ -141,26 +185,16 @@ impl Link {
         let limit = limit.filter(|&limit| limit != Duration::MAX);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let owner = Owner::this_thread();
-        let open = || {
-            let opened = self.open(owner, soonest(deadline));
-            opened.map_err(|error| match (error, limit) {
-                (Error::Lost { .. }, Some(limit)) if is_over(deadline) => Error::CallTimedOut {
-                    method: method.to_owned(),
-                    limit,
-                },
-                (error, _) => error,
-            })
-        };
         let mut connection = match self.fresh(owner) {
             Some(connection) => connection,
-            None => open()?,
+            None => self.open_for_call(owner, deadline, method, limit)?,
         };
         let patience = Patience { deadline };
         let mut sent = connection.send(request, patience);
         if let Err(Error::Stopped { .. }) = sent {
             // Not all of it has left, so the manager has not got it: it cannot have taken effect.
             self.lines.forget(&connection);
-            connection = open()?;
+            connection = self.open_for_call(owner, deadline, method, limit)?;
             sent = connection.send(request, patience);
         }
         let received = sent.and_then(|()| connection.receive(patience));
@@ -233,39 +267,6 @@ impl Link {
         Ok(())
     }
 
-    /// Says goodbye at the end of this process: what it holds can go at once.
-    pub fn leave(&self) {
-        let has_session = matches!(self.lines.peer(), Peer::Coheld(_));
-        if !self.lines.leave() || !has_session {
-            return;
-        }
-        // Without a lifeline, there is nobody to say it to.
-        let Some(mut connection) = self.lines.take(Owner::Lifeline) else {
-            return;
-        };
-        let left = host::uninterrupted(|| self.exchange_goodbye(&mut connection));
-        if let Err(error) = left {
-            log::debug!("a manager was not told of the end of this process: {error}");
-        }
-        self.lines.forget(&connection);
-    }
-
-    fn exchange_goodbye(&self, connection: &mut Connection) -> Result<(), Error> {
-        let patience = Patience {
-            deadline: Some(Instant::now() + FAREWELL),
-        };
-        connection.send(&Serializer::Pickle.request("leave", &[])?, patience)?;
-        // A connection that is closed with something unread is torn down at the other end, too,
-        // with whatever has not been read there.
-        let unanswered = guarded(&self.unanswered, |count| std::mem::take(count));
-        for _ in 0..=unanswered {
-            if connection.receive(patience)?.is_none() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     /// Has a manager of the standard library count a reference.
     pub(super) fn count(&self, ident: &str) -> Result<(), Error> {
         self.order("incref", ident)
@@ -280,213 +281,15 @@ impl Link {
         }
     }
 
-    fn order(&self, function: &str, ident: &str) -> Result<(), Error> {
+    pub(super) fn order(&self, function: &str, ident: &str) -> Result<(), Error> {
+        self.order_with(function, &[ident])
+    }
+
+    fn order_with(&self, function: &str, arguments: &[&str]) -> Result<(), Error> {
         let serializer = self.own_serializer();
-        let request = serializer.request(function, &[ident])?;
+        let request = serializer.request(function, arguments)?;
         serializer.check(&self.ask(&request, function, Some(PATIENCE))?)
     }
-
-    /// Reports that a reference has ended. Nobody waits for the answer of a manager of Coheld.
-    pub(super) fn end_reference(self: &Arc<Self>, ident: String, later: bool) {
-        if self.lines.end_reference(ident, later) {
-            host::uninterrupted(|| self.report());
-        }
-    }
-
-    fn report(self: &Arc<Self>) {
-        loop {
-            let ended = self.lines.take_ended();
-            if ended.is_empty() {
-                return;
-            }
-            let reported = match self.lines.peer() {
-                Peer::Stock => ended
-                    .iter()
-                    .try_for_each(|(ident, _)| self.order("decref", ident)),
-                Peer::Coheld(_) => self.report_to_coheld(&ended),
-            };
-            if let Err(error) = reported {
-                // The references end with the session.
-                log::debug!("ended references could not be reported: {error}");
-            }
-        }
-    }
-
-    fn report_to_coheld(&self, ended: &[(String, bool)]) -> Result<(), Error> {
-        let owner = Owner::Lifeline;
-        let patience = Patience {
-            deadline: Some(Instant::now() + PATIENCE),
-        };
-        let mut connection = match self.lines.take(owner) {
-            Some(connection) => connection,
-            None => self.open(owner, soonest(None))?,
-        };
-        let reported = self.exchange_reports(&mut connection, ended, patience);
-        match reported {
-            Ok(()) => self.lines.put_back(owner, connection),
-            Err(_) => self.lines.forget(&connection),
-        }
-        reported
-    }
-
-    fn exchange_reports(
-        &self,
-        connection: &mut Connection,
-        ended: &[(String, bool)],
-        patience: Patience,
-    ) -> Result<(), Error> {
-        let mut unanswered = guarded(&self.unanswered, |count| std::mem::take(count));
-        for (function, later) in [("drop", false), ("drop_later", true)] {
-            let idents: Vec<_> = ended
-                .iter()
-                .filter(|(_, other)| *other == later)
-                .map(|(ident, _)| ident.as_str())
-                .collect();
-            if !idents.is_empty() {
-                let request = Serializer::Pickle.request(function, &idents)?;
-                connection.send(&request, patience)?;
-                unanswered += 1;
-            }
-        }
-        while unanswered > UNANSWERED || (unanswered > 0 && connection.is_stale()) {
-            if connection.receive(patience)?.is_none() {
-                return Err(self.lost("it has closed the connection"));
-            }
-            unanswered -= 1;
-        }
-        guarded(&self.unanswered, |count| *count = unanswered);
-        Ok(())
-    }
-
-    /// The connection of `owner`, if it is good.
-    fn fresh(&self, owner: Owner) -> Option<Connection> {
-        let connection = self.lines.take(owner)?;
-        if connection.is_stale() {
-            // Closed by the manager: nothing is ever sent that was not asked for.
-            self.lines.forget(&connection);
-            return None;
-        }
-        Some(connection)
-    }
-
-    /// A new connection for `owner`, who uses it from now on.
-    fn open(&self, owner: Owner, deadline: Instant) -> Result<Connection, Error> {
-        let connection = match self.join(deadline) {
-            Ok(Some(connection)) => connection,
-            Ok(None) => self.accepted(deadline)?,
-            Err(error) => return Err(self.explain_connecting(error)),
-        };
-        if owner == Owner::Lifeline {
-            guarded(&self.unanswered, |count| *count = 0);
-        }
-        self.lines.note(owner, &connection);
-        Ok(connection)
-    }
-
-    /// A connection to a manager of Coheld; `None`: it is one of the standard library.
-    fn join(&self, deadline: Instant) -> Result<Option<Connection>, Error> {
-        if self.lines.peer() == Peer::Stock {
-            return Ok(None);
-        }
-        let introduction = self.lines.introduction();
-        let left = deadline.saturating_duration_since(Instant::now());
-        let joined =
-            host::released(|| control::join(&self.address, &self.authkey, left, introduction));
-        match joined? {
-            Answered::Stock => {
-                self.lines.set_peer(Peer::Stock);
-                Ok(None)
-            }
-            Answered::Coheld(segment, connection) => {
-                let now = Peer::Coheld(segment);
-                if self.lines.peer() != now {
-                    self.lines.set_peer(now);
-                }
-                Ok(Some(connection.attentive()?))
-            }
-        }
-    }
-
-    /// A connection to a manager of the standard library, ready for calls of objects.
-    fn accepted(&self, deadline: Instant) -> Result<Connection, Error> {
-        let mut connection = self.dial(deadline)?;
-        let current = std::thread::current();
-        let name = format!(
-            "{}|{}",
-            std::process::id(),
-            current.name().unwrap_or("thread")
-        );
-        let patience = Patience {
-            deadline: Some(deadline),
-        };
-        let request = self.serializer.request("accept_connection", &[&name])?;
-        connection.send(&request, patience)?;
-        match connection.receive(patience)? {
-            Some(reply) => self.serializer.check(&reply)?,
-            None => return Err(self.lost("it has closed a new connection")),
-        }
-        Ok(connection)
-    }
-
-    fn dial(&self, deadline: Instant) -> Result<Connection, Error> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match host::released(|| control::dial(&self.address, &self.authkey, left)) {
-            Ok(connection) => connection.attentive(),
-            Err(error) => Err(self.explain_connecting(error)),
-        }
-    }
-
-    /// The error for an object of a manager that was there before.
-    fn explain_connecting(&self, error: Error) -> Error {
-        match error {
-            Error::ConnectionRefused { .. } | Error::NotFound { .. } | Error::Stopped { .. } => {
-                self.lost("nobody answers at its address any more; start it again")
-            }
-            Error::TimedOut { .. } => self.lost("it does not accept connections in time"),
-            Error::Io { source, .. } => self.lost(&source.to_string()),
-            error => error,
-        }
-    }
-
-    fn explain(&self, failed: Result<(), Error>, method: &str, limit: Option<Duration>) -> Error {
-        let how = format!(
-            "it closed the connection before it answered '{method}'; the call may have taken \
-             effect or not"
-        );
-        match (failed, limit) {
-            (Ok(()) | Err(Error::Stopped { .. }), _) => self.lost(&how),
-            (Err(Error::TimedOut { .. }), Some(limit)) => Error::CallTimedOut {
-                method: method.to_owned(),
-                limit,
-            },
-            (Err(Error::Io { source, .. }), _) => self.lost(&source.to_string()),
-            (Err(error), _) => error,
-        }
-    }
-
-    pub(super) fn lost(&self, why: &str) -> Error {
-        Error::Lost {
-            address: self.address.clone(),
-            why: why.to_owned(),
-        }
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        // Nothing refers to anything of the manager any more.
-        self.leave();
-    }
-}
-
-fn is_over(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| Instant::now() >= deadline)
-}
-
-/// Until when a connection has to be there.
-fn soonest(deadline: Option<Instant>) -> Instant {
-    let usual = Instant::now() + PATIENCE;
-    deadline.map_or(usual, |deadline| deadline.min(usual))
 }
 
 impl core::fmt::Debug for Link {

@@ -6,12 +6,15 @@
 //! * [`Connection`]: messages in either direction.
 
 mod connection;
+mod dialing;
 mod ident;
 mod lines;
 mod link;
 mod references;
 mod remote;
+mod reports;
 mod request;
+mod transport;
 
 pub(crate) use self::lines::{forget_inherited, note_fork};
 pub use self::{
@@ -21,6 +24,7 @@ pub use self::{
     references::{Client, Membership, References, SessionId},
     remote::Remote,
     request::Serializer,
+    transport::{Dial, Transport},
 };
 
 /// Serves clients that speak the protocol of the standard library.
