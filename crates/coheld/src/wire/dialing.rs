@@ -39,6 +39,26 @@ impl Link {
         Ok(connection)
     }
 
+    /// The same for a call, whose own time may be over before there is one.
+    pub(super) fn open_for_call(
+        &self,
+        owner: Owner,
+        deadline: Option<Instant>,
+        method: &str,
+        limit: Option<Duration>,
+    ) -> Result<Line, Error> {
+        let is_over = |deadline| Instant::now() >= deadline;
+        match (self.open(owner, soonest(deadline)), limit) {
+            (Err(Error::Lost { .. }), Some(limit)) if deadline.is_some_and(is_over) => {
+                Err(Error::CallTimedOut {
+                    method: method.to_owned(),
+                    limit,
+                })
+            }
+            (opened, _) => opened,
+        }
+    }
+
     /// A connection to a manager of Coheld; `None`: it is one of the standard library.
     pub(super) fn join(&self, deadline: Instant) -> Result<Option<Line>, Error> {
         if self.lines.peer() == Peer::Stock {

@@ -185,26 +185,16 @@ impl Link {
         let limit = limit.filter(|&limit| limit != Duration::MAX);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let owner = Owner::this_thread();
-        let open = || {
-            let opened = self.open(owner, soonest(deadline));
-            opened.map_err(|error| match (error, limit) {
-                (Error::Lost { .. }, Some(limit)) if is_over(deadline) => Error::CallTimedOut {
-                    method: method.to_owned(),
-                    limit,
-                },
-                (error, _) => error,
-            })
-        };
         let mut connection = match self.fresh(owner) {
             Some(connection) => connection,
-            None => open()?,
+            None => self.open_for_call(owner, deadline, method, limit)?,
         };
         let patience = Patience { deadline };
         let mut sent = connection.send(request, patience);
         if let Err(Error::Stopped { .. }) = sent {
             // Not all of it has left, so the manager has not got it: it cannot have taken effect.
             self.lines.forget(&connection);
-            connection = open()?;
+            connection = self.open_for_call(owner, deadline, method, limit)?;
             sent = connection.send(request, patience);
         }
         let received = sent.and_then(|()| connection.receive(patience));
