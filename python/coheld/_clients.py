@@ -37,6 +37,7 @@ class Client:
         self.send_bytes = connection.send_bytes
         self.close = connection.close
         self.fileno = connection.fileno
+        self.allowed_types = server.allowed_types
         self.server_address = _reached_by(server.address, connection.own_address)
 
     @property
@@ -97,6 +98,7 @@ class _Departure:
 
     def __init__(self, client):
         self._client = client
+        self.is_coheld = client.is_session
         self._sent = []
 
     def name(self, proxy):
