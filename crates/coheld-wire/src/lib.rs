@@ -4,7 +4,8 @@
 //! * [`auth`]: one direction of the authentication, challenger and responder;
 //! * [`handshake`]: both directions in the order in which the two ends take their turns;
 //! * [`pickle`]: pickles as graphs, read, taken apart and written, never executed;
-//! * [`message`]: requests and replies, and what in them concerns a manager.
+//! * [`message`]: requests and replies, and what in them concerns a manager;
+//! * [`xmlrpc`]: the same in the other serializer.
 //!
 //! All of it is what `multiprocessing.connection` and `multiprocessing.managers` of `CPython`
 //! speak, in all of their generations.
@@ -35,3 +36,4 @@ pub mod frame;
 pub mod handshake;
 pub mod message;
 pub mod pickle;
+pub mod xmlrpc;

@@ -44,3 +44,6 @@ pub use self::graph::{Call, Change, Graph, Made, Node, Number, Object};
 pub use self::malformed::{Malformed, Reason};
 pub use self::term::Term;
 pub use self::write::Writer;
+
+#[cfg(test)]
+mod tests;
