@@ -22,7 +22,7 @@ _ITERATING = ("__iter__", "__reversed__")
 
 #: What the functions of a server are called on a connection that goes on afterwards, beyond
 #: those in `Server.public`.
-_SESSION_FUNCTIONS = ("drop", "drop_later", "leave", "lend", "take")
+_SESSION_FUNCTIONS = ("drop", "drop_later", "leave", "lend", "redeem", "take")
 
 
 class Client:
@@ -306,6 +306,9 @@ class ClientServer:
 
     def _leave(self, c):
         self.references.leave(c.account)
+
+    def _redeem(self, c, ident):
+        self.references.redeem(ident, c.account)
 
     def _take(self, c, ident):
         self._incref(c, ident)

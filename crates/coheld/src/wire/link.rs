@@ -114,6 +114,16 @@ impl Link {
             .find(|link| link.is_to(address, authkey, "") && link.serializer == serializer)
     }
 
+    /// The link of this process to the manager that has this segment, by whatever address.
+    #[must_use]
+    pub fn find_segment(segment: &[u8; 16], serializer: Serializer) -> Option<Arc<Self>> {
+        Self::all().into_iter().find(|link| {
+            link.segment().as_ref() == Some(segment)
+                && link.scheme.is_empty()
+                && link.serializer == serializer
+        })
+    }
+
     /// The same for one of [`connect_by`](Self::connect_by).
     #[must_use]
     pub fn find_by(scheme: &str, address: &Address, authkey: &[u8]) -> Option<Arc<Self>> {
@@ -247,6 +257,16 @@ impl Link {
         };
         self.order(function, &ident)?;
         Ok(self.adopt(ident))
+    }
+
+    /// The same for an object that a lease of the segment keeps, which ends with this.
+    pub fn redeem(self: &Arc<Self>, ident: String) -> Result<Remote, Error> {
+        match self.order("redeem", &ident) {
+            Ok(()) => Ok(self.adopt(ident)),
+            // It has run out, but somebody else may keep the object.
+            Err(Error::Raised(_)) => self.take(ident),
+            Err(error) => Err(error),
+        }
     }
 
     /// All links of this process.
