@@ -104,26 +104,37 @@ impl Stream {
     }
 
     /// Reads what there is.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Socket::Tcp(stream) = &self.socket {
             passing::acknowledge_soon(stream);
         }
-        either!(&mut self.socket, stream => stream.read(buffer))
+        either!(&self.socket, stream => (&*stream).read(buffer))
     }
 
     /// Writes all of it.
-    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        either!(&mut self.socket, stream => stream.write_all(bytes))
+    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        either!(&self.socket, stream => (&*stream).write_all(bytes))
     }
 
     /// Writes as much as fits of several pieces at once; returns how much that was.
-    pub(crate) fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(&mut self.socket, stream => stream.write_vectored(pieces))
+    pub(crate) fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        either!(&self.socket, stream => (&*stream).write_vectored(pieces))
     }
 
     /// Whether the other end has gone, or has sent something, with nobody waiting for it.
     pub(crate) fn is_readable(&self) -> bool {
         passing::is_readable(self)
+    }
+
+    /// Whether the other end has gone.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        passing::is_hung_up(self)
+    }
+
+    /// Ends the connection, whoever reads from it or writes to it at this moment.
+    pub(crate) fn end(&self) {
+        // Fails only when the other end was faster.
+        let _ = either!(&self.socket, stream => stream.shutdown(Shutdown::Both));
     }
 
     /// Whether the connection was made by the process that this one was forked from.
@@ -146,8 +157,7 @@ impl AsFd for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if !self.is_inherited() {
-            // Fails only when the other end was faster.
-            let _ = either!(&self.socket, stream => stream.shutdown(Shutdown::Both));
+            self.end();
         }
     }
 }
