@@ -62,9 +62,6 @@ def serve(address, pipe):
                 return
             if order == "count":
                 pipe.send(server.number_of_objects(None))
-            elif order == "shorten absence":
-                server.references.set_absence(0.5)
-                pipe.send(None)
 
     import threading
 
@@ -107,7 +104,3 @@ class Server:
     def count(self) -> int:
         """How many objects there are."""
         return self._order("count")
-
-    def shorten_absence(self) -> None:
-        """Have sessions without a connection end soon."""
-        self._order("shorten absence")

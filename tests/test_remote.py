@@ -193,9 +193,14 @@ def hold_and_wait(address, ready):
     time.sleep(600)
 
 
-def test_what_a_killed_client_holds_goes(server, processes, monkeypatch):
+def test_what_a_killed_client_holds_goes(tmp_path):
+    # Over a Unix socket, where nobody waits for a network to come back.
+    with remote_types.Server(str(tmp_path / "socket")) as server:
+        check_that_a_killed_client_holds_nothing(server)
+
+
+def check_that_a_killed_client_holds_nothing(server):
     before = server.count()
-    server.shorten_absence()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     child = context.Process(target=hold_and_wait, args=(server.address, theirs))
@@ -247,6 +252,17 @@ def test_parent_and_child_do_not_read_each_others_answers(manager, processes):
     for _ in range(5):
         assert all(numbers[number] == number for number in range(100))
     assert [processes.join_fork(child) for child in children] == [0, 0, 0]
+
+
+def hold_and_end(address):
+    held = [connect(address).list() for _ in range(20)]
+    return len(held)
+
+
+def test_what_a_client_holds_goes_with_its_end(server, processes, context):
+    before = server.count()
+    assert processes.run(context, hold_and_end, server.address) == 20
+    assert subject.wait_until(lambda: server.count() == before)
 
 
 # ---- Keys ---------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ _ITERATING = ("__iter__", "__reversed__")
 
 #: What the functions of a server are called on a connection that goes on afterwards, beyond
 #: those in `Server.public`.
-_SESSION_FUNCTIONS = ("drop", "drop_later", "lend", "take")
+_SESSION_FUNCTIONS = ("drop", "drop_later", "leave", "lend", "take")
 
 
 class Client:
@@ -31,8 +31,8 @@ class Client:
     def __init__(self, connection, server, serializer):
         self._connection = connection
         self._server = server
-        self._serializer = serializer
         self.is_session = connection.is_session
+        self._serializer = serializer
         self.recv_bytes = connection.recv_bytes
         self.send_bytes = connection.send_bytes
         self.close = connection.close
@@ -42,7 +42,7 @@ class Client:
     @property
     def account(self):
         """On which account the references of this client are."""
-        return self._connection
+        return self._connection if isinstance(self._connection, _coheld.Connection) else None
 
     @property
     def closed(self):
@@ -52,6 +52,9 @@ class Client:
     def recv(self):
         """Receive an object."""
         message = self.recv_bytes()
+        if self.is_session:
+            # Clients of Coheld write what is not for an object as a pickle in any case.
+            self._serializer = "xmlrpclib" if message.startswith(b"<") else "pickle"
         if self._serializer == "xmlrpclib":
             ((value,), _method) = xmlrpc.loads(message.decode("utf-8"))
             return value
@@ -216,6 +219,9 @@ class ClientServer:
             if entry is None:
                 kind, result = self._answer_by_proxy(proxy, method, args, kwds)
             else:
+                # What a method raises may refer to this frame, in a circle; the object is not to
+                # be held by it.
+                del proxy
                 kind, result = self.answer_slowly(ident, *entry, method, args, kwds)
         except BaseException:
             # Among others `SystemExit`, which ends nothing here.
@@ -224,7 +230,11 @@ class ClientServer:
             names, token, _proxytype = result
             return kind, (tuple(names), self._name_for(conn, token))
         if kind == "#ERROR":
-            return self._error_for(conn, result)
+            try:
+                return self._error_for(conn, result)
+            finally:
+                # The traceback of the error leads to this frame: a circle, with the object in it.
+                del result
         if method in _ITERATING and kind == "#RETURN":
             result = iter(list(result))
         return kind, result
@@ -291,6 +301,9 @@ class ClientServer:
 
     def _lend(self, c, ident):
         self.references.lend(self.references.proxy(ident), c.account)
+
+    def _leave(self, c):
+        self.references.leave(c.account)
 
     def _take(self, c, ident):
         self._incref(c, ident)

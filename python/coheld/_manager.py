@@ -8,7 +8,7 @@ import signal
 import traceback
 from multiprocessing import connection, process, util
 from multiprocessing.context import ProcessError
-from multiprocessing.managers import RemoteError, State, listener_client
+from multiprocessing.managers import RemoteError, State, dispatch, listener_client
 from multiprocessing.reduction import ForkingPickler
 
 from . import _coheld, _keys, _registry, _wire
@@ -18,6 +18,9 @@ from .errors import CoheldError, StartupError
 #: Bytes: the tables that every segment has, and what an address in it can reach.
 _LEAST_CAPACITY = 16 << 20
 _MOST_CAPACITY = 1 << 47
+
+#: What makes the connections that are not a program's own.
+_OWN_CLIENTS = tuple(listener_client[name][1] for name in ("pickle", "xmlrpclib"))
 
 #: What a server does that is told nothing.
 _OPTIONS = {"capacity": None, "owner_died": "warn", "call_timeout": None}
@@ -98,13 +101,6 @@ class BaseManager:
             raise ProcessError("Manager has shut down")
         raise ProcessError(f"Unknown state {self._state.value!r}")
 
-    def _check_route(self):
-        if self._serializer not in ("pickle", "xmlrpclib"):
-            raise CoheldError(
-                f"the serializer {self._serializer!r} is of use only between machines: "
-                "give 'pickle' or 'xmlrpclib'"
-            )
-
     def _options(self):
         """What a server is told beyond the arguments that the standard library's has."""
         options = {
@@ -151,15 +147,16 @@ class BaseManager:
         return self._make_server(Server)
 
     def _make_server(self, server_class):
-        self._check_route()
         return server_class(
             self._registry, self._address, self._authkey, self._serializer, **self._options()
         )
 
     def connect(self):
         """Connect to the manager process at the address."""
-        self._check_route()
         self._find()
+        if self._link is not None:
+            # There may have been a link already, to a manager that is gone meanwhile.
+            self._call("dummy")
         self._state.value = State.STARTED
 
     def start(self, initializer=None, initargs=()):
@@ -167,7 +164,6 @@ class BaseManager:
         self._check_initial()
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
-        self._check_route()
         reader, writer = connection.Pipe(duplex=False)
         self._process = self._ctx.Process(
             target=type(self)._run_server,
@@ -266,7 +262,7 @@ class BaseManager:
         if process.is_alive():
             util.info("sending shutdown message to manager")
             try:
-                _coheld.request_shutdown(address, authkey)
+                _request_shutdown(address, authkey, _Client)
             except Exception as error:
                 util.info("... shutdown message failed: %s", error)
             process.join(timeout=shutdown_timeout)
@@ -376,6 +372,15 @@ class BaseManager:
         cls._registry[typeid] = entry
         if create_method:
             setattr(cls, typeid, _factory_method(cls, typeid, entry[-1]))
+
+
+def _request_shutdown(address, authkey, client_class):
+    """Ask the manager process at an address to end."""
+    if client_class in _OWN_CLIENTS:
+        _coheld.request_shutdown(address, authkey)
+        return
+    with client_class(address, authkey=authkey) as own_connection:
+        dispatch(own_connection, None, "shutdown")
 
 
 def _factory_method(cls, typeid, proxytype):

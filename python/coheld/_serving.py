@@ -15,6 +15,7 @@ from multiprocessing.reduction import ForkingPickler
 
 from . import _coheld, _registry
 from ._clients import ClientServer
+from ._listener import OwnListener
 
 #: Bytes: the path of a Unix socket, without the NUL at its end.
 _LONGEST_PATH = 107
@@ -84,18 +85,26 @@ class Server(ClientServer):
         self.registry = registry
         self.authkey = process.AuthenticationString(authkey)
         self._serializer = serializer
-        listener_client[serializer]  # A KeyError for one that does not exist.
-        if address is None:
-            address = _arbitrary_address()
+        listener_class, _client_class = listener_client[serializer]
+        own_listener = None
+        if serializer in ("pickle", "xmlrpclib"):
+            if address is None:
+                address = _arbitrary_address()
+        else:
+            own_listener = OwnListener(listener_class, address, self.authkey)
+            # Nobody knows this one, and nobody needs it.
+            address = b"\0coheld-" + os.urandom(16).hex().encode()
         self._server = _coheld.Server(
             address, self.authkey, capacity, owner_died == "error", call_timeout
         )
         self._attachment = self._server.attachment
-        self.address = self._server.address
-        self.listener = _Listener(self._server)
+        self.listener = own_listener or _Listener(self._server)
+        self.address = self.listener.address
         self.stop_event = threading.Event()
         self._host = None
         self.open_to_clients()
+        if own_listener is not None:
+            own_listener.start(self._serve_connection)
 
     # Its life.
 
@@ -195,7 +204,7 @@ class Server(ClientServer):
 
     def debug_info(self, c):
         """Return two lines of text for each shared object: who it is and what it holds."""
-        return _coheld.debug_info(self._attachment)
+        return _coheld.debug_info(self._attachment, c is not None)
 
     def number_of_objects(self, c):
         """Return the number of shared objects."""

@@ -35,8 +35,9 @@ def reduce_proxy(proxy, departure):
         # A class of the program: the one who gets it has it, too, as with the standard library.
         rebuilt = type(proxy)
     else:
-        rebuilt = getattr(_stock, name)
-        if name == "AutoProxy":
+        # Shared sets are younger than most versions of the standard library.
+        rebuilt = getattr(_stock, name, None) or _stock.AutoProxy
+        if rebuilt is _stock.AutoProxy:
             if exposed is None:
                 exposed = _coheld.exposed_methods(proxy)
             keywords["exposed"] = tuple(exposed)
@@ -234,3 +235,13 @@ def _count_again(proxy):
         proxy._after_fork()
     except Exception as error:
         util.info("the manager has not counted a proxy of this child: %s", error)
+
+
+def dialer(name, address, authkey):
+    """What makes connections to the manager at an address, by an entry of `listener_client`."""
+    _Listener, Client = _STOCK["listener_client"][name]
+
+    def dial():
+        return Client(address, authkey=authkey)
+
+    return dial

@@ -173,10 +173,16 @@ pub(crate) enum Way {
 fn way_to(
     address: &Bound<'_, PyAny>,
     authkey: &Bound<'_, PyAny>,
-    serializer: Serializer,
+    serializer: &Bound<'_, PyAny>,
 ) -> PyResult<Way> {
     let py = address.py();
     imported::prepare(py)?;
+    if let Ok(name) = serializer.cast::<PyString>()
+        && !matches!(name.to_str()?, "pickle" | "xmlrpclib")
+    {
+        return wire::link_by(address, authkey, name).map(Way::Link);
+    }
+    let serializer = Serializer::from_name(serializer);
     let address = address_from_python(address)?;
     let key = key_bytes(authkey)?;
     let serializer = serializer.on_the_wire();
@@ -195,10 +201,18 @@ fn way_to(
             Err(error) => Err(error),
         }
     });
+    if let Ok(Way::Link(_)) = way {
+        interpreter::call(imported::NOTE_LINK.get(py)?, ())?;
+    }
     if let Err(Error::AuthenticationRejected) = way {
         return Err(errors::key_rejected(py, &address));
     }
     way.or_raise(py)
+}
+
+/// The usual serializer.
+fn pickle(py: Python<'_>) -> &Bound<'_, PyAny> {
+    pyo3::intern!(py, "pickle").as_any()
 }
 
 /// The environment variable with the route that this process takes to managers: `wire` for
@@ -215,7 +229,7 @@ fn attachment_of(
     token: &Token,
     authkey: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Arc<coheld::Attachment>> {
-    match way_of(py, token, authkey, Serializer::Pickle)? {
+    match way_of(py, token, authkey, pickle(py))? {
         Way::Memory(attachment) => Ok(attachment),
         Way::Link(link) => {
             let address = link.address().clone();
@@ -230,7 +244,7 @@ fn way_of(
     py: Python<'_>,
     token: &Token,
     authkey: Option<&Bound<'_, PyAny>>,
-    serializer: Serializer,
+    serializer: &Bound<'_, PyAny>,
 ) -> PyResult<Way> {
     if let Some(attachment) = token.segment().and_then(|id| coheld::Attachment::find(&id)) {
         return Ok(Way::Memory(attachment));
@@ -304,7 +318,6 @@ pub(crate) fn reach(
         Held::Lease => true,
         Held::Nothing => false,
     };
-    let serializer = Serializer::from_name(serializer);
     let attachment = match way_of(py, token, authkey, serializer)? {
         Way::Memory(attachment) => attachment,
         Way::Link(link) => {
@@ -385,7 +398,7 @@ pub(crate) fn connect(
     address: &Bound<'_, PyAny>,
     authkey: &Bound<'_, PyAny>,
 ) -> PyResult<Attachment> {
-    let shared = match way_to(address, authkey, Serializer::Pickle)? {
+    let shared = match way_to(address, authkey, pickle(address.py()))? {
         Way::Memory(attachment) => attachment,
         Way::Link(link) => {
             let error = Error::Remote {
@@ -405,10 +418,8 @@ pub(crate) fn find_manager<'py>(
     serializer: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = address.py();
-    Ok(
-        match way_to(address, authkey, Serializer::from_name(serializer))? {
-            Way::Memory(shared) => Bound::new(py, Attachment { shared })?.into_any(),
-            Way::Link(shared) => Bound::new(py, wire::Link::of(py, shared)?)?.into_any(),
-        },
-    )
+    Ok(match way_to(address, authkey, serializer)? {
+        Way::Memory(shared) => Bound::new(py, Attachment { shared })?.into_any(),
+        Way::Link(shared) => Bound::new(py, wire::Link::of(py, shared)?)?.into_any(),
+    })
 }

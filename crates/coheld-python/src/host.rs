@@ -15,6 +15,11 @@ pub(crate) fn take_raised() -> Option<PyErr> {
     RAISED.with_borrow_mut(Option::take)
 }
 
+/// Has an exception be raised where the error of a wait that was ended becomes one.
+pub(crate) fn raise_later(error: PyErr) {
+    RAISED.with_borrow_mut(|slot| *slot = Some(error));
+}
+
 /// The Python interpreter, as the memory layer sees it.
 pub(crate) struct Interpreter;
 

@@ -56,6 +56,7 @@ imported! {
     CALL_TIMEOUT = "coheld.errors", "CallTimeout";
     COHELD_ERROR = "coheld.errors", "CoheldError";
     CORRUPTED = "coheld.errors", "CorruptedError";
+    DIALER = "coheld._wire", "dialer";
     DUMPS = "_pickle", "dumps";
     EMPTY = "queue", "Empty";
     FOLLOW_FORKS = "coheld._wire", "follow_forks";
@@ -68,6 +69,7 @@ imported! {
     LOADS = "_pickle", "loads";
     MANAGER_GONE = "coheld.errors", "ManagerGone";
     NAMESPACE = "multiprocessing.managers", "Namespace";
+    NOTE_LINK = "coheld._presence", "note_link";
     OUT_OF_MEMORY = "coheld.errors", "OutOfMemory";
     OWNER_DIED = "coheld.errors", "OwnerDiedError";
     OWNER_DIED_WARNING = "coheld.errors", "OwnerDiedWarning";

@@ -43,9 +43,11 @@ pub(crate) fn statistics<'py>(attachment: &Bound<'py, Attachment>) -> PyResult<B
     Ok(dict)
 }
 
-/// Two lines for each referent: who it is and how many refer to it; the start of its text.
+/// Two lines for each referent: who it is and how many refer to it; the start of its text. For a
+/// client at the other end of a connection, with the names that it knows the referents by.
 #[pyfunction]
-pub(crate) fn debug_info(attachment: &Bound<'_, Attachment>) -> PyResult<String> {
+#[pyo3(signature = (attachment, is_remote=false))]
+pub(crate) fn debug_info(attachment: &Bound<'_, Attachment>, is_remote: bool) -> PyResult<String> {
     let py = attachment.py();
     let shared = attachment.get().shared();
     let mut found = Vec::new();
@@ -69,7 +71,12 @@ pub(crate) fn debug_info(attachment: &Bound<'_, Attachment>) -> PyResult<String>
         };
         let state = ProxyState::new(py, handle)?;
         let text: String = copy::text(py, &state)?.chars().take(SHOWN).collect();
-        lines.push((place.text(), references, text));
+        let name = if is_remote {
+            coheld::wire::ident(&shared.segment_id(), place)
+        } else {
+            place.text()
+        };
+        lines.push((name, references, text));
     }
     lines.sort();
     let lines = lines

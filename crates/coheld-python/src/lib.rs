@@ -56,7 +56,9 @@ mod _coheld {
         rebuild::{rebuild_edge, rebuild_proxy},
         server::{Server, ping, request_shutdown},
         token::Token,
-        wire::{Connection, Link, References, dumps, foreign_name, loads},
+        wire::{
+            Connection, Link, References, dumps, foreign_name, introduce_links, leave_links, loads,
+        },
     };
 
     /// Before anything can wait: how threads of Python wait.

@@ -93,6 +93,11 @@ impl Stream {
         either!(&self.socket, stream => stream.set_nonblocking(false))
     }
 
+    /// Calls do not wait.
+    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
+        either!(&self.socket, stream => stream.set_nonblocking(true))
+    }
+
     /// How long `read` waits.
     pub(crate) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         either!(&self.socket, stream => stream.set_read_timeout(timeout))

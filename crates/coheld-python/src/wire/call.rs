@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use coheld::wire;
 use pyo3::{
     exceptions::{PyBaseException, PyTypeError, PyValueError},
     prelude::*,
@@ -29,6 +30,7 @@ impl<'py> Message<'py> {
     /// The request for a method of the object `ident`, or for a function if that is None.
     pub(super) fn new(
         link: &Bound<'py, Link>,
+        serializer: wire::Serializer,
         ident: &Bound<'py, PyAny>,
         name: &Bound<'py, PyAny>,
         arguments: &Bound<'py, PyTuple>,
@@ -38,7 +40,7 @@ impl<'py> Message<'py> {
         let none = PyDict::new(py);
         let keywords = keywords.unwrap_or(&none);
         let request = (ident, name, arguments, keywords).into_pyobject(py)?;
-        if link.get().shared().serializer() == coheld::wire::Serializer::XmlRpc {
+        if serializer == wire::Serializer::XmlRpc {
             return match codec::encode_xml(request.as_any())? {
                 codec::Message::Written(bytes) => Ok(Self::Written(bytes)),
                 codec::Message::Pickled(bytes, _) => Ok(Self::Pickled(bytes)),
@@ -64,7 +66,8 @@ pub(super) struct Answer<'py> {
 /// Reads a reply.
 pub(super) fn receive<'py>(link: &Bound<'py, Link>, reply: &[u8]) -> PyResult<Answer<'py>> {
     let py = link.py();
-    let pair = if link.get().shared().serializer() == coheld::wire::Serializer::XmlRpc {
+    // A pickle begins with its protocol.
+    let pair = if reply.starts_with(b"<") {
         codec::decode_xml(py, reply)?
     } else {
         departure::loads(&PyBytes::new(py, reply), link.as_any())?
@@ -89,12 +92,13 @@ pub(crate) fn call<'py>(
     let link = state.link(py);
     remote.inherit().or_raise(py)?;
     let ident = PyString::new(py, remote.ident()).into_any();
-    let request = match Message::new(link, &ident, name, arguments, keywords).made(py) {
+    let serializer = remote.link().serializer();
+    let request = match Message::new(link, serializer, &ident, name, arguments, keywords).made(py) {
         Err(error) if error.is_instance_of::<PyTypeError>(py) && takes_iterables(name) => {
             let Some(arguments) = without_iterators(arguments)? else {
                 return Err(error);
             };
-            Message::new(link, &ident, name, &arguments, keywords)?
+            Message::new(link, serializer, &ident, name, &arguments, keywords)?
         }
         request => request?,
     };

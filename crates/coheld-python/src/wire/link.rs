@@ -79,7 +79,9 @@ impl Link {
         let py = slf.py();
         let shared = slf.get().shared();
         let limit = limit.map(limit_of).transpose()?.flatten();
-        let message = Message::new(slf, py.None().bind(py), name.as_any(), args, kwds.as_ref())?;
+        let nobody = py.None().into_bound(py);
+        let serializer = shared.own_serializer();
+        let message = Message::new(slf, serializer, &nobody, name.as_any(), args, kwds.as_ref())?;
         let function = name.to_str()?;
         let reply = shared.ask(message.bytes(), function, limit).or_raise(py)?;
         let Answer { kind, result } = receive(slf, &reply)?;
@@ -149,6 +151,22 @@ impl Link {
         let address = interpreter::repr(self.address.bind(py))?;
         Ok(format!("<Link to the manager at {}>", address.to_str()?))
     }
+}
+
+/// In a child that was forked: tell all managers out of reach that this process holds what its
+/// parent does.
+#[pyfunction]
+pub(crate) fn introduce_links(py: Python<'_>) -> PyResult<()> {
+    for link in wire::Link::all() {
+        link.introduce().or_raise(py)?;
+    }
+    Ok(())
+}
+
+/// Say goodbye to all managers out of reach: this process ends.
+#[pyfunction]
+pub(crate) fn leave_links(py: Python<'_>) {
+    py.detach(|| wire::Link::all().iter().for_each(|link| link.leave()));
 }
 
 /// What is pickled of a proxy of an object at the other end of a connection, for any process but

@@ -1,12 +1,9 @@
 //! `References`: what clients at the other end of connections hold.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use coheld::{Handle, wire};
-use pyo3::{
-    exceptions::{PyKeyError, PyValueError},
-    prelude::*,
-};
+use pyo3::{exceptions::PyKeyError, prelude::*};
 
 use super::Connection;
 use crate::{
@@ -30,6 +27,12 @@ impl References {
         let handle = self.shared.find(ident);
         handle.map_err(|_| PyKeyError::new_err(ident.to_owned()))
     }
+}
+
+/// On whose account the references of a client are. Over connections of a program's own there are
+/// clients of the standard library only.
+fn account(client: Option<&Connection>) -> wire::Client {
+    client.map_or(wire::Client::Stock, Connection::client)
 }
 
 #[pymethods]
@@ -64,27 +67,33 @@ impl References {
 
     /// Count a reference that a client gets with a reply, to the object of a proxy or of a token
     /// that holds it; return the name of the object.
-    fn hold(&self, object: &Bound<'_, PyAny>, client: &Connection) -> PyResult<String> {
+    fn hold(&self, object: &Bound<'_, PyAny>, client: Option<&Connection>) -> PyResult<String> {
         let handle = match object.cast::<Token>() {
             Ok(token) => attachment::acquire(object.py(), token.get(), None)?,
             Err(_) => state_of_base(object.cast::<BaseProxy>()?)?.another_handle(),
         };
         let ident = self.shared.ident(&handle);
-        self.shared.hold(client.client(), handle);
+        self.shared.hold(account(client), handle);
         Ok(ident)
     }
 
     /// Count a reference of a client to the object with this name. KeyError: there is none.
-    fn increase(&self, ident: &str, client: &Connection) -> PyResult<()> {
-        let increased = self.shared.increase(client.client(), ident);
+    fn increase(&self, ident: &str, client: Option<&Connection>) -> PyResult<()> {
+        let increased = self.shared.increase(account(client), ident);
         increased.map_err(|_| PyKeyError::new_err(ident.to_owned()))
     }
 
     /// End a reference of a client, at once or when nobody has taken it over for some minutes.
     /// Whether there was one.
     #[pyo3(signature = (ident, client, later=false))]
-    fn decrease(&self, py: Python<'_>, ident: &str, client: &Connection, later: bool) -> bool {
-        let client = client.client();
+    fn decrease(
+        &self,
+        py: Python<'_>,
+        ident: &str,
+        client: Option<&Connection>,
+        later: bool,
+    ) -> bool {
+        let client = account(client);
         // The last reference may have to wait for a lock, or have an object dropped.
         py.detach(|| {
             if later {
@@ -96,18 +105,17 @@ impl References {
     }
 
     /// Keep an object for some minutes, for whoever counts a reference of it first.
-    fn lend(&self, proxy: &Bound<'_, BaseProxy>, client: &Connection) -> PyResult<()> {
+    fn lend(&self, proxy: &Bound<'_, BaseProxy>, client: Option<&Connection>) -> PyResult<()> {
         let handle = state_of_base(proxy)?.another_handle();
-        self.shared.lend(client.client(), handle);
+        self.shared.lend(account(client), handle);
         Ok(())
     }
 
-    /// Change how many seconds a client of Coheld may be away before what it holds is let go.
-    fn set_absence(&self, seconds: f64) -> PyResult<()> {
-        let absence = Duration::try_from_secs_f64(seconds);
-        let absence = absence.map_err(|error| PyValueError::new_err(error.to_string()))?;
-        self.shared.set_absence(absence);
-        Ok(())
+    /// A client of Coheld says goodbye: let go of all that it holds.
+    fn leave(&self, py: Python<'_>, client: &Connection) {
+        if let wire::Client::Session(session) = client.client() {
+            py.detach(|| self.shared.leave(session));
+        }
     }
 
     /// How many objects are held for clients.

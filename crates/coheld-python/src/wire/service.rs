@@ -27,7 +27,7 @@ impl Service {
     fn start(&self, py: Python<'_>, client: NewClient) -> PyResult<()> {
         let membership = client.introduction.map(|introduction| {
             self.references
-                .join(introduction.session, introduction.parent)
+                .join(introduction, client.connection.is_nearby())
         });
         let connection = Bound::new(py, Connection::new(client.connection, membership))?.unbind();
         let function = self.function.clone_ref(py);

@@ -1,6 +1,8 @@
-//! Forked processes, for the tests of crates that may not use `unsafe`.
+//! Forked processes, and what they are allowed, for the tests of crates that may not use `unsafe`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rustix::process::Resource;
 
 use super::refused;
 use crate::Error;
@@ -52,6 +54,12 @@ impl Child {
         })
     }
 
+    /// The process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid.cast_unsigned()
+    }
+
     /// Waits for the child to end; whether its work answered `true`.
     pub fn said_yes(mut self) -> Result<bool, Error> {
         let status = self.collect()?;
@@ -96,6 +104,32 @@ impl Child {
         self.collected = true;
         Ok(status)
     }
+}
+
+/// Has the calling process, which must have one thread only, go on as another user.
+pub fn become_user(user: u32) -> Result<(), Error> {
+    rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(user))
+        .map_err(|errno| refused("setuid", errno))
+}
+
+/// Lets the calling process have as many descriptors open as it may allow itself, or `wanted` if
+/// that is less; how many these are.
+pub fn raise_descriptor_limit(wanted: u64) -> Result<u64, Error> {
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX).min(wanted);
+    let current = limit.current.unwrap_or(u64::MAX).max(most);
+    limit.current = Some(current);
+    rustix::process::setrlimit(Resource::Nofile, limit)
+        .map_err(|errno| refused("setrlimit(RLIMIT_NOFILE)", errno))?;
+    Ok(current)
+}
+
+/// Lets the calling process have `limit` descriptors open and no more.
+pub fn lower_descriptor_limit(limit: u64) -> Result<(), Error> {
+    let mut new = rustix::process::getrlimit(Resource::Nofile);
+    new.current = Some(limit);
+    rustix::process::setrlimit(Resource::Nofile, new)
+        .map_err(|errno| refused("setrlimit(RLIMIT_NOFILE)", errno))
 }
 
 impl Drop for Child {

@@ -16,6 +16,7 @@ pub(crate) mod memfd;
 pub mod parent;
 pub mod passing;
 pub mod process;
+pub mod readiness;
 pub(crate) mod record_lock;
 pub mod socket_file;
 

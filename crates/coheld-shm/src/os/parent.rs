@@ -2,12 +2,10 @@
 
 use core::time::Duration;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags};
-use rustix::fs::Timespec;
 use rustix::process::{Pid, PidfdFlags};
 
+use super::readiness::wait_readable;
 use super::refused;
 use crate::Error;
 
@@ -41,7 +39,7 @@ impl ProcessWatch {
 
     /// Waits until the process has ended, at most `timeout` (`None`: for ever); whether it has.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Error> {
-        Ok(wait_readable(&[self.as_fd()], timeout)?.is_some())
+        Ok(!wait_readable(&[self.as_fd()], timeout)?.is_empty())
     }
 }
 
@@ -49,33 +47,6 @@ impl AsFd for ProcessWatch {
     /// A descriptor that becomes readable when the process ends.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.process.as_fd()
-    }
-}
-
-/// Waits until one of `descriptors` is readable or at its end, at most `timeout` (`None`: for
-/// ever). The index of the first that is.
-pub fn wait_readable(
-    descriptors: &[BorrowedFd<'_>],
-    timeout: Option<Duration>,
-) -> Result<Option<usize>, Error> {
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let mut entries: Vec<_> = descriptors
-        .iter()
-        .map(|descriptor| PollFd::new(descriptor, PollFlags::IN))
-        .collect();
-    loop {
-        let left = deadline.map(|deadline| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            Timespec {
-                tv_sec: left.as_secs().min(1 << 31).cast_signed(),
-                tv_nsec: left.subsec_nanos().into(),
-            }
-        });
-        match rustix::event::poll(&mut entries, left.as_ref()) {
-            Ok(_) => return Ok(entries.iter().position(|entry| !entry.revents().is_empty())),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(refused("poll", errno)),
-        }
     }
 }
 

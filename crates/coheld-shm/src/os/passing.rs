@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -18,7 +18,7 @@ use crate::Error;
 /// Who is on the other end of a socket, as recorded by the kernel when it was connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Process id, as seen from here.
+    /// Process id, as seen from here; 0 if it cannot be seen.
     pub pid: u32,
     /// Effective user.
     pub user: u32,
@@ -26,12 +26,46 @@ pub struct Peer {
 
 /// Who is on the other end of `socket`.
 pub fn peer(socket: &UnixStream) -> Result<Peer, Error> {
-    let credentials = rustix::net::sockopt::socket_peercred(socket)
-        .map_err(|errno| refused("getsockopt(SO_PEERCRED)", errno))?;
+    let mut credentials = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // Not through rustix: a process of another pid namespace has the id 0 here, which its type for
+    // ids cannot be.
+    // SAFETY: `credentials` is of `length` bytes, both live for the whole call, and the kernel
+    // writes no more than that many; any bytes are a valid `ucred`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        return Err(super::last_refusal("getsockopt(SO_PEERCRED)"));
+    }
     Ok(Peer {
-        pid: credentials.pid.as_raw_nonzero().get().cast_unsigned(),
-        user: credentials.uid.as_raw(),
+        pid: credentials.pid.cast_unsigned(),
+        user: credentials.uid,
     })
+}
+
+/// Has the queue of a listening socket take so many connections, or as many as the system allows.
+pub fn set_backlog(listener: impl AsFd, backlog: i32) -> std::io::Result<()> {
+    rustix::net::listen(listener, backlog).map_err(Into::into)
+}
+
+/// Whether an error means that there are too many descriptors, or no memory for another one.
+#[must_use]
+pub fn is_shortage(error: &std::io::Error) -> bool {
+    let shortages = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|errno| shortages.contains(&errno))
 }
 
 /// Makes a listening socket refuse connections, also those in its queue. Closing would not do: a
@@ -151,7 +185,6 @@ pub fn receive_descriptor(socket: &UnixStream) -> Result<OwnedFd, Error> {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::os::fd::AsRawFd;
 
     #[test]
     fn a_descriptor_arrives_between_plain_bytes() {

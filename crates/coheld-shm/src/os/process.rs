@@ -56,6 +56,14 @@ pub fn effective_user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// How many descriptors the calling process may have open.
+#[must_use]
+pub fn descriptor_limit() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    // None: as many as there is memory for.
+    limit.current.unwrap_or(u64::MAX)
+}
+
 /// Whether the process `other` still runs with `file` mapped, as far as `/proc` shows it to the
 /// process `own`. A process that cannot be seen from here is taken for dead.
 pub fn runs_with(own: &ProcessIdentity, other: &ProcessIdentity, file: FileId) -> bool {

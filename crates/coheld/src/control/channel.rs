@@ -47,31 +47,29 @@ impl Channel {
                 },
             }
         })?;
-        let mut channel = Self::over(stream, address.clone(), deadline);
+        let mut channel = Self {
+            stream,
+            decoder: Decoder::new(auth::MESSAGE_LIMIT),
+            address: address.clone(),
+            deadline,
+            next: None,
+        };
         let nonce = key::random()?;
         channel.authenticate(Handshake::client(authkey, Generation::Modern, &nonce))?;
         Ok(channel)
     }
 
-    /// Answers a client that has connected, and authenticates.
-    pub(super) fn answer(
+    /// Over a connection to a client that has authenticated. `decoder` is between two messages.
+    pub(super) fn of(
         stream: Stream,
+        mut decoder: Decoder,
         address: Address,
-        authkey: &[u8],
-        timeout: Duration,
-    ) -> Result<Self, Error> {
-        let mut channel = Self::over(stream, address, Instant::now() + timeout);
-        let nonce = key::random()?;
-        let (handshake, opening) = Handshake::server(authkey, Generation::Modern, &nonce);
-        channel.send(&opening)?;
-        channel.authenticate(handshake)?;
-        Ok(channel)
-    }
-
-    fn over(stream: Stream, address: Address, deadline: Instant) -> Self {
+        deadline: Instant,
+    ) -> Self {
+        decoder.set_limit(TRUSTED_LIMIT);
         Self {
             stream,
-            decoder: Decoder::new(auth::MESSAGE_LIMIT),
+            decoder,
             address,
             deadline,
             next: None,

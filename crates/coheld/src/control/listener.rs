@@ -1,7 +1,7 @@
 //! Where a server is called.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Mutex;
@@ -13,6 +13,10 @@ use crate::address::Place;
 use crate::fork::{behind_gate, guarded};
 use crate::stream::Stream;
 use crate::{Address, Error};
+
+/// Most connections that wait to be accepted, if the system allows so many: processes that start
+/// together connect together.
+const BACKLOG: i32 = 1024;
 
 /// Listening sockets of this process, for a forked child to close: it has no thread that accepts,
 /// so a connection to its copy of the socket would wait for ever once the parent is gone.
@@ -66,6 +70,7 @@ impl Listener {
     }
 
     fn prepare(&mut self, address: Address) -> io::Result<Address> {
+        passing::set_backlog(&*self, BACKLOG)?;
         // Waiting is `wait_readable`'s part; a client that went away again must not block us.
         match &self.socket {
             Socket::Unix(socket) => socket.set_nonblocking(true)?,
@@ -80,11 +85,17 @@ impl Listener {
         Ok(address)
     }
 
-    /// Takes one client from the queue.
-    pub(super) fn accept(&self) -> io::Result<Stream> {
+    /// Takes one client from the queue, and from which machine it comes unless that is this one.
+    pub(super) fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
         match &self.socket {
-            Socket::Unix(socket) => socket.accept().map(|(stream, _)| Stream::over_unix(stream)),
-            Socket::Tcp(socket) => Stream::over_tcp(socket.accept()?.0),
+            Socket::Unix(socket) => {
+                let (stream, _) = socket.accept()?;
+                Ok((Stream::over_unix(stream), None))
+            }
+            Socket::Tcp(socket) => {
+                let (stream, place) = socket.accept()?;
+                Ok((Stream::over_tcp(stream)?, Some(place.ip())))
+            }
         }
     }
 }

@@ -6,7 +6,10 @@
 
 mod channel;
 mod client;
+mod conversation;
+mod doorman;
 mod listener;
+mod origin;
 mod protocol;
 mod reaper;
 mod server;

@@ -14,8 +14,8 @@
 //! No descriptor goes through TCP. There the name of the segment is followed by the name of an
 //! abstract Unix socket, where the manager listens as well; a client asks again at that one.
 //!
-//! After `JOIN` the connection goes on in the protocol of the standard library. A session is 16 random
-//! bytes, followed by those of the session that it was forked from, if there is one.
+//! After `JOIN` the connection goes on in the protocol of the standard library. A session is 16
+//! random bytes, followed by those of the session that it was forked from, if there is one.
 //!
 //! The name comes before the descriptor because a process that has the segment already must not
 //! receive a second descriptor of it, see `registry`.

@@ -8,11 +8,13 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::conversation::Shared;
 use crate::{Attachment, Error};
 
 /// How often to look for dead members.
 const REAP_EVERY: Duration = Duration::from_millis(200);
-/// How many of those rounds lie between two looks at leases and free memory.
+/// How many of those rounds lie between two looks at leases, free memory, and what clients have
+/// left behind.
 const TRIM_ROUNDS: u32 = 5;
 
 /// The thread; it ends when this is dropped.
@@ -22,14 +24,18 @@ pub(super) struct Reaper {
 }
 
 impl Reaper {
-    pub(super) fn start(attachment: Arc<Attachment>) -> Result<Self, Error> {
+    pub(super) fn start(shared: Arc<Shared>) -> Result<Self, Error> {
         let (stop, stopped) = mpsc::channel();
         let run = move || {
             let mut round = 0_u32;
             // Nothing is ever sent: the end of the channel is the message.
             while stopped.recv_timeout(REAP_EVERY) == Err(RecvTimeoutError::Timeout) {
                 round = round.wrapping_add(1);
-                clean(&attachment, round.is_multiple_of(TRIM_ROUNDS));
+                let thoroughly = round.is_multiple_of(TRIM_ROUNDS);
+                clean(&shared.attachment, thoroughly);
+                if thoroughly && let Some(clients) = shared.clients.get() {
+                    clients.sweep();
+                }
             }
         };
         let builder = thread::Builder::new().name("coheld-reaper".into());

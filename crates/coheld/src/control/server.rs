@@ -1,37 +1,35 @@
 //! The manager's side of the control plane.
-#![allow(
-    clippy::disallowed_types,
-    reason = "a counter of this process, not of the segment"
-)]
+//!
+//! One thread waits for everything: calls, requests to stop, the end of the creator, and what
+//! peers say before they have authenticated. Who has authenticated gets a thread.
 
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coheld_shm::os::parent::{ProcessWatch, wait_readable};
-use coheld_shm::os::{passing, process};
+use coheld_shm::os::parent::ProcessWatch;
+use coheld_shm::os::passing;
+use coheld_shm::os::readiness::wait_readable;
 
-use super::channel::Channel;
+use super::conversation::Shared;
+use super::doorman::{Arrival, Doorman};
 use super::listener::Listener;
-use super::protocol::{self, Request};
 use super::reaper::Reaper;
-use crate::stream::Stream;
-use crate::wire::{NewClient, ServeClient};
+use crate::wire::ServeClient;
 use crate::{Address, Attachment, Error, SegmentOptions, key};
 
-/// How long a whole conversation may take. An honest one takes a millisecond.
-const CONVERSATION: Duration = Duration::from_secs(10);
-/// Most conversations at once. Further clients wait in the queue of the socket.
-const CONVERSATION_LIMIT: usize = 128;
-/// How long to wait for a conversation to end when there are too many, and after a failed accept.
+/// How long to wait for a conversation to end when there are too many.
 const NAP: Duration = Duration::from_millis(5);
-
-/// How often to look for what clients have left behind.
-const SWEEP: Duration = Duration::from_secs(1);
+/// How long no client is accepted after that has failed.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often to say so.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+/// Most clients to accept from a queue before others are heard: who has answered must not give way
+/// to newcomers.
+const BATCH: usize = 16;
 
 /// Hands out one segment, and cleans up in it.
 pub struct Server {
@@ -58,17 +56,6 @@ pub struct Stopper {
     request: Arc<UnixStream>,
 }
 
-/// What all conversations need.
-struct Shared {
-    attachment: Arc<Attachment>,
-    /// Name of the abstract socket for those who have come through TCP.
-    nearby: Option<Vec<u8>>,
-    /// Whoever speaks with those who ask for something else than the memory.
-    clients: OnceLock<Arc<dyn ServeClient>>,
-    stopper: Stopper,
-    conversations: AtomicUsize,
-}
-
 impl Server {
     /// Makes a segment and listens at `address`. A directory for a socket file is the caller's
     /// affair; the file is removed when the server ends.
@@ -91,13 +78,7 @@ impl Server {
         let stopper = Stopper {
             request: Arc::new(request),
         };
-        let shared = Shared {
-            attachment,
-            nearby,
-            clients: OnceLock::new(),
-            stopper,
-            conversations: AtomicUsize::new(0),
-        };
+        let shared = Shared::new(attachment, nearby, stopper);
         Ok(Self {
             listeners,
             shared: Arc::new(shared),
@@ -155,54 +136,19 @@ impl Server {
 
     /// Serves until it is stopped or its creator has ended.
     pub fn serve(self) -> Result<Ending, Error> {
-        let _reaper = Reaper::start(Arc::clone(&self.shared.attachment))?;
-        let mut swept = Instant::now();
-        loop {
-            let mut sources = vec![self.stop_requested.as_fd()];
-            sources.extend(self.creator.as_ref().map(AsFd::as_fd));
-            let ends = sources.len();
-            sources.extend(self.listeners.iter().map(AsFd::as_fd));
-            let clients = self.shared.clients.get();
-            let event = wait_readable(&sources, clients.map(|_| SWEEP))?;
-            if let Some(clients) = clients
-                && swept.elapsed() >= SWEEP
-            {
-                clients.sweep();
-                swept = Instant::now();
-            }
-            match event {
-                Some(0) => return Ok(Ending::Stopped),
-                Some(index) if index < ends => return Ok(Ending::CreatorGone),
-                Some(index) => self.accept(&self.listeners[index - ends]),
-                None => {}
-            }
-        }
-    }
-
-    /// Takes one client from a queue, if there is room for another conversation.
-    fn accept(&self, listener: &Listener) {
-        if self.shared.conversations.load(Ordering::Relaxed) >= CONVERSATION_LIMIT {
-            return thread::sleep(NAP);
-        }
-        let stream = match listener.accept() {
-            Ok(stream) => stream,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(error) => {
-                // Too many open files, for instance: the client stays in the queue.
-                log::warn!("a client could not be accepted: {error}");
-                return thread::sleep(NAP);
-            }
+        let _reaper = Reaper::start(Arc::clone(&self.shared))?;
+        let doorman = Doorman::new(self.shared.attachment.authkey());
+        let mut reception = Reception {
+            server: self,
+            doorman,
+            waiting: VecDeque::new(),
+            paused_until: None,
+            warned: None,
         };
-        self.shared.conversations.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&self.shared));
-        let builder = thread::Builder::new().name("coheld-control".into());
-        let started = builder.spawn(move || {
-            if let Err(error) = converse(&place.0, stream) {
-                log::debug!("a client was not served: {error}");
+        loop {
+            if let Some(ending) = reception.turn()? {
+                return Ok(ending);
             }
-        });
-        if let Err(error) = started {
-            log::warn!("a client could not be served: {error}");
         }
     }
 }
@@ -215,80 +161,107 @@ impl Stopper {
     }
 }
 
-/// One of the conversations at once.
-struct Place(Arc<Shared>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.conversations.fetch_sub(1, Ordering::Relaxed);
-    }
+/// A server that serves.
+struct Reception {
+    server: Server,
+    doorman: Doorman,
+    /// Who has authenticated and waits for the end of another conversation.
+    waiting: VecDeque<Arrival>,
+    /// When to accept clients again.
+    paused_until: Option<Instant>,
+    warned: Option<Instant>,
 }
 
-fn converse(shared: &Shared, stream: Stream) -> Result<(), Error> {
-    let is_nearby = match stream.unix() {
-        Ok(stream) => {
-            let peer = passing::peer(stream)?;
-            if peer.user != process::effective_user() {
-                let reason = format!("process {} belongs to user {}", peer.pid, peer.user);
-                return Err(Error::Refused { reason });
-            }
-            true
+impl Reception {
+    /// Waits for something to happen, and does what is to be done.
+    fn turn(&mut self) -> Result<Option<Ending>, Error> {
+        let server = &self.server;
+        if self
+            .paused_until
+            .is_some_and(|until| until <= Instant::now())
+        {
+            self.paused_until = None;
         }
-        // Nobody knows whose it is. With the key, it may ask for all but the memory.
-        Err(_) => false,
-    };
-    // The listener does not wait; a conversation does, up to its deadline.
-    stream
-        .set_blocking()
-        .map_err(Error::io("accepting a client"))?;
-    let attachment = &shared.attachment;
-    let address = attachment.address().clone();
-    let mut channel = Channel::answer(stream, address, attachment.authkey(), CONVERSATION)?;
-    if let Some(clients) = shared.clients.get()
-        && !channel.begins_with(protocol::MARK)?
-    {
-        clients.serve(NewClient {
-            connection: channel.into_connection()?,
-            introduction: None,
-        });
-        return Ok(());
+        let listeners = match self.paused_until {
+            None => &server.listeners[..],
+            Some(_) => &[],
+        };
+        let mut sources = vec![server.stop_requested.as_fd()];
+        sources.extend(server.creator.as_ref().map(AsFd::as_fd));
+        let first_listener = sources.len();
+        sources.extend(listeners.iter().map(AsFd::as_fd));
+        let first_guest = sources.len();
+        sources.extend(self.doorman.sources());
+        let ready = wait_readable(&sources, self.patience())?;
+        let (ready, guests) = ready.split_at(ready.partition_point(|&index| index < first_guest));
+        let (ends, listeners) =
+            ready.split_at(ready.partition_point(|&index| index < first_listener));
+        match ends.first() {
+            Some(0) => return Ok(Some(Ending::Stopped)),
+            Some(_) => return Ok(Some(Ending::CreatorGone)),
+            None => {}
+        }
+        let guests: Vec<_> = guests.iter().map(|index| index - first_guest).collect();
+        // Before others come, to whom these might have to give way.
+        self.waiting.extend(self.doorman.hear(&guests));
+        let silent = self.doorman.expire();
+        if server.shared.clients.get().is_some() {
+            self.waiting.extend(silent);
+        }
+        while server.shared.has_room()
+            && let Some(arrival) = self.waiting.pop_front()
+        {
+            server.shared.start(arrival);
+        }
+        for index in listeners {
+            self.accept(index - first_listener);
+        }
+        Ok(None)
     }
-    match Request::decode(&channel.receive()?) {
-        Ok(Request::Ping) => channel.send(&protocol::granted(b"")),
-        Ok(Request::Shutdown) => {
-            let replied = channel.send(&protocol::granted(b""));
-            shared.stopper.stop();
-            replied
-        }
-        Ok(Request::Join(introduction)) => {
-            let Some(clients) = shared.clients.get() else {
-                return channel.send(&protocol::refused("it serves no clients of this kind"));
-            };
-            channel.send(&protocol::granted(&attachment.segment_id()))?;
-            clients.serve(NewClient {
-                connection: channel.into_connection()?,
-                introduction: Some(introduction),
-            });
-            Ok(())
-        }
-        Ok(Request::Attach) => {
-            let Some(descriptor) = attachment.segment().backing().descriptor() else {
-                return channel.send(&protocol::refused(
-                    "this manager has lost the file descriptor of its segment (a program that \
-                     closes every descriptor does that); start it again",
-                ));
-            };
-            let elsewhere = shared.nearby.as_deref().filter(|_| !is_nearby);
-            let name = protocol::segment(attachment.segment_id(), elsewhere);
-            channel.send(&protocol::granted(&name))?;
-            match channel.receive() {
-                Ok(answer) if answer == protocol::SEND => channel.send_descriptor(descriptor),
-                // It has the segment already, or asks elsewhere.
-                Err(Error::Stopped { .. }) => Ok(()),
-                Ok(_) => channel.send(&protocol::refused("SEND was expected")),
-                Err(error) => Err(error),
+
+    /// How long to wait at most.
+    fn patience(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let ends = [self.doorman.deadline(), self.paused_until].into_iter();
+        let ends = ends.flatten().map(|end| end.saturating_duration_since(now));
+        let nap = (!self.waiting.is_empty()).then_some(NAP);
+        ends.chain(nap).min()
+    }
+
+    /// Takes some clients from the queue of a listener.
+    fn accept(&mut self, listener: usize) {
+        for _ in 0..BATCH {
+            match self.server.listeners[listener].accept() {
+                Ok((stream, machine)) => {
+                    if let Err(error) = self.doorman.admit(stream, machine) {
+                        log::debug!("a client was not let in: {error}");
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // It went away while it was waiting.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // What a peer that has not authenticated takes is needed for another one.
+                Err(error) if passing::is_shortage(&error) && self.doorman.drop_one(None) => {
+                    log::debug!("a connection gave way to a client: {error}");
+                }
+                Err(error) => {
+                    // The client stays in the queue.
+                    return self.pause(&error);
+                }
             }
         }
-        Err(reason) => channel.send(&protocol::refused(reason)),
+    }
+
+    /// Accepts nobody for a moment: what has failed would fail again at once.
+    fn pause(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        self.paused_until = Some(now + PAUSE);
+        if self.warned.is_none_or(|warned| now - warned >= WARN_EVERY) {
+            self.warned = Some(now);
+            log::warn!(
+                "no client can be accepted at the moment: {error}; they wait until this process \
+                 has closed something, or may have more open (`ulimit -n`)"
+            );
+        }
     }
 }

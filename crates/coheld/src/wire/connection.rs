@@ -90,6 +90,11 @@ impl Connection {
         self.stream.own_address()
     }
 
+    /// Whether the other end is on this machine for certain.
+    pub fn is_nearby(&self) -> bool {
+        self.stream.unix().is_ok()
+    }
+
     /// The number of the descriptor.
     pub fn descriptor(&self) -> RawFd {
         self.stream.descriptor()

@@ -22,7 +22,8 @@ use std::thread::{self, ThreadId};
 
 use coheld_shm::os::fork::close_in_child;
 
-use super::{Connection, Introduction, SessionId};
+use super::transport::Line;
+use super::{Introduction, SessionId};
 use crate::fork::{behind_gate, guarded};
 use crate::{Error, key};
 
@@ -57,7 +58,7 @@ struct Content {
     peer: Peer,
     session: SessionId,
     parent: Option<SessionId>,
-    idle: Vec<(Owner, Connection)>,
+    idle: Vec<(Owner, Line)>,
     /// What threads are using, by descriptor.
     in_use: Vec<(Owner, RawFd)>,
     /// References that have ended and have not been reported yet: the name of the object, and
@@ -65,6 +66,8 @@ struct Content {
     ended: Vec<(String, bool)>,
     /// Whether a thread is reporting them.
     is_reporting: bool,
+    /// Whether this process has said goodbye: it ends, and reports nothing any more.
+    has_left: bool,
 }
 
 /// All of this process, for a child that is forked.
@@ -102,6 +105,7 @@ impl Lines {
                 in_use: Vec::new(),
                 ended: Vec::new(),
                 is_reporting: false,
+                has_left: false,
             }),
         });
         let entry = Arc::downgrade(&lines);
@@ -135,7 +139,7 @@ impl Lines {
     }
 
     /// Takes out the connection of `owner`, if it has one.
-    pub(super) fn take(&self, owner: Owner) -> Option<Connection> {
+    pub(super) fn take(&self, owner: Owner) -> Option<Line> {
         guarded(&self.content, |content| {
             let place = content.idle.iter().position(|(other, _)| *other == owner)?;
             let (_, connection) = content.idle.swap_remove(place);
@@ -145,7 +149,7 @@ impl Lines {
     }
 
     /// Notes a connection that has just been made for `owner`, who uses it.
-    pub(super) fn note(&self, owner: Owner, connection: &Connection) {
+    pub(super) fn note(&self, owner: Owner, connection: &Line) {
         let descriptor = connection.descriptor();
         guarded(&self.content, |content| {
             content.in_use.push((owner, descriptor));
@@ -153,7 +157,7 @@ impl Lines {
     }
 
     /// Forgets a connection that is of no more use, before it is dropped.
-    pub(super) fn forget(&self, connection: &Connection) {
+    pub(super) fn forget(&self, connection: &Line) {
         let descriptor = connection.descriptor();
         guarded(&self.content, |content| {
             content.in_use.retain(|(_, other)| *other != descriptor);
@@ -161,7 +165,7 @@ impl Lines {
     }
 
     /// Puts a connection back. If the owner has another one by now, it is ended.
-    pub(super) fn put_back(self: &Arc<Self>, owner: Owner, connection: Connection) {
+    pub(super) fn put_back(self: &Arc<Self>, owner: Owner, connection: Line) {
         if let Owner::Thread(_) = owner {
             self.end_with_thread();
         }
@@ -202,8 +206,18 @@ impl Lines {
     /// Notes that a reference has ended. Whether the caller is to report what has.
     pub(super) fn end_reference(&self, ident: String, later: bool) -> bool {
         guarded(&self.content, |content| {
+            if content.has_left {
+                return false;
+            }
             content.ended.push((ident, later));
             !std::mem::replace(&mut content.is_reporting, true)
+        })
+    }
+
+    /// Notes that this process has said goodbye. Whether it had not before.
+    pub(super) fn leave(&self) -> bool {
+        guarded(&self.content, |content| {
+            !std::mem::replace(&mut content.has_left, true)
         })
     }
 
@@ -244,6 +258,7 @@ pub(crate) fn forget_inherited() {
             content.session = child_session(content.session);
             content.ended.clear();
             content.is_reporting = false;
+            content.has_left = false;
             std::mem::take(&mut content.idle)
         });
         drop(closed);

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::lines::{Lines, Owner, Peer};
 use super::request::Serializer;
-use super::{Connection, Patience, Remote};
+use super::transport::{Dial, Line};
+use super::{Patience, Remote};
 use crate::control::{self, Answered};
 use crate::fork::guarded;
 use crate::{Address, Error, host, key};
@@ -13,6 +14,8 @@ use crate::{Address, Error, host, key};
 /// How long a manager may take to accept a connection. It does nothing else for it, so this is for
 /// stopped machines.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a manager may take to answer when this process says goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How many reports of ended references may be without an answer at once. The answers are short,
 /// so none of them keeps the manager from reading on.
 const UNANSWERED: usize = 32;
@@ -29,6 +32,9 @@ pub struct Link {
     address: Address,
     authkey: Vec<u8>,
     serializer: Serializer,
+    /// What makes the connections, if that is something else than this crate, and its name.
+    dialer: Option<Arc<dyn Dial>>,
+    scheme: String,
     lines: Arc<Lines>,
     /// How long calls may take that are given no limit of their own.
     call_limit: Mutex<Option<Duration>>,
@@ -50,34 +56,78 @@ impl Link {
             link.lines.put_back(Owner::Lifeline, connection);
             return Ok(link);
         }
-        let session = key::random()?;
-        let link = Arc::new(Self {
-            address: address.clone(),
-            authkey: authkey.to_vec(),
-            serializer,
-            // Found out by the first connection.
-            lines: Lines::new(Peer::Coheld([0; 16]), session),
-            call_limit: Mutex::new(None),
-            unanswered: Mutex::new(0),
-        });
+        // What the manager is, is found out by the first connection.
+        let link = Self::new(address, authkey, serializer, Peer::Coheld([0; 16]))?;
+        let link = Arc::new(link);
         if let Some(connection) = link.join(Instant::now() + PATIENCE)? {
             link.lines.note(Owner::Lifeline, &connection);
             link.lines.put_back(Owner::Lifeline, connection);
         }
+        link.enter();
+        Ok(link)
+    }
+
+    /// The same over connections that `dialer` makes, which is known by the name `scheme`. They
+    /// are those of a manager of the standard library.
+    pub fn connect_by(
+        dialer: Arc<dyn Dial>,
+        scheme: &str,
+        address: &Address,
+        authkey: &[u8],
+    ) -> Result<Arc<Self>, Error> {
+        crate::fork::register();
+        let mut link = Self::new(address, authkey, Serializer::Pickle, Peer::Stock)?;
+        link.dialer = Some(dialer);
+        scheme.clone_into(&mut link.scheme);
+        let link = Arc::new(link);
+        link.order_with("dummy", &[])?;
+        link.enter();
+        Ok(link)
+    }
+
+    fn new(
+        address: &Address,
+        authkey: &[u8],
+        serializer: Serializer,
+        peer: Peer,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            address: address.clone(),
+            authkey: authkey.to_vec(),
+            serializer,
+            dialer: None,
+            scheme: String::new(),
+            lines: Lines::new(peer, key::random()?),
+            call_limit: Mutex::new(None),
+            unanswered: Mutex::new(0),
+        })
+    }
+
+    /// Makes it one that is found.
+    fn enter(self: &Arc<Self>) {
         guarded(&LINKS, |links| {
             links.retain(|link| link.strong_count() > 0);
-            links.push(Arc::downgrade(&link));
+            links.push(Arc::downgrade(self));
         });
-        Ok(link)
     }
 
     /// The link of this process to the manager at `address`, if there is one.
     #[must_use]
     pub fn find(address: &Address, authkey: &[u8], serializer: Serializer) -> Option<Arc<Self>> {
-        let links = guarded(&LINKS, |links| links.clone());
-        links.iter().filter_map(Weak::upgrade).find(|link| {
-            link.address == *address && link.authkey == authkey && link.serializer == serializer
-        })
+        Self::all()
+            .into_iter()
+            .find(|link| link.is_to(address, authkey, "") && link.serializer == serializer)
+    }
+
+    /// The same for one of [`connect_by`](Self::connect_by).
+    #[must_use]
+    pub fn find_by(scheme: &str, address: &Address, authkey: &[u8]) -> Option<Arc<Self>> {
+        let mut all = Self::all().into_iter();
+        all.find(|link| link.is_to(address, authkey, scheme))
+    }
+
+    fn is_to(&self, address: &Address, authkey: &[u8], scheme: &str) -> bool {
+        self.address == *address && self.authkey == authkey && self.scheme == scheme
     }
 
     /// Where the manager listens.
@@ -92,9 +142,15 @@ impl Link {
         &self.authkey
     }
 
-    /// How messages for the manager are written. One of Coheld reads pickles in any case.
+    /// How calls of objects are written.
     #[must_use]
     pub fn serializer(&self) -> Serializer {
+        self.serializer
+    }
+
+    /// How requests for the manager itself are written. One of Coheld reads pickles in any case.
+    #[must_use]
+    pub fn own_serializer(&self) -> Serializer {
         match self.lines.peer() {
             Peer::Stock => self.serializer,
             Peer::Coheld(_) => Serializer::Pickle,
@@ -198,6 +254,57 @@ impl Link {
         Ok(self.adopt(ident))
     }
 
+    /// All links of this process.
+    #[must_use]
+    pub fn all() -> Vec<Arc<Self>> {
+        let links = guarded(&LINKS, |links| links.clone());
+        links.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// In a child that was forked: tells the manager that it is there, and holds what its parent
+    /// does.
+    pub fn introduce(&self) -> Result<(), Error> {
+        if self.lines.peer() == Peer::Stock {
+            return Ok(());
+        }
+        let connection = self.open(Owner::Lifeline, soonest(None))?;
+        self.lines.put_back(Owner::Lifeline, connection);
+        Ok(())
+    }
+
+    /// Says goodbye at the end of this process: what it holds can go at once.
+    pub fn leave(&self) {
+        let has_session = matches!(self.lines.peer(), Peer::Coheld(_));
+        if !self.lines.leave() || !has_session {
+            return;
+        }
+        // Without a lifeline, there is nobody to say it to.
+        let Some(mut connection) = self.lines.take(Owner::Lifeline) else {
+            return;
+        };
+        let left = host::uninterrupted(|| self.exchange_goodbye(&mut connection));
+        if let Err(error) = left {
+            log::debug!("a manager was not told of the end of this process: {error}");
+        }
+        self.lines.forget(&connection);
+    }
+
+    fn exchange_goodbye(&self, connection: &mut Line) -> Result<(), Error> {
+        let patience = Patience {
+            deadline: Some(Instant::now() + FAREWELL),
+        };
+        connection.send(&Serializer::Pickle.request("leave", &[])?, patience)?;
+        // A connection that is closed with something unread is torn down at the other end, too,
+        // with whatever has not been read there.
+        let unanswered = guarded(&self.unanswered, |count| std::mem::take(count));
+        for _ in 0..=unanswered {
+            if connection.receive(patience)?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Has a manager of the standard library count a reference.
     pub(super) fn count(&self, ident: &str) -> Result<(), Error> {
         self.order("incref", ident)
@@ -213,8 +320,12 @@ impl Link {
     }
 
     fn order(&self, function: &str, ident: &str) -> Result<(), Error> {
-        let serializer = self.serializer();
-        let request = serializer.request(function, &[ident])?;
+        self.order_with(function, &[ident])
+    }
+
+    fn order_with(&self, function: &str, arguments: &[&str]) -> Result<(), Error> {
+        let serializer = self.own_serializer();
+        let request = serializer.request(function, arguments)?;
         serializer.check(&self.ask(&request, function, Some(PATIENCE))?)
     }
 
@@ -263,7 +374,7 @@ impl Link {
 
     fn exchange_reports(
         &self,
-        connection: &mut Connection,
+        connection: &mut Line,
         ended: &[(String, bool)],
         patience: Patience,
     ) -> Result<(), Error> {
@@ -291,7 +402,7 @@ impl Link {
     }
 
     /// The connection of `owner`, if it is good.
-    fn fresh(&self, owner: Owner) -> Option<Connection> {
+    fn fresh(&self, owner: Owner) -> Option<Line> {
         let connection = self.lines.take(owner)?;
         if connection.is_stale() {
             // Closed by the manager: nothing is ever sent that was not asked for.
@@ -302,7 +413,7 @@ impl Link {
     }
 
     /// A new connection for `owner`, who uses it from now on.
-    fn open(&self, owner: Owner, deadline: Instant) -> Result<Connection, Error> {
+    fn open(&self, owner: Owner, deadline: Instant) -> Result<Line, Error> {
         let connection = match self.join(deadline) {
             Ok(Some(connection)) => connection,
             Ok(None) => self.accepted(deadline)?,
@@ -316,7 +427,7 @@ impl Link {
     }
 
     /// A connection to a manager of Coheld; `None`: it is one of the standard library.
-    fn join(&self, deadline: Instant) -> Result<Option<Connection>, Error> {
+    fn join(&self, deadline: Instant) -> Result<Option<Line>, Error> {
         if self.lines.peer() == Peer::Stock {
             return Ok(None);
         }
@@ -334,13 +445,13 @@ impl Link {
                 if self.lines.peer() != now {
                     self.lines.set_peer(now);
                 }
-                Ok(Some(connection.attentive()?))
+                Ok(Some(Line::Own(connection.attentive()?)))
             }
         }
     }
 
     /// A connection to a manager of the standard library, ready for calls of objects.
-    fn accepted(&self, deadline: Instant) -> Result<Connection, Error> {
+    fn accepted(&self, deadline: Instant) -> Result<Line, Error> {
         let mut connection = self.dial(deadline)?;
         let current = std::thread::current();
         let name = format!(
@@ -360,10 +471,14 @@ impl Link {
         Ok(connection)
     }
 
-    fn dial(&self, deadline: Instant) -> Result<Connection, Error> {
+    fn dial(&self, deadline: Instant) -> Result<Line, Error> {
+        if let Some(dialer) = &self.dialer {
+            let dialed = dialer.dial().map(Line::Foreign);
+            return dialed.map_err(|error| self.explain_connecting(error));
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         match host::released(|| control::dial(&self.address, &self.authkey, left)) {
-            Ok(connection) => connection.attentive(),
+            Ok(connection) => connection.attentive().map(Line::Own),
             Err(error) => Err(self.explain_connecting(error)),
         }
     }
@@ -401,6 +516,13 @@ impl Link {
             address: self.address.clone(),
             why: why.to_owned(),
         }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Nothing refers to anything of the manager any more.
+        self.leave();
     }
 }
 

@@ -12,6 +12,7 @@ mod link;
 mod references;
 mod remote;
 mod request;
+mod transport;
 
 pub(crate) use self::lines::{forget_inherited, note_fork};
 pub use self::{
@@ -21,6 +22,7 @@ pub use self::{
     references::{Client, Membership, References, SessionId},
     remote::Remote,
     request::Serializer,
+    transport::{Dial, Transport},
 };
 
 /// Serves clients that speak the protocol of the standard library.

@@ -13,15 +13,18 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::ident;
+use super::{Introduction, ident};
 use crate::token::Place;
 use crate::{Attachment, Error, Handle};
 
 /// How long something that was lent stays. As long as the leases of proxies between processes.
 const LOAN: Duration = Duration::from_secs(600);
-/// How long a session lasts without a connection. A client that has lost its network for less than
-/// this goes on as before.
+/// How long a session lasts without a connection, and how long what a client has let go waits for a
+/// child that it has forked. A client that has lost its network for less than this goes on as
+/// before.
 const ABSENCE: Duration = Duration::from_secs(60);
+/// The same on this machine, where a connection ends when its process does or wants to.
+const NEARBY_ABSENCE: Duration = Duration::from_secs(2);
 
 /// The name of a session: random bytes that its client has chosen.
 pub type SessionId = [u8; 16];
@@ -42,8 +45,6 @@ pub struct References {
 }
 
 struct Content {
-    /// How long a session lasts without a connection.
-    absence: Duration,
     stock: Counts,
     sessions: HashMap<SessionId, Session>,
     /// In the order in which they end.
@@ -57,6 +58,8 @@ type Counts = HashMap<String, (Handle, u64)>;
 struct Session {
     counts: Counts,
     connections: u32,
+    /// How long it lasts without any.
+    absence: Duration,
     /// When the last connection ended, if it has.
     alone_since: Option<Instant>,
 }
@@ -81,18 +84,11 @@ impl References {
         Self {
             attachment: Arc::clone(attachment),
             content: Mutex::new(Content {
-                absence: ABSENCE,
                 stock: Counts::new(),
                 sessions: HashMap::new(),
                 loans: Vec::new(),
             }),
         }
-    }
-
-    /// Changes how long a client of Coheld may be away before what it holds is let go; a minute by
-    /// default.
-    pub fn set_absence(&self, absence: Duration) {
-        self.with(|content| content.absence = absence);
     }
 
     /// The attachment to the segment of the objects.
@@ -161,24 +157,46 @@ impl References {
         let Ok(handle) = self.find(ident) else {
             return self.decrease(client, ident);
         };
-        self.lend(client, handle);
+        let absence = self.with(|content| match client {
+            Client::Session(session) => content.sessions.get(&session).map(|own| own.absence),
+            Client::Stock => None,
+        });
+        self.lend_for(absence.unwrap_or(ABSENCE), client, handle);
         self.decrease(client, ident)
+    }
+
+    /// Ends a session, and with it all that its client holds: the client says goodbye.
+    pub fn leave(&self, session: SessionId) {
+        let ended = self.with(|content| {
+            let session = content.sessions.get_mut(&session)?;
+            Some(std::mem::take(&mut session.counts))
+        });
+        drop(ended);
     }
 
     /// Keeps an object for whoever takes it over, for some minutes at most.
     pub fn lend(&self, lender: Client, handle: Handle) {
+        self.lend_for(LOAN, lender, handle);
+    }
+
+    fn lend_for(&self, time: Duration, lender: Client, handle: Handle) {
+        let until = Instant::now() + time;
         let loan = Loan {
             ident: self.ident(&handle),
             handle,
-            until: Instant::now() + LOAN,
+            until,
             lender,
         };
-        self.with(|content| content.loans.push(loan));
+        self.with(|content| {
+            let place = content.loans.partition_point(|other| other.until <= until);
+            content.loans.insert(place, loan);
+        });
     }
 
-    /// Counts a connection of a session. A session that is new and was forked from another one
-    /// holds what that one does, and what it has let go since.
-    pub fn join(self: &Arc<Self>, session: SessionId, parent: Option<SessionId>) -> Membership {
+    /// Counts a connection of a session, from this machine or another one. A session that is new
+    /// and was forked from another one holds what that one does, and what it has let go since.
+    pub fn join(self: &Arc<Self>, who: Introduction, is_nearby: bool) -> Membership {
+        let Introduction { session, parent } = who;
         self.with(|content| {
             let inherited = match (content.sessions.contains_key(&session), parent) {
                 (false, Some(parent)) => content.inheritance(parent),
@@ -188,6 +206,7 @@ impl References {
             entry.counts.extend(inherited);
             entry.connections += 1;
             entry.alone_since = None;
+            entry.absence = if is_nearby { NEARBY_ABSENCE } else { ABSENCE };
         });
         let references = Arc::clone(self);
         Membership {
@@ -203,14 +222,13 @@ impl References {
         let ended = self.with(|content| {
             let count = content.loans.partition_point(|loan| loan.until <= now);
             let loans: Vec<_> = content.loans.drain(..count).collect();
-            let absence = content.absence;
-            let is_over = |session: &mut Session| {
-                let since = session.alone_since?;
-                (now.duration_since(since) >= absence).then_some(())
+            let is_over = |session: &Session| {
+                let since = session.alone_since;
+                since.is_some_and(|since| now.duration_since(since) >= session.absence)
             };
             let sessions: Vec<_> = content
                 .sessions
-                .extract_if(|_, session| is_over(session).is_some())
+                .extract_if(|_, session| is_over(session))
                 .collect();
             (loans, sessions)
         });
@@ -254,6 +272,7 @@ impl Content {
                 let session = self.sessions.entry(session).or_insert_with(|| Session {
                     // A reply that its client is not there for any more.
                     alone_since: Some(Instant::now()),
+                    absence: ABSENCE,
                     ..Session::default()
                 });
                 &mut session.counts

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
+use std::net::TcpListener;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use coheld::Address;
 pub use coheld_shm::os::child::Child;
 
 /// Held by each test: a child forked by one test would keep the pipes of another one open.
@@ -30,6 +32,15 @@ pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
         std::thread::sleep(Duration::from_millis(5));
     }
     false
+}
+
+/// An address of this machine whose port nobody listens at.
+pub fn free_tcp_address() -> Address {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    Address::Tcp {
+        host: "127.0.0.1".into(),
+        port: free.local_addr().unwrap().port(),
+    }
 }
 
 /// Sleeps until killed.
