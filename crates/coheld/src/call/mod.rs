@@ -226,14 +226,23 @@ pub(crate) fn entries(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
         Value::Dict(pairs) => Ok(pairs.clone()),
         Value::Proxy(proxy) if proxy.kind() == Kind::Dict => entries(&copy(proxy)?),
         other => {
-            let pair = |item: &Value| match item.as_items() {
+            let pair = |(place, item): (usize, &Value)| match item.as_items() {
                 Some([key, value]) => Ok((key.clone(), value.clone())),
-                _ => Err(raise(
-                    Exception::TypeError,
-                    "cannot convert dictionary update sequence to pairs",
-                )),
+                Some(items) => {
+                    let message = format!(
+                        "dictionary update sequence element #{place} has length {}; 2 is required",
+                        items.len()
+                    );
+                    Err(raise(Exception::ValueError, message))
+                }
+                None => {
+                    let message = format!(
+                        "cannot convert dictionary update sequence element #{place} to a sequence"
+                    );
+                    Err(raise(Exception::TypeError, message))
+                }
             };
-            elements(other)?.iter().map(pair).collect()
+            elements(other)?.iter().enumerate().map(pair).collect()
         }
     }
 }

@@ -4,11 +4,13 @@
 //! itself, and the proxies in it become edges: the object that keeps it keeps theirs as well.
 //! Nothing is ever executed.
 
+use std::collections::HashSet;
+
 use coheld_store::Slice;
 use coheld_wire::pickle::{Change, Graph, Node, Number, Term};
 
 use super::records::{self, Record};
-use crate::call::{Exception, array_items, raise};
+use crate::call::{self, Exception, array_items, raise};
 use crate::value::pickle::{DEPTH_LIMIT, EDGE_FUNCTION, PROXY_MODULE};
 use crate::wire::References;
 use crate::{BigInt, Error, Pickle, Proxy, Value};
@@ -111,6 +113,8 @@ struct Reader<'m> {
     /// Nodes that may still be visited: a node that is shared would be copied, and copies of
     /// copies have no end.
     budget: usize,
+    /// Containers in the value that is read.
+    met: HashSet<Number>,
 }
 
 impl<'m> Reader<'m> {
@@ -119,6 +123,7 @@ impl<'m> Reader<'m> {
             graph,
             references,
             budget: 4 * graph.node_count() + 64,
+            met: HashSet::new(),
         }
     }
 
@@ -130,6 +135,7 @@ impl<'m> Reader<'m> {
         {
             return Ok(value);
         }
+        self.met.clear();
         match self.plain(number, 0)? {
             Some(value) => Ok(value),
             None => self.opaque(number),
@@ -172,7 +178,7 @@ impl<'m> Reader<'m> {
         let value = match (call.module, call.name, call.arguments, call.changes) {
             ("builtins", "range", &[start, stop, step], []) => {
                 match (graph.int(start), graph.int(stop), graph.int(step)) {
-                    (Some(start), Some(stop), Some(step)) => range(start, stop, step)?,
+                    (Some(start), Some(stop), Some(step)) => Value::List(range(start, stop, step)?),
                     _ => return Ok(None),
                 }
             }
@@ -182,16 +188,11 @@ impl<'m> Reader<'m> {
                     _ => return Ok(None),
                 }
             }
-            ("builtins", "iter", &[items], changes) => {
-                let Some(items) = graph.sequence(items) else {
-                    return Ok(None);
-                };
-                let begun = match changes {
-                    [Change::State(state)] => graph.int(*state).unwrap_or(0),
-                    _ => 0,
-                };
-                let begun = usize::try_from(begun).unwrap_or(0).min(items.len());
-                Value::List(self.values(&items[begun..], inner)?)
+            ("builtins", "iter" | "reversed" | "zip" | "enumerate", ..) => {
+                match self.iterated(number, inner, 0)? {
+                    Some(items) => Value::List(items),
+                    None => return Ok(None),
+                }
             }
             ("collections", "Counter", &[items], []) => return self.opened(items, inner),
             ("collections", "deque", _, changes) => {
@@ -219,12 +220,94 @@ impl<'m> Reader<'m> {
         Ok(Some(value))
     }
 
-    /// The value, if it is plain data and proxies alone.
+    /// What is left in an iterator of Python's own, or what is in something that it iterates over.
+    fn iterated(
+        &mut self,
+        number: Number,
+        inner: usize,
+        depth: usize,
+    ) -> Result<Option<Vec<Value>>, Error> {
+        let graph = self.graph;
+        if depth > DEPTH_LIMIT {
+            return Ok(None);
+        }
+        match &graph[number] {
+            Node::Text(text) => {
+                return Ok(Some(call::elements(&Value::from(text.as_ref()))?));
+            }
+            Node::Bytes(bytes) => {
+                return Ok(Some(call::elements(&Value::Bytes(bytes.to_vec()))?));
+            }
+            _ => {}
+        }
+        let Some(found) = graph.call(number) else {
+            let opened = self.opened(number, inner)?;
+            return opened.as_ref().map(call::elements).transpose();
+        };
+        let state = match found.changes {
+            [Change::State(state)] => graph.int(*state),
+            _ => None,
+        };
+        let mut parts = Vec::new();
+        match (found.name, found.arguments) {
+            ("iter", &[items]) => {
+                let items = self.iterated(items, inner, depth + 1)?;
+                let begun = usize::try_from(state.unwrap_or(0)).unwrap_or(0);
+                return Ok(items.map(|items| items.into_iter().skip(begun).collect()));
+            }
+            ("reversed", &[items]) => {
+                let items = self.iterated(items, inner, depth + 1)?;
+                // The index of the next one; none without a state.
+                let left = match (found.changes, state) {
+                    ([], _) => usize::MAX,
+                    (_, state) => usize::try_from(state.unwrap_or(-1) + 1).unwrap_or(0),
+                };
+                return Ok(items.map(|mut items| {
+                    items.truncate(left);
+                    items.reverse();
+                    items
+                }));
+            }
+            ("enumerate", &[items, first]) => {
+                let Some(first) = graph.int(first) else {
+                    return Ok(None);
+                };
+                let items = self.iterated(items, inner, depth + 1)?;
+                let pair = |(place, item): (i64, Value)| {
+                    Value::Tuple(vec![Value::Int(first.wrapping_add(place)), item])
+                };
+                return Ok(items.map(|items| (0..).zip(items).map(pair).collect()));
+            }
+            ("zip", iterators) => {
+                for &iterator in iterators {
+                    match self.iterated(iterator, inner.saturating_sub(1), depth + 1)? {
+                        Some(items) => parts.push(items.into_iter()),
+                        None => return Ok(None),
+                    }
+                }
+            }
+            _ => {
+                let opened = self.opened(number, inner)?;
+                return opened.as_ref().map(call::elements).transpose();
+            }
+        }
+        let count = parts.iter().map(ExactSizeIterator::len).min().unwrap_or(0);
+        let mut next = |_| Value::Tuple(parts.iter_mut().filter_map(Iterator::next).collect());
+        Ok(Some((0..count).map(&mut next).collect()))
+    }
+
+    /// The value, if it is plain data and proxies alone. What is in several places of it at once
+    /// is more: only its pickle says so.
     fn plain(&mut self, number: Number, depth: usize) -> Result<Option<Value>, Error> {
         if self.budget == 0 || depth > DEPTH_LIMIT {
             return Ok(None);
         }
         self.budget -= 1;
+        if let Node::List(_) | Node::Dict(_) | Node::Set(_) = &self.graph[number]
+            && !self.met.insert(number)
+        {
+            return Ok(None);
+        }
         Ok(Some(match &self.graph[number] {
             Node::None => Value::None,
             &Node::Bool(value) => Value::Bool(value),
@@ -362,9 +445,9 @@ fn slice(graph: &Graph<'_>, number: Number) -> Option<Slice> {
     })
 }
 
-fn range(start: i64, stop: i64, step: i64) -> Result<Value, Error> {
+fn range(start: i64, stop: i64, step: i64) -> Result<Vec<Value>, Error> {
     let (span, stride) = match step {
-        0 => return Ok(Value::List(Vec::new())),
+        0 => return Ok(Vec::new()),
         1.. => (i128::from(stop) - i128::from(start), i128::from(step)),
         _ => (i128::from(start) - i128::from(stop), -i128::from(step)),
     };
@@ -375,5 +458,5 @@ fn range(start: i64, stop: i64, step: i64) -> Result<Value, Error> {
     }
     // Never more than one step beyond the last one, which is not taken.
     let item = |place: i64| Value::Int(start + place * step);
-    Ok(Value::List((0..count as i64).map(item).collect()))
+    Ok((0..count as i64).map(item).collect())
 }

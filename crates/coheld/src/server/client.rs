@@ -74,9 +74,9 @@ impl Conversation<'_> {
 
     /// A client of Coheld, which asks for all that it wants on the same connections.
     fn session(mut self, introduction: Introduction) -> Result<(), Error> {
-        let Introduction { session, parent } = introduction;
-        let membership = self.shared.references.join(session, parent);
-        self.client = Client::Session(session);
+        let is_nearby = self.connection.is_nearby();
+        let membership = self.shared.references.join(introduction, is_nearby);
+        self.client = Client::Session(introduction.session);
         let ended = self.calls();
         drop(membership);
         ended

@@ -193,6 +193,9 @@ fn array(attachment: &Arc<Attachment>, mut arguments: Arguments) -> Result<Proxy
             "array() argument 1 must be a unicode character, not {found}"
         )));
     };
+    if call::item_size(typecode).is_none() {
+        return Err(creation::bad_typecode());
+    }
     let items = match &items {
         Value::Bytes(bytes) => bytes.clone(),
         Value::Str(text) if !matches!(typecode, b'u' | b'w') => {

@@ -130,7 +130,7 @@ pub(super) fn array_of(
 }
 
 /// In the words of Python.
-fn bad_typecode() -> Error {
+pub(super) fn bad_typecode() -> Error {
     crate::call::raise(
         crate::Exception::ValueError,
         "bad typecode (must be b, B, u, w, h, H, i, I, l, L, q, Q, f or d)",

@@ -7,13 +7,30 @@ use super::departure::{Raise, Reply};
 use super::describe;
 use super::exposed::{class_name, exposed};
 use crate::call::{self, Exception};
+use crate::value::with_unread_pickles;
 use crate::wire::References;
-use crate::{Error, Kind, Proxy, StoreError, Value, ValueProxy};
+use crate::{Error, Kind, NamespaceProxy, Proxy, StoreError, Value, ValueProxy};
 
 /// Methods that answer with an iterator.
 const ITERATING: &[&str] = &["__iter__", "__reversed__"];
 /// Methods that change an object and return it: as from the standard library's server, a copy.
 const IN_PLACE: &[&str] = &["__imul__", "__ior__", "__iand__", "__isub__", "__ixor__"];
+
+/// Methods that return what is stored, and look into none of it.
+const RETURNING: &[&str] = &[
+    "__getitem__",
+    "__getattribute__",
+    "__iter__",
+    "__reversed__",
+    "copy",
+    "get",
+    "get_nowait",
+    "items",
+    "pop",
+    "popitem",
+    "setdefault",
+    "values",
+];
 
 /// How deep the argument of a method is taken apart.
 fn opened(request: &Request<'_>, place: usize) -> usize {
@@ -70,7 +87,11 @@ fn call(references: &References, proxy: &Proxy, request: &Request<'_>) -> Result
     {
         return array(proxy, *slice);
     }
-    let result = call::call_with_keywords(proxy, method, arguments, &keywords)?;
+    let work = || call::call_with_keywords(proxy, method, arguments, &keywords);
+    let result = match RETURNING.contains(&method) {
+        true => with_unread_pickles(work),
+        false => work(),
+    }?;
     if ITERATING.contains(&method) {
         return Ok(Reply::Iterator(call::elements(&result)?));
     }
@@ -94,17 +115,21 @@ fn copy(proxy: &Proxy) -> Result<Reply, Error> {
     match proxy.kind() {
         Kind::Array => array(proxy, Slice::FULL),
         Kind::Namespace => {
-            let items = crate::NamespaceProxy::try_from(proxy.clone())?.items()?;
+            let namespace = NamespaceProxy::try_from(proxy.clone())?;
+            let items = with_unread_pickles(|| namespace.items())?;
             Ok(Reply::Instance("Namespace", items))
         }
         Kind::Value => {
-            let value = ValueProxy::try_from(proxy.clone())?.get()?;
+            let value = ValueProxy::try_from(proxy.clone())?;
+            let value = with_unread_pickles(|| value.get())?;
             let typecode = describe::typecode_of_value(proxy)?;
             let attributes = [("_typecode", typecode), ("_value", value)];
             let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
             Ok(Reply::Instance("Value", attributes.into()))
         }
-        Kind::List | Kind::Dict | Kind::Set | Kind::Hosted => call::copy(proxy).map(Reply::Return),
+        Kind::List | Kind::Dict | Kind::Set | Kind::Hosted => {
+            with_unread_pickles(|| call::copy(proxy)).map(Reply::Return)
+        }
         kind => Ok(Reply::Unserializable(traceback(&[&format!(
             "TypeError: cannot pickle '{}' object",
             class_name(kind)
