@@ -26,12 +26,12 @@ WORDS := $(TARGET)/release/examples/top_words
 SOURCES := $(shell find crates python -name '*.rs' -o -name '*.toml' -o -name '*.py' \
 	-o -name '*.pyi' -o -name py.typed) \
 	$(wildcard Cargo.toml Cargo.lock pyproject.toml rust-toolchain.toml)
-PYTHON_SOURCES := python tests examples benches
+PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench crash loom shuttle fmt clean venv build wheel test-rust \
-	check-format check-lints check-documents check-tidy check-python check-stubs
+.PHONY: help demo test test-all interop check bench crash loom shuttle fmt clean venv build wheel \
+	test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
 help:
 	@echo 'usage: make TARGET, one of:'
@@ -64,6 +64,9 @@ test-rust:
 # The other interpreters have a folder of their own for what cargo makes, see PYO3_PYTHON.
 pytest-%: .venvs/%/installed
 	.venvs/$*/bin/python -m pytest $(ARGS)
+
+interop: $(TESTS)/installed ## every Python with plain ones, both ways; a table of what works
+	cd tests && ../$(TESTS)/bin/python -m interop.matrix $(ARGS)
 
 test-all: test-rust ## run the tests with every Python found
 	$(MAKE) --keep-going $(addprefix pytest-,$(shell scripts/pythons))

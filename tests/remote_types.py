@@ -49,9 +49,11 @@ def use_sub_account(account):
     return sub.balance()
 
 
-def serve(address, pipe):
+def serve(address, pipe, machine, options):
     die_with_parent()
-    server = Manager(address=address, authkey=KEY).get_server()
+    if machine is not None:
+        machine.enter()
+    server = Manager(address=address, authkey=KEY, **options).get_server()
     pipe.send(server.address)
 
     def obey():
@@ -70,12 +72,12 @@ def serve(address, pipe):
 
 
 class Server:
-    """A server in a process of its own, which ends with this object."""
+    """A server in a process of its own, which ends with this object; on a machine of its own."""
 
-    def __init__(self, address=("127.0.0.1", 0)) -> None:
+    def __init__(self, address=("127.0.0.1", 0), machine=None, **options) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(address, theirs))
+        self._process = context.Process(target=serve, args=(address, theirs, machine, options))
         self._process.start()
         theirs.close()
         if not self._pipe.poll(30):

@@ -22,7 +22,7 @@ _ITERATING = ("__iter__", "__reversed__")
 
 #: What the functions of a server are called on a connection that goes on afterwards, beyond
 #: those in `Server.public`.
-_SESSION_FUNCTIONS = ("drop", "drop_later", "leave", "lend", "take")
+_SESSION_FUNCTIONS = ("drop", "drop_later", "leave", "lend", "redeem", "take")
 
 
 class Client:
@@ -37,6 +37,7 @@ class Client:
         self.send_bytes = connection.send_bytes
         self.close = connection.close
         self.fileno = connection.fileno
+        self.allowed_types = server.allowed_types
         self.server_address = _reached_by(server.address, connection.own_address)
 
     @property
@@ -97,6 +98,7 @@ class _Departure:
 
     def __init__(self, client):
         self._client = client
+        self.is_coheld = client.is_session
         self._sent = []
 
     def name(self, proxy):
@@ -305,6 +307,9 @@ class ClientServer:
     def _leave(self, c):
         self.references.leave(c.account)
 
+    def _redeem(self, c, ident):
+        self.references.redeem(ident, c.account)
+
     def _take(self, c, ident):
         self._incref(c, ident)
 
@@ -327,5 +332,6 @@ def _known_everywhere(error):
         return error
     for base in type(error).__mro__:
         if base.__module__.partition(".")[0] != package:
-            return base(*error.args)
+            # What is lost with the class is said by its name, if by nothing else.
+            return base(*(error.args or (type(error).__name__,)))
     return error

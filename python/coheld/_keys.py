@@ -2,8 +2,8 @@
 
 Proxies do not carry the key of their manager. So a process remembers the keys of the managers that
 it starts or connects to, and looks there when it gets a proxy by itself. Its children inherit what
-it knows: the keys are part of the configuration that multiprocessing hands to them under every start
-method, where they are pickled for children only.
+it knows: the keys are part of the configuration that multiprocessing hands to them under every
+start method, where they are pickled for children only.
 """
 
 # What programs see of it is typed in the stubs beside.

@@ -1,7 +1,7 @@
 """Telling managers out of reach when a process begins and ends.
 
-A process that shares memory with a manager need not: the kernel tells. Of all others a manager knows
-only their connections, and waits some time for those that have none.
+A process that shares memory with a manager need not: the kernel tells. Of all others a manager
+knows only their connections, and waits some time for those that have none.
 """
 
 # What programs see of it is typed in the stubs beside.

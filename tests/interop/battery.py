@@ -5,29 +5,32 @@ from __future__ import annotations
 import re
 import sys
 import threading
+import traceback
 
 #: All steps, in the order in which they run.
 STEPS = []
 
 
 class Step:
-    def __init__(self, function, short, since, serializer):
+    def __init__(self, function, short, since, serializer, last):
         self.function = function
+        self.last = last
         self.name = function.__name__
         self.short = short
         self.since = since
         self.serializer = serializer
 
 
-def step(short=False, since=(3, 8), serializer="pickle"):
+def step(short=False, since=(3, 8), serializer="pickle", last=False):
     """Make a generator function a step; what it yields is compared.
 
     Those that are `short` make up the battery for pairs that are not looked at closely. `since`
-    is the version of Python whose manager and proxies have what the step uses.
+    is the version of Python whose manager and proxies have what the step uses. The `last` step
+    ends the server.
     """
 
     def decorate(function):
-        STEPS.append(Step(function, short, since, serializer))
+        STEPS.append(Step(function, short, since, serializer, last))
         return function
 
     return decorate
@@ -133,7 +136,7 @@ def start_thread(function, *args, **kwds):
 
 def chosen(short, level, serializer, names):
     """The steps that make up a battery."""
-    for step in STEPS:
+    for step in sorted(STEPS, key=lambda step: step.last):
         if step.serializer != serializer or step.since > level:
             continue
         if names and step.name not in names:
@@ -159,7 +162,5 @@ def run(world, steps, tell):
 
 
 def print_trace(step):
-    import traceback
-
-    sys.stderr.write("step {}:\n".format(step.name))
+    sys.stderr.write(f"step {step.name}:\n")
     traceback.print_exc()

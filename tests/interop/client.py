@@ -14,13 +14,13 @@ import battery
 import ends
 import steps_classes  # noqa: F401
 import steps_containers  # noqa: F401
+import steps_ending  # noqa: F401
 import steps_pools  # noqa: F401
 import steps_processes  # noqa: F401
 import steps_proxies  # noqa: F401
 import steps_values  # noqa: F401
 import steps_waiting  # noqa: F401
 import steps_xmlrpc  # noqa: F401
-import steps_ending  # noqa: F401  # isort: skip  The last, for it ends the server.
 
 
 def version(text):
@@ -34,8 +34,8 @@ def main():
     arguments.add_argument(
         "--level", type=version, default=ends.NEWEST, help="use what this version of Python has"
     )
-    arguments.add_argument("--no-own-key", action="store_true", help="the manager alone has it")
-    arguments.add_argument("steps", nargs="*", help="names of steps; without any all of them")
+    arguments.add_argument("--step", action="append", help="its name; without any all of them")
+    arguments.add_argument("--without", action="append", default=[], help="a step's name")
     given = arguments.parse_args()
     ends.watch(given.seconds)
     managers = ends.import_managers(given.subject)
@@ -50,7 +50,11 @@ def main():
     world = battery.World(managers, manager, address, given.key, given.serializer)
     battery.run(
         world,
-        battery.chosen(given.short, given.level, given.serializer, given.steps),
+        [
+            step
+            for step in battery.chosen(given.short, given.level, given.serializer, given.step)
+            if step.name not in given.without
+        ],
         ends.tell,
     )
     ends.tell(

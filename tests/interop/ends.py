@@ -50,6 +50,7 @@ def parser(description):
     arguments.add_argument("subject", choices=SUBJECTS)
     arguments.add_argument("--address", required=True, type=json.loads)
     arguments.add_argument("--key", default=b"key of the interop tests", type=bytes.fromhex)
+    arguments.add_argument("--no-own-key", action="store_true", help="the manager alone has it")
     arguments.add_argument("--serializer", default="pickle")
     arguments.add_argument("--seconds", default=60.0, type=float, help="what it may take")
     return arguments

@@ -51,7 +51,7 @@ def candidates():
     yield from sorted(map(str, root.glob("versions/3.*/bin/python")), reverse=True)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def stock_pythons():
     """The plain Pythons that take part: versions with programs, the oldest first."""
     found = {}
@@ -67,8 +67,12 @@ def coheld_pythons(folder):
     found = {}
     for program in Path(folder).glob("3.*/bin/python"):
         identity = identify(program)
-        if identity and subprocess.run(
-            [program, "-c", "import coheld.managers"], capture_output=True
-        ).returncode == 0:
+        if (
+            identity
+            and subprocess.run(
+                [program, "-c", "import coheld.managers"], capture_output=True
+            ).returncode
+            == 0
+        ):
             found[identity[0]] = str(program)
     return dict(sorted(found.items()))

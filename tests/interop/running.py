@@ -57,22 +57,27 @@ def stock_ends():
 def new_address(family, folder):
     """An address that nobody uses, as `ends.address_from_json` reads it."""
     if family == "path":
-        return {"path": os.path.join(folder, "socket-{}".format(next(_numbers)))}
+        return {"path": os.path.join(folder, f"socket-{next(_numbers)}")}
     if family == "abstract":
-        name = "coheld-interop-{}-{}".format(os.getpid(), next(_numbers))
+        name = f"coheld-interop-{os.getpid()}-{next(_numbers)}"
         return {"bytes": (b"\0" + name.encode()).hex()}
     return {"tcp": ["127.0.0.1", 0]}
 
 
 def plain_environment():
     """The environment of this process without what changes the modules of another Python."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+    }
+    # Clients with Coheld take connections to a manager with Coheld, too.
+    environment["COHELD_ROUTE"] = "wire"
+    return environment
 
 
 class Program:
-    """A program in a process group of its own, which ends with it."""
+    """A program in a process group of its own, which ends with it; `enter` is called there first."""
 
-    def __init__(self, program, script, arguments):
+    def __init__(self, program, script, arguments, enter=None):
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [program, os.path.join(HERE, script), *arguments],
@@ -81,6 +86,7 @@ class Program:
             stderr=self.errors,
             env=plain_environment(),
             start_new_session=True,
+            preexec_fn=enter,
         )
 
     def line(self):
@@ -109,9 +115,11 @@ class Program:
 class Server(Program):
     """`serve.py`, with its address once it has one."""
 
-    def __init__(self, end, address, how="serve", key=KEY, serializer="pickle", seconds=SECONDS):
+    def __init__(
+        self, end, address, how="serve", serializer="pickle", own_key=True, enter=None
+    ):
         self.how = how
-        self.key = key
+        self.key = KEY
         self.serializer = serializer
         super().__init__(
             end.program,
@@ -119,11 +127,13 @@ class Server(Program):
             [
                 end.subject,
                 f"--address={json.dumps(address)}",
-                f"--key={key.hex()}",
+                f"--key={KEY.hex()}",
                 f"--how={how}",
                 f"--serializer={serializer}",
-                f"--seconds={seconds}",
+                f"--seconds={SECONDS}",
+                *([] if own_key else ["--no-own-key"]),
             ],
+            enter,
         )
         told = self.line()
         if told is None:
@@ -167,22 +177,35 @@ class Run(NamedTuple):
     last: str
 
 
-def run_client(end, server, level, short=False, steps=(), options=(), seconds=SECONDS):
-    """Run `client.py` against a server."""
+def run_client(
+    end,
+    server,
+    level,
+    *,
+    address=None,
+    short=False,
+    steps=(),
+    without=(),
+    own_key=True,
+    enter=None,
+):
+    """Run `client.py` against a server, which it may know by another address than its own."""
     client = Program(
         end.program,
         "client.py",
         [
             end.subject,
-            f"--address={json.dumps(server.address)}",
+            f"--address={json.dumps(address or server.address)}",
             f"--key={server.key.hex()}",
             f"--serializer={server.serializer}",
             "--level={}.{}".format(*level[:2]),
-            f"--seconds={seconds}",
+            f"--seconds={SECONDS}",
             *(["--short"] if short else []),
-            *options,
-            *steps,
+            *([] if own_key else ["--no-own-key"]),
+            *(f"--step={name}" for name in steps),
+            *(f"--without={name}" for name in without),
         ],
+        enter,
     )
     try:
         return _collect(client)
@@ -211,14 +234,22 @@ def _collect(client):
     )
 
 
-def run_pair(server_end, client_end, family, *, how="serve", serializer="pickle", **options):
-    """Run a server and a client; what comes of it, and the server's exit status."""
+def run_pair(
+    server_end, client_end, family, *, how="serve", serializer="pickle", own_keys=True, **options
+):
+    """Run a server and a client; what comes of it, and the server's exit status.
+
+    Without `own_keys` the key is that of the manager alone, in the processes that have Coheld.
+    """
     level = min(server_end.level, client_end.level, client_end.version)
     with tempfile.TemporaryDirectory(prefix="interop-") as folder:
         address = new_address(family, folder)
-        server = Server(server_end, address, how, serializer=serializer)
+        server = Server(
+            server_end, address, how, serializer, own_keys or server_end.subject != "coheld"
+        )
         try:
-            run = run_client(client_end, server, level, **options)
+            client_has_key = own_keys or client_end.subject != "coheld"
+            run = run_client(client_end, server, level, own_key=client_has_key, **options)
             status = server.ended() if run.complete and not options.get("steps") else 0
             return run, status, server.stderr()
         finally:
@@ -231,7 +262,7 @@ def expected(version, program, serializer="pickle"):
         return _expected(version, program, serializer)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _expected(version, program, serializer):
     end = End("stock", version, program)
     run, status, server_errors = run_pair(end, end, "path", serializer=serializer)

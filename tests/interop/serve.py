@@ -49,8 +49,9 @@ def main():
     given = arguments.parse_args()
     ends.watch(given.seconds)
     managers = ends.import_managers(given.subject)
-    # Proxies inside values find their key here; so Python's documentation has it.
-    multiprocessing.current_process().authkey = given.key
+    if not given.no_own_key:
+        # Proxies inside values find their key here; so Python's documentation has it.
+        multiprocessing.current_process().authkey = given.key
     manager = ends.served(managers)(
         address=ends.address_from_json(given.address),
         authkey=given.key,

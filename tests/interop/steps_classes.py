@@ -105,9 +105,11 @@ def methods_that_return_proxies(world):
     yield copied[:], type(copied).__name__, str(shared.copied())
     same = shared.shared()
     same.append("in the object")
-    yield same[:], shared.copied()[:], shared._callmethod("__len__") if "__len__" in dir(
-        shared
-    ) else "not exposed"
+    yield (
+        same[:],
+        shared.copied()[:],
+        shared._callmethod("__len__") if "__len__" in dir(shared) else "not exposed",
+    )
     iterator = shared.ticks(3)
     yield type(iterator).__name__, list(iterator), outcome(next, iterator)
     yield shared.shared()._id == same._id, len(same)
@@ -140,7 +142,13 @@ def methods_that_use_other_objects(world):
     shared.keep(other)
     shared.keep(plain)
     back = shared.shared()
-    yield back[0].add(), other.value(), back[1][:], [item._id for item in back] == [
-        other._id,
-        plain._id,
-    ]
+    yield (
+        back[0].add(),
+        other.value(),
+        back[1][:],
+        [item._id for item in back]
+        == [
+            other._id,
+            plain._id,
+        ],
+    )

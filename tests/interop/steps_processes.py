@@ -22,9 +22,10 @@ def threads(world):
             queue.put((number, index))
         own = world.manager.list([number])
         own.append(number)
-        return own[:] == [number, number] and sum(
-            shared[number, index] for index in range(10)
-        ) == 45 * number
+        return (
+            own[:] == [number, number]
+            and sum(shared[number, index] for index in range(10)) == 45 * number
+        )
 
     workers = [start_thread(work, number) for number in range(8)]
     yield [worker() for worker in workers]

@@ -16,7 +16,7 @@ def texts(world):
     shared = world.manager.list([1, "x"])
     yield str(shared), repr(shared), format(shared)
     shared = world.manager.dict(a=1)
-    yield str(shared), repr(shared), "{0!r} {0}".format(shared)
+    yield str(shared), repr(shared), f"{shared!r} {shared}"
     for name, args in (
         ("Namespace", ()),
         ("Value", ("i", 0)),
@@ -201,7 +201,7 @@ def counts(world):
 def debug_info(world):
     shared = world.manager.list(["find this"])
     text = world.manager._debug_info()
-    found = re.search(r"^  {}: +refcount=(\d+)\n    (.*)$".format(shared._id), text, re.M)
+    found = re.search(rf"^  {shared._id}: +refcount=(\d+)\n    (.*)$", text, re.M)
     yield found.groups() if found else text
     yield type(text).__name__
 

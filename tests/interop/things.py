@@ -23,7 +23,7 @@ class Point:
         return hash((self.x, self.y))
 
     def __repr__(self):
-        return "Point({!r}, {!r})".format(self.x, self.y)
+        return f"Point({self.x!r}, {self.y!r})"
 
 
 class Color(enum.Enum):
@@ -121,7 +121,7 @@ class Counter:
         return "hidden"
 
     def __repr__(self):
-        return "Counter({!r})".format(self.number)
+        return f"Counter({self.number!r})"
 
 
 class Failing:

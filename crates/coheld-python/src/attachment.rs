@@ -249,6 +249,12 @@ fn way_of(
     if let Some(attachment) = token.segment().and_then(|id| coheld::Attachment::find(&id)) {
         return Ok(Way::Memory(attachment));
     }
+    if let Some(link) = token
+        .segment()
+        .and_then(|id| Link::find_segment(&id, Serializer::from_name(serializer).on_the_wire()))
+    {
+        return Ok(Way::Link(link));
+    }
     let own;
     let key = match authkey {
         Some(key) => key,
@@ -261,23 +267,30 @@ fn way_of(
         Way::Memory(attachment) => attachment,
         Way::Link(link) => {
             keep(&KEPT_LINKS, Arc::clone(&link));
+            check_segment(py, token, link.segment(), link.address())?;
             return Ok(Way::Link(link));
         }
     };
-    if token
-        .segment()
-        .is_some_and(|id| id != attachment.segment_id())
-    {
-        return Err(errors::manager_gone(
-            py,
-            format!(
-                "the manager of this proxy is gone; another one listens at its address {}",
-                attachment.address()
-            ),
-        ));
-    }
+    let segment = attachment.segment_id();
+    check_segment(py, token, Some(segment), attachment.address())?;
     keep(&KEPT, Arc::clone(&attachment));
     Ok(Way::Memory(attachment))
+}
+
+/// Makes sure that a token is of the manager that has been found.
+fn check_segment(
+    py: Python<'_>,
+    token: &Token,
+    segment: Option<[u8; 16]>,
+    address: &Address,
+) -> PyResult<()> {
+    if token.segment().is_none() || token.segment() == segment {
+        return Ok(());
+    }
+    Err(errors::manager_gone(
+        py,
+        format!("the manager of this proxy is gone; another one listens at its address {address}"),
+    ))
 }
 
 /// Keeps something for those who need it again soon; the oldest is let go.
@@ -318,11 +331,27 @@ pub(crate) fn reach(
         Held::Lease => true,
         Held::Nothing => false,
     };
+    reach_by(py, token, authkey, serializer, is_leased)
+}
+
+fn reach_by(
+    py: Python<'_>,
+    token: &Token,
+    authkey: Option<&Bound<'_, PyAny>>,
+    serializer: &Bound<'_, PyAny>,
+    is_leased: bool,
+) -> PyResult<Reached> {
     let attachment = match way_of(py, token, authkey, serializer)? {
         Way::Memory(attachment) => attachment,
         Way::Link(link) => {
             let ident = token.ident(py)?;
-            let taken = py.detach(|| link.take(ident));
+            let taken = py.detach(|| {
+                if is_leased {
+                    link.redeem(ident)
+                } else {
+                    link.take(ident)
+                }
+            });
             return taken.map(Reached::Remote).or_raise(py);
         }
     };
@@ -343,7 +372,11 @@ pub(crate) fn acquire(
 ) -> PyResult<Handle> {
     match token.take_held() {
         Held::Handle(handle) => return Ok(handle),
-        Held::Lease => return redeem(py, token, authkey),
+        Held::Lease => {
+            let attachment = attachment_of(py, token, authkey)?;
+            let place = token.place(py)?;
+            return check(py, Handle::redeem(&attachment, place.lease()), place);
+        }
         Held::Nothing | Held::Remote(_) => {}
     }
     let place = token.place(py)?;
@@ -355,15 +388,14 @@ pub(crate) fn acquire(
     )
 }
 
-/// The same for a token that was pickled with a lease, which ends with this.
+/// A reference to the object of a token that was pickled with a lease, which ends with this.
 pub(crate) fn redeem(
     py: Python<'_>,
     token: &Token,
     authkey: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Handle> {
-    let place = token.place(py)?;
-    let attachment = attachment_of(py, token, authkey)?;
-    check(py, Handle::redeem(&attachment, place.lease()), place)
+    serializer: &Bound<'_, PyAny>,
+) -> PyResult<Reached> {
+    reach_by(py, token, authkey, serializer, true)
 }
 
 /// Makes sure that a handle is of the referent that was meant.
@@ -390,24 +422,6 @@ pub(crate) fn token_text(py: Python<'_>, token: &Token) -> PyResult<String> {
     let attachment = attachment_of(py, token, None)?;
     let handle = Handle::acquire(&attachment, place.offset, place.generation).or_raise(py)?;
     Ok(handle.token().or_raise(py)?.to_string())
-}
-
-/// Attach to the segment of the manager at an address.
-#[pyfunction]
-pub(crate) fn connect(
-    address: &Bound<'_, PyAny>,
-    authkey: &Bound<'_, PyAny>,
-) -> PyResult<Attachment> {
-    let shared = match way_to(address, authkey, pickle(address.py()))? {
-        Way::Memory(attachment) => attachment,
-        Way::Link(link) => {
-            let error = Error::Remote {
-                address: link.address().clone(),
-            };
-            return Err(error).or_raise(address.py());
-        }
-    };
-    Ok(Attachment { shared })
 }
 
 /// Find the way to the manager at an address: an `Attachment`, or else a `Link`.

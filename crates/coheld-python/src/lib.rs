@@ -42,7 +42,7 @@ mod _coheld {
 
     #[pymodule_export]
     use crate::{
-        attachment::{Attachment, connect, find_manager},
+        attachment::{Attachment, find_manager},
         create::create,
         create_waited::create_waited_for,
         hosted::{Host, call_limit, call_manager, exposed_methods},

@@ -42,13 +42,16 @@ pub(crate) fn rebuild_proxy<'py>(
         kwds.del_item(LEASE)?;
     }
     let authkey = kwds.get_item("authkey")?;
-    // The handle holds the referent until the proxy has one of its own.
-    let handle = match token.cast::<Token>() {
-        Ok(token) if leased => Some(attachment::redeem(py, token.get(), authkey.as_ref())?),
+    // This holds the referent until the proxy has a reference of its own.
+    let reached = match token.cast::<Token>() {
+        Ok(token) if leased => {
+            let authkey = authkey.as_ref();
+            Some(attachment::redeem(py, token.get(), authkey, serializer)?)
+        }
         _ => None,
     };
     let proxy = interpreter::call_with(func, (token, serializer), Some(&kwds));
-    drop(handle);
+    drop(reached);
     proxy
 }
 

@@ -1,10 +1,12 @@
 //! A connection, whichever way it came about.
+#![allow(clippy::disallowed_types, reason = "a note of this process about its connection")]
 
 use std::io::{self, IoSlice};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coheld_shm::os::passing;
@@ -17,6 +19,8 @@ pub(crate) struct Stream {
     socket: Socket,
     /// The process that has made the connection; it is not a forked child's to end.
     process: u32,
+    /// Whether something was read since the last writing, which acknowledges what was read before.
+    has_read: AtomicBool,
 }
 
 enum Socket {
@@ -67,7 +71,11 @@ impl Stream {
 
     fn new(socket: Socket) -> Self {
         let process = std::process::id();
-        Self { socket, process }
+        Self {
+            socket,
+            process,
+            has_read: AtomicBool::new(false),
+        }
     }
 
     /// The socket that can pass descriptors.
@@ -110,19 +118,26 @@ impl Stream {
 
     /// Reads what there is.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Socket::Tcp(stream) = &self.socket {
+        if self.has_read.load(Ordering::Relaxed)
+            && let Socket::Tcp(stream) = &self.socket
+        {
+            // There is no answer yet for what came last, so nothing acknowledges it by itself.
             passing::acknowledge_soon(stream);
         }
-        either!(&self.socket, stream => (&*stream).read(buffer))
+        let count = either!(&self.socket, stream => (&*stream).read(buffer))?;
+        self.has_read.store(true, Ordering::Relaxed);
+        Ok(count)
     }
 
     /// Writes all of it.
     pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        self.has_read.store(false, Ordering::Relaxed);
         either!(&self.socket, stream => (&*stream).write_all(bytes))
     }
 
     /// Writes as much as fits of several pieces at once; returns how much that was.
     pub(crate) fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.has_read.store(false, Ordering::Relaxed);
         either!(&self.socket, stream => (&*stream).write_vectored(pieces))
     }
 

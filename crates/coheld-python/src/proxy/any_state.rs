@@ -6,6 +6,10 @@ use super::{BaseProxy, ProxyState, state::uninitialised};
 use crate::{token::Token, wire::RemoteState};
 
 /// The state of a proxy from its initialisation on.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the usual case is the large one, and nothing is to stand between it and its proxy"
+)]
 pub(crate) enum AnyState {
     /// Its referent is in a segment that this process is attached to.
     Segment(ProxyState),

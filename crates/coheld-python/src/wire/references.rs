@@ -83,6 +83,12 @@ impl References {
         increased.map_err(|_| PyKeyError::new_err(ident.to_owned()))
     }
 
+    /// The same by a lease that a process which shares the memory has sent along.
+    fn redeem(&self, ident: &str, client: Option<&Connection>) -> PyResult<()> {
+        let redeemed = self.shared.redeem(account(client), ident);
+        redeemed.map_err(|_| PyKeyError::new_err(ident.to_owned()))
+    }
+
     /// End a reference of a client, at once or when nobody has taken it over for some minutes.
     /// Whether there was one.
     #[pyo3(signature = (ident, client, later=false))]

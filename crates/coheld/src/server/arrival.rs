@@ -7,9 +7,10 @@
 use std::collections::HashSet;
 
 use coheld_store::Slice;
+use coheld_wire::message::Token;
 use coheld_wire::pickle::{Change, Graph, Node, Number, Term};
 
-use super::records::{self, Record};
+use super::records::Record;
 use crate::call::{self, Exception, array_items, raise};
 use crate::value::pickle::{DEPTH_LIMIT, EDGE_FUNCTION, PROXY_MODULE};
 use crate::wire::References;
@@ -70,9 +71,8 @@ impl<'m> Request<'m> {
     }
 
     /// The name of the object in an argument that is a token.
-    pub(super) fn token(&self, place: usize) -> Option<&'m str> {
-        let (_, ident) = records::token(self.graph, *self.arguments.get(place)?)?;
-        Some(ident)
+    pub(super) fn token(&self, place: usize) -> Option<String> {
+        Token::read(self.graph, *self.arguments.get(place)?).map(|token| token.id)
     }
 
     /// The arguments from one on. `opened` says how deep what an argument consists of is taken
@@ -365,14 +365,14 @@ impl<'m> Reader<'m> {
     }
 
     /// The object of this server that a record names, if it is such a record.
-    fn proxy(&self, number: Number) -> Result<Option<(Proxy, Record<'m>)>, Error> {
+    fn proxy(&self, number: Number) -> Result<Option<(Proxy, Record)>, Error> {
         let Some(record) = Record::read(self.graph, number) else {
             return Ok(None);
         };
-        if !self.references.is_ours(record.ident) {
+        if !self.references.is_ours(&record.token.id) {
             return Ok(None);
         }
-        let handle = self.references.find(record.ident)?;
+        let handle = self.references.find(&record.token.id)?;
         Ok(Some((Proxy::from_handle(handle)?, record)))
     }
 
@@ -402,14 +402,14 @@ impl<'m> Reader<'m> {
 }
 
 /// What stands for a proxy inside the pickle of a stored value.
-fn edge<'t>(graph: &Graph<'_>, record: &Record<'t>, proxy: &Proxy, number: usize) -> Term<'t> {
+fn edge(graph: &Graph<'_>, record: &Record, proxy: &Proxy, number: usize) -> Term<'static> {
     let kind = proxy.kind();
     let usual = record.is_usual(graph);
     let (class, typeid) = if usual {
         let class = Term::global(PROXY_MODULE, kind.proxy_name());
-        (class, kind.typeid())
+        (class, kind.typeid().to_owned())
     } else {
-        (Term::Node(record.class), record.typeid)
+        (Term::Node(record.class), record.token.typeid.clone())
     };
     let number = Term::Int(i64::try_from(number).unwrap_or(i64::MAX));
     let mut arguments = vec![number, class, Term::text(typeid), Term::text("pickle")];

@@ -1,6 +1,7 @@
 //! How the standard library pickles its proxies, and how they are written for it.
 
-use coheld_wire::pickle::{Change, Graph, Made, Node, Number, Term};
+use coheld_wire::message::Token;
+use coheld_wire::pickle::{Graph, Number, Term};
 
 use super::exposed::exposed;
 use crate::value::pickle::PROXY_MODULE;
@@ -11,21 +12,18 @@ use crate::{Address, Kind};
 pub(super) const MODULE: &str = "multiprocessing.managers";
 
 /// A pickled proxy.
-#[derive(Clone, Copy)]
-pub(super) struct Record<'m> {
+pub(super) struct Record {
     /// Its class, or the function that makes such proxies.
     pub(super) class: Number,
-    /// The name under which its object was made.
-    pub(super) typeid: &'m str,
-    /// The name of its object.
-    pub(super) ident: &'m str,
+    /// Its object.
+    pub(super) token: Token,
     /// The methods that it has, if it says so.
     pub(super) exposed: Option<Number>,
 }
 
-impl<'m> Record<'m> {
+impl Record {
     /// The record, if it is one: `RebuildProxy(class, token, serializer, keywords)`.
-    pub(super) fn read(graph: &'m Graph<'_>, number: Number) -> Option<Self> {
+    pub(super) fn read(graph: &Graph<'_>, number: Number) -> Option<Self> {
         let call = graph.call(number)?;
         if (call.module, call.name) != (MODULE, "RebuildProxy") {
             return None;
@@ -33,13 +31,11 @@ impl<'m> Record<'m> {
         let &[class, token, _, keywords] = call.arguments else {
             return None;
         };
-        let (typeid, ident) = self::token(graph, token)?;
         let mut keywords = graph.dict(keywords)?;
         let exposed = keywords.find(|(name, _)| graph.text(*name) == Some("exposed"));
         Some(Self {
             class,
-            typeid,
-            ident,
+            token: Token::read(graph, token)?,
             exposed: exposed.map(|(_, value)| value),
         })
     }
@@ -50,24 +46,6 @@ impl<'m> Record<'m> {
         let class = graph.global(self.class);
         class.is_some_and(|(module, _)| module == MODULE || module == PROXY_MODULE)
     }
-}
-
-/// The typeid and the ident of a token.
-pub(super) fn token<'m>(graph: &'m Graph<'_>, number: Number) -> Option<(&'m str, &'m str)> {
-    let Node::Object(object) = &graph[number] else {
-        return None;
-    };
-    let (Made::New { class, .. }, [Change::State(state)]) = (object.made, &object.changes[..])
-    else {
-        return None;
-    };
-    if !matches!(graph.global(class)?, (_, "Token")) {
-        return None;
-    }
-    let &[typeid, _, ident] = graph.tuple(*state)? else {
-        return None;
-    };
-    Some((graph.text(typeid)?, graph.text(ident)?))
 }
 
 /// The record of a proxy for a client.

@@ -3,22 +3,17 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use super::dialing::soonest;
 use super::lines::{Lines, Owner, Peer};
 use super::request::Serializer;
-use super::transport::{Dial, Line};
+use super::transport::Dial;
 use super::{Patience, Remote};
-use crate::control::{self, Answered};
 use crate::fork::guarded;
-use crate::{Address, Error, host, key};
+use crate::{Address, Error, key};
 
 /// How long a manager may take to accept a connection. It does nothing else for it, so this is for
 /// stopped machines.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a manager may take to answer when this process says goodbye.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// How many reports of ended references may be without an answer at once. The answers are short,
-/// so none of them keeps the manager from reading on.
-const UNANSWERED: usize = 32;
 
 /// The links of this process, by address, key and serializer.
 static LINKS: Mutex<Vec<Weak<Link>>> = Mutex::new(Vec::new());
@@ -29,17 +24,17 @@ static LINKS: Mutex<Vec<Weak<Link>>> = Mutex::new(Vec::new());
 /// Each thread has a connection of its own, which is made when it calls for the first time, and
 /// made again if the manager was started anew.
 pub struct Link {
-    address: Address,
-    authkey: Vec<u8>,
-    serializer: Serializer,
+    pub(super) address: Address,
+    pub(super) authkey: Vec<u8>,
+    pub(super) serializer: Serializer,
     /// What makes the connections, if that is something else than this crate, and its name.
-    dialer: Option<Arc<dyn Dial>>,
+    pub(super) dialer: Option<Arc<dyn Dial>>,
     scheme: String,
-    lines: Arc<Lines>,
+    pub(super) lines: Arc<Lines>,
     /// How long calls may take that are given no limit of their own.
     call_limit: Mutex<Option<Duration>>,
     /// How many reports of ended references on the lifeline have not been answered.
-    unanswered: Mutex<usize>,
+    pub(super) unanswered: Mutex<usize>,
 }
 
 impl Link {
@@ -119,6 +114,16 @@ impl Link {
             .find(|link| link.is_to(address, authkey, "") && link.serializer == serializer)
     }
 
+    /// The link of this process to the manager that has this segment, by whatever address.
+    #[must_use]
+    pub fn find_segment(segment: &[u8; 16], serializer: Serializer) -> Option<Arc<Self>> {
+        Self::all().into_iter().find(|link| {
+            link.segment().as_ref() == Some(segment)
+                && link.scheme.is_empty()
+                && link.serializer == serializer
+        })
+    }
+
     /// The same for one of [`connect_by`](Self::connect_by).
     #[must_use]
     pub fn find_by(scheme: &str, address: &Address, authkey: &[u8]) -> Option<Arc<Self>> {
@@ -192,14 +197,14 @@ impl Link {
         let owner = Owner::this_thread();
         let mut connection = match self.fresh(owner) {
             Some(connection) => connection,
-            None => self.open(owner, soonest(deadline))?,
+            None => self.open_for_call(owner, deadline, method, limit)?,
         };
         let patience = Patience { deadline };
         let mut sent = connection.send(request, patience);
         if let Err(Error::Stopped { .. }) = sent {
             // Not all of it has left, so the manager has not got it: it cannot have taken effect.
             self.lines.forget(&connection);
-            connection = self.open(owner, soonest(deadline))?;
+            connection = self.open_for_call(owner, deadline, method, limit)?;
             sent = connection.send(request, patience);
         }
         let received = sent.and_then(|()| connection.receive(patience));
@@ -254,6 +259,16 @@ impl Link {
         Ok(self.adopt(ident))
     }
 
+    /// The same for an object that a lease of the segment keeps, which ends with this.
+    pub fn redeem(self: &Arc<Self>, ident: String) -> Result<Remote, Error> {
+        match self.order("redeem", &ident) {
+            Ok(()) => Ok(self.adopt(ident)),
+            // It has run out, but somebody else may keep the object.
+            Err(Error::Raised(_)) => self.take(ident),
+            Err(error) => Err(error),
+        }
+    }
+
     /// All links of this process.
     #[must_use]
     pub fn all() -> Vec<Arc<Self>> {
@@ -272,39 +287,6 @@ impl Link {
         Ok(())
     }
 
-    /// Says goodbye at the end of this process: what it holds can go at once.
-    pub fn leave(&self) {
-        let has_session = matches!(self.lines.peer(), Peer::Coheld(_));
-        if !self.lines.leave() || !has_session {
-            return;
-        }
-        // Without a lifeline, there is nobody to say it to.
-        let Some(mut connection) = self.lines.take(Owner::Lifeline) else {
-            return;
-        };
-        let left = host::uninterrupted(|| self.exchange_goodbye(&mut connection));
-        if let Err(error) = left {
-            log::debug!("a manager was not told of the end of this process: {error}");
-        }
-        self.lines.forget(&connection);
-    }
-
-    fn exchange_goodbye(&self, connection: &mut Line) -> Result<(), Error> {
-        let patience = Patience {
-            deadline: Some(Instant::now() + FAREWELL),
-        };
-        connection.send(&Serializer::Pickle.request("leave", &[])?, patience)?;
-        // A connection that is closed with something unread is torn down at the other end, too,
-        // with whatever has not been read there.
-        let unanswered = guarded(&self.unanswered, |count| std::mem::take(count));
-        for _ in 0..=unanswered {
-            if connection.receive(patience)?.is_none() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     /// Has a manager of the standard library count a reference.
     pub(super) fn count(&self, ident: &str) -> Result<(), Error> {
         self.order("incref", ident)
@@ -319,7 +301,7 @@ impl Link {
         }
     }
 
-    fn order(&self, function: &str, ident: &str) -> Result<(), Error> {
+    pub(super) fn order(&self, function: &str, ident: &str) -> Result<(), Error> {
         self.order_with(function, &[ident])
     }
 
@@ -328,208 +310,6 @@ impl Link {
         let request = serializer.request(function, arguments)?;
         serializer.check(&self.ask(&request, function, Some(PATIENCE))?)
     }
-
-    /// Reports that a reference has ended. Nobody waits for the answer of a manager of Coheld.
-    pub(super) fn end_reference(self: &Arc<Self>, ident: String, later: bool) {
-        if self.lines.end_reference(ident, later) {
-            host::uninterrupted(|| self.report());
-        }
-    }
-
-    fn report(self: &Arc<Self>) {
-        loop {
-            let ended = self.lines.take_ended();
-            if ended.is_empty() {
-                return;
-            }
-            let reported = match self.lines.peer() {
-                Peer::Stock => ended
-                    .iter()
-                    .try_for_each(|(ident, _)| self.order("decref", ident)),
-                Peer::Coheld(_) => self.report_to_coheld(&ended),
-            };
-            if let Err(error) = reported {
-                // The references end with the session.
-                log::debug!("ended references could not be reported: {error}");
-            }
-        }
-    }
-
-    fn report_to_coheld(&self, ended: &[(String, bool)]) -> Result<(), Error> {
-        let owner = Owner::Lifeline;
-        let patience = Patience {
-            deadline: Some(Instant::now() + PATIENCE),
-        };
-        let mut connection = match self.lines.take(owner) {
-            Some(connection) => connection,
-            None => self.open(owner, soonest(None))?,
-        };
-        let reported = self.exchange_reports(&mut connection, ended, patience);
-        match reported {
-            Ok(()) => self.lines.put_back(owner, connection),
-            Err(_) => self.lines.forget(&connection),
-        }
-        reported
-    }
-
-    fn exchange_reports(
-        &self,
-        connection: &mut Line,
-        ended: &[(String, bool)],
-        patience: Patience,
-    ) -> Result<(), Error> {
-        let mut unanswered = guarded(&self.unanswered, |count| std::mem::take(count));
-        for (function, later) in [("drop", false), ("drop_later", true)] {
-            let idents: Vec<_> = ended
-                .iter()
-                .filter(|(_, other)| *other == later)
-                .map(|(ident, _)| ident.as_str())
-                .collect();
-            if !idents.is_empty() {
-                let request = Serializer::Pickle.request(function, &idents)?;
-                connection.send(&request, patience)?;
-                unanswered += 1;
-            }
-        }
-        while unanswered > UNANSWERED || (unanswered > 0 && connection.is_stale()) {
-            if connection.receive(patience)?.is_none() {
-                return Err(self.lost("it has closed the connection"));
-            }
-            unanswered -= 1;
-        }
-        guarded(&self.unanswered, |count| *count = unanswered);
-        Ok(())
-    }
-
-    /// The connection of `owner`, if it is good.
-    fn fresh(&self, owner: Owner) -> Option<Line> {
-        let connection = self.lines.take(owner)?;
-        if connection.is_stale() {
-            // Closed by the manager: nothing is ever sent that was not asked for.
-            self.lines.forget(&connection);
-            return None;
-        }
-        Some(connection)
-    }
-
-    /// A new connection for `owner`, who uses it from now on.
-    fn open(&self, owner: Owner, deadline: Instant) -> Result<Line, Error> {
-        let connection = match self.join(deadline) {
-            Ok(Some(connection)) => connection,
-            Ok(None) => self.accepted(deadline)?,
-            Err(error) => return Err(self.explain_connecting(error)),
-        };
-        if owner == Owner::Lifeline {
-            guarded(&self.unanswered, |count| *count = 0);
-        }
-        self.lines.note(owner, &connection);
-        Ok(connection)
-    }
-
-    /// A connection to a manager of Coheld; `None`: it is one of the standard library.
-    fn join(&self, deadline: Instant) -> Result<Option<Line>, Error> {
-        if self.lines.peer() == Peer::Stock {
-            return Ok(None);
-        }
-        let introduction = self.lines.introduction();
-        let left = deadline.saturating_duration_since(Instant::now());
-        let joined =
-            host::released(|| control::join(&self.address, &self.authkey, left, introduction));
-        match joined? {
-            Answered::Stock => {
-                self.lines.set_peer(Peer::Stock);
-                Ok(None)
-            }
-            Answered::Coheld(segment, connection) => {
-                let now = Peer::Coheld(segment);
-                if self.lines.peer() != now {
-                    self.lines.set_peer(now);
-                }
-                Ok(Some(Line::Own(connection.attentive()?)))
-            }
-        }
-    }
-
-    /// A connection to a manager of the standard library, ready for calls of objects.
-    fn accepted(&self, deadline: Instant) -> Result<Line, Error> {
-        let mut connection = self.dial(deadline)?;
-        let current = std::thread::current();
-        let name = format!(
-            "{}|{}",
-            std::process::id(),
-            current.name().unwrap_or("thread")
-        );
-        let patience = Patience {
-            deadline: Some(deadline),
-        };
-        let request = self.serializer.request("accept_connection", &[&name])?;
-        connection.send(&request, patience)?;
-        match connection.receive(patience)? {
-            Some(reply) => self.serializer.check(&reply)?,
-            None => return Err(self.lost("it has closed a new connection")),
-        }
-        Ok(connection)
-    }
-
-    fn dial(&self, deadline: Instant) -> Result<Line, Error> {
-        if let Some(dialer) = &self.dialer {
-            let dialed = dialer.dial().map(Line::Foreign);
-            return dialed.map_err(|error| self.explain_connecting(error));
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        match host::released(|| control::dial(&self.address, &self.authkey, left)) {
-            Ok(connection) => connection.attentive().map(Line::Own),
-            Err(error) => Err(self.explain_connecting(error)),
-        }
-    }
-
-    /// The error for an object of a manager that was there before.
-    fn explain_connecting(&self, error: Error) -> Error {
-        match error {
-            Error::ConnectionRefused { .. } | Error::NotFound { .. } | Error::Stopped { .. } => {
-                self.lost("nobody answers at its address any more; start it again")
-            }
-            Error::TimedOut { .. } => self.lost("it does not accept connections in time"),
-            Error::Io { source, .. } => self.lost(&source.to_string()),
-            error => error,
-        }
-    }
-
-    fn explain(&self, failed: Result<(), Error>, method: &str, limit: Option<Duration>) -> Error {
-        let how = format!(
-            "it closed the connection before it answered '{method}'; the call may have taken \
-             effect or not"
-        );
-        match (failed, limit) {
-            (Ok(()) | Err(Error::Stopped { .. }), _) => self.lost(&how),
-            (Err(Error::TimedOut { .. }), Some(limit)) => Error::CallTimedOut {
-                method: method.to_owned(),
-                limit,
-            },
-            (Err(Error::Io { source, .. }), _) => self.lost(&source.to_string()),
-            (Err(error), _) => error,
-        }
-    }
-
-    pub(super) fn lost(&self, why: &str) -> Error {
-        Error::Lost {
-            address: self.address.clone(),
-            why: why.to_owned(),
-        }
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        // Nothing refers to anything of the manager any more.
-        self.leave();
-    }
-}
-
-/// Until when a connection has to be there.
-fn soonest(deadline: Option<Instant>) -> Instant {
-    let usual = Instant::now() + PATIENCE;
-    deadline.map_or(usual, |deadline| deadline.min(usual))
 }
 
 impl core::fmt::Debug for Link {

@@ -6,11 +6,13 @@
 //! * [`Connection`]: messages in either direction.
 
 mod connection;
+mod dialing;
 mod ident;
 mod lines;
 mod link;
 mod references;
 mod remote;
+mod reports;
 mod request;
 mod transport;
 

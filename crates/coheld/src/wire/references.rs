@@ -113,11 +113,19 @@ impl References {
 
     /// The object of that name, if it still exists.
     pub fn find(&self, ident: &str) -> Result<Handle, Error> {
-        let place = ident::place_of(&self.attachment.segment_id(), ident);
-        let place = place.ok_or(Error::BadToken {
-            why: "it is none of this manager, or the manager was started anew since",
-        })?;
+        let place = self.place(ident)?;
         let handle = Handle::acquire(&self.attachment, place.offset, place.generation)?;
+        Self::checked(handle, place)
+    }
+
+    fn place(&self, ident: &str) -> Result<Place, Error> {
+        let place = ident::place_of(&self.attachment.segment_id(), ident);
+        place.ok_or(Error::BadToken {
+            why: "it is none of this manager, or the manager was started anew since",
+        })
+    }
+
+    fn checked(handle: Handle, place: Place) -> Result<Handle, Error> {
         if handle.generation() != place.generation {
             return Err(Error::BadToken {
                 why: "the object does not exist any more",
@@ -142,6 +150,14 @@ impl References {
             Some(content.loans.remove(loan))
         });
         drop(loan);
+        Ok(())
+    }
+
+    /// The same by a lease, which a process that shares the memory has sent along. It ends.
+    pub fn redeem(&self, client: Client, ident: &str) -> Result<(), Error> {
+        let place = self.place(ident)?;
+        let handle = Handle::redeem(&self.attachment, place.lease())?;
+        self.hold(client, Self::checked(handle, place)?);
         Ok(())
     }
 

@@ -1,13 +1,12 @@
 //! Pickles of plain data and of the proxies in it.
 //!
-//! Python stores whatever is not a scalar as a pickle of protocol 5. Of that language this module
-//! reads and writes the part in which no class of the program occurs: numbers, text, bytes, lists,
-//! tuples, dicts, sets, slices and the proxies of the segment. Nothing is ever executed. A pickle
-//! with anything else in it is kept as it is.
+//! Python stores whatever is not a scalar as a pickle of protocol 5. `coheld_wire` reads and writes
+//! that language; this module makes values of the part in which no class of the program occurs:
+//! numbers, text, bytes, lists, tuples, dicts, sets, slices and the proxies of the segment. Nothing
+//! is ever executed. A pickle with anything else in it is kept as it is.
 //!
 //! A general crate would not do: order of dicts, tuples beside lists, and proxies have to survive.
 
-mod opcode;
 mod read;
 mod reply;
 mod write;
