@@ -12,6 +12,7 @@
 //!   conditions, barriers and queues, typed or not;
 //! * [`hosted`]: objects that live in one process, which the others call;
 //! * [`value`]: what can be in them;
+//! * [`server`]: a manager without Python, for clients of the standard library too;
 //! * [`control`]: the server and client between which segments are handed over.
 
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ mod key;
 mod manager;
 pub mod proxy;
 mod registry;
+pub mod server;
 mod stream;
 pub mod token;
 pub mod value;
@@ -50,5 +52,6 @@ pub use proxy::{
     Kind, ListProxy, LockGuard, LockProxy, NamespaceProxy, Permit, Proxy, QueueProxy, RLockGuard,
     RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
 };
+pub use server::Server;
 pub use token::Token;
 pub use value::{BigInt, Bytes, Pickle, Value, ValueError};

@@ -225,6 +225,18 @@ impl Writer {
         self.op(opcode::REDUCE);
     }
 
+    /// Begins an instance of a class that is made without arguments; its state follows.
+    pub fn open_instance(&mut self, module: &str, name: &str) {
+        self.global(module, name);
+        self.bytes
+            .extend_from_slice(&[opcode::EMPTY_TUPLE, opcode::NEWOBJ]);
+    }
+
+    /// Ends an instance.
+    pub fn close_instance(&mut self) {
+        self.op(opcode::BUILD);
+    }
+
     /// Has the reader remember the value that was written last, as Python's pickler does with
     /// whatever could occur again.
     pub fn remember(&mut self) {

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coheld_shm::Host as _;
@@ -26,7 +27,7 @@ const ATTENTION: Duration = Duration::from_millis(100);
 ///
 /// After an error it is of no more use: nobody knows what of a message has been sent or received.
 pub struct Connection {
-    stream: Stream,
+    stream: Arc<Stream>,
     decoder: Decoder,
     address: Address,
     /// A message that was received before.
@@ -53,7 +54,7 @@ impl Connection {
         next: Option<Vec<u8>>,
     ) -> Result<Self, Error> {
         let connection = Self {
-            stream,
+            stream: Arc::new(stream),
             decoder,
             address,
             next,
@@ -99,6 +100,11 @@ impl Connection {
         self.stream.descriptor()
     }
 
+    /// What others need to end the connection, or to see that it has ended.
+    pub(crate) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
     /// Whether the other end has gone, or has said something that nobody asked for.
     pub fn is_stale(&self) -> bool {
         self.at < self.ahead.len() || self.stream.is_readable()
@@ -129,7 +135,7 @@ impl Connection {
         let [mut first, mut second] = pieces;
         while !first.is_empty() || !second.is_empty() {
             let pieces = [IoSlice::new(first), IoSlice::new(second)];
-            let stream = &mut self.stream;
+            let stream = &self.stream;
             let wrote = blocking(|| stream.write_vectored(&pieces));
             let count = match wrote {
                 Ok(0) => return Err(self.gone()),
@@ -173,7 +179,7 @@ impl Connection {
                 CHUNK
             };
             self.ahead.resize(room, 0);
-            let (stream, buffer) = (&mut self.stream, &mut self.ahead);
+            let (stream, buffer) = (&self.stream, &mut self.ahead);
             let read = blocking(|| stream.read(buffer));
             self.at = 0;
             match read {

@@ -21,12 +21,12 @@ pub(crate) use self::{
 use crate::proxy::Proxy;
 
 /// How deep values can be nested, in either direction.
-pub(super) const DEPTH_LIMIT: usize = 500;
+pub(crate) const DEPTH_LIMIT: usize = 500;
 
 /// The module and the function that a pickled proxy inside a shared value names.
-const EDGE_FUNCTION: (&str, &str) = ("coheld._coheld", "_rebuild_edge");
+pub(crate) const EDGE_FUNCTION: (&str, &str) = ("coheld._coheld", "_rebuild_edge");
 /// The module of the classes of proxies.
-const PROXY_MODULE: &str = "coheld.managers";
+pub(crate) const PROXY_MODULE: &str = "coheld.managers";
 
 /// An object that only Python can make sense of: its pickle, and the proxies in it.
 ///
