@@ -231,15 +231,15 @@ def test_proxies_go_to_children(manager, processes, context):
 
 
 def test_a_forked_child_has_what_its_parent_drops(manager, processes):
-    numbers = manager.list([1])
+    held = [manager.list([1])]
     go, wait = os.pipe()[::-1]
 
     def work():
         os.read(wait, 1)
-        return append_and_read(numbers, 2) == [1, 2]
+        return append_and_read(held[0], 2) == [1, 2]
 
     child = processes.fork(work)
-    del numbers
+    held.clear()
     gc.collect()
     manager.list()
     os.write(go, b"x")
@@ -440,7 +440,7 @@ def test_allowed_types_are_names():
             managers.SyncManager(allowed_types=wrong)
 
 
-# ---- In the place of the standard library ---------------------------------------------------------
+# ---- In the place of the standard library -------------------------------------------------------
 
 INSTALLED_SERVER = """
 import sys
