@@ -61,7 +61,9 @@ pub(crate) fn read_hosted(pickle: &[u8]) -> Option<HostedResult> {
     let &[_, _, id, segment, ref lease @ ..] = token.arguments else {
         return None;
     };
-    let is_leased = lease.first().is_some_and(|lease| graph[*lease] == Node::Bool(true));
+    let is_leased = lease
+        .first()
+        .is_some_and(|lease| graph[*lease] == Node::Bool(true));
     Some(HostedResult {
         id: graph.text(id)?.to_owned(),
         segment: graph.text(segment)?.to_owned(),
