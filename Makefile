@@ -30,8 +30,8 @@ PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all interop check bench crash loom shuttle fmt clean venv build wheel \
-	test-rust check-format check-lints check-documents check-tidy check-python check-stubs
+.PHONY: help demo test test-all interop check bench crash fuzz loom shuttle fmt clean venv build \
+	wheel test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
 help:
 	@echo 'usage: make TARGET, one of:'
@@ -103,6 +103,10 @@ crash: $(VENV)/installed ## kill operations at every instruction, then members a
 	cargo run --release --package coheld-crash
 	$(VENV)/bin/python tests/kill_storm.py $(ARGS)
 	$(VENV)/bin/python tests/waiting_storm.py $(ARGS)
+
+# The dev profile, for its checks of overflow.
+fuzz: ## change messages of the wire protocols at random and see what becomes of them
+	cargo run --package coheld-fuzz -- $(ARGS)
 
 loom: ## check the locks and claims under every interleaving
 	RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$(TARGET)/loom \

@@ -4,6 +4,8 @@
 //! as hexadecimal digits (`$bytes`), a shared object (`$proxy`), anything else of Python by the
 //! name of its class (`$python`). A dict whose keys are not all text is a list of pairs.
 
+use std::fmt::Write as _;
+
 use coheld_wire::pickle::{Graph, Made, Node, Number, Term};
 use serde_json::{Map, Value, json};
 
@@ -160,7 +162,11 @@ fn array(typecode: &str, bytes: &[u8]) -> Option<Value> {
 }
 
 fn digits(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 #[cfg(test)]

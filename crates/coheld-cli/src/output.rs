@@ -15,7 +15,7 @@ use crate::failure::Failure;
 pub(crate) fn print(value: &Value, json: bool) {
     let mut text = String::new();
     match value {
-        _ if json => line(&mut text, &[value.clone()]),
+        _ if json => line(&mut text, std::slice::from_ref(value)),
         Value::Array(items) => {
             for item in items {
                 match item {
