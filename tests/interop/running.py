@@ -115,9 +115,7 @@ class Program:
 class Server(Program):
     """`serve.py`, with its address once it has one."""
 
-    def __init__(
-        self, end, address, how="serve", serializer="pickle", own_key=True, enter=None
-    ):
+    def __init__(self, end, address, how="serve", serializer="pickle", own_key=True, enter=None):
         self.how = how
         self.key = KEY
         self.serializer = serializer
