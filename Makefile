@@ -26,7 +26,7 @@ WORDS := $(TARGET)/release/examples/top_words
 SOURCES := $(shell find crates python -name '*.rs' -o -name '*.toml' -o -name '*.py' \
 	-o -name '*.pyi' -o -name py.typed) \
 	$(wildcard Cargo.toml Cargo.lock pyproject.toml rust-toolchain.toml)
-PYTHON_SOURCES := python tests examples benches
+PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -49,11 +49,11 @@ def use_sub_account(account):
     return sub.balance()
 
 
-def serve(address, pipe, machine):
+def serve(address, pipe, machine, options):
     die_with_parent()
     if machine is not None:
         machine.enter()
-    server = Manager(address=address, authkey=KEY).get_server()
+    server = Manager(address=address, authkey=KEY, **options).get_server()
     pipe.send(server.address)
 
     def obey():
@@ -74,10 +74,10 @@ def serve(address, pipe, machine):
 class Server:
     """A server in a process of its own, which ends with this object; on a machine of its own."""
 
-    def __init__(self, address=("127.0.0.1", 0), machine=None) -> None:
+    def __init__(self, address=("127.0.0.1", 0), machine=None, **options) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(address, theirs, machine))
+        self._process = context.Process(target=serve, args=(address, theirs, machine, options))
         self._process.start()
         theirs.close()
         if not self._pipe.poll(30):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import gc
+import hmac
 import multiprocessing
 import os
 import pickle
 import signal
 import socket
+import struct
+import subprocess
+import sys
 import threading
 import time
 
@@ -405,3 +410,119 @@ def test_both_routes_work_on_the_same_object(manager, server, monkeypatch):
     assert manager._link is not None
     near.append(2)
     assert remote[:] == [1, 2]
+
+
+# ---- What is unpickled --------------------------------------------------------------------------
+
+
+class Sent:
+    """Something that a client sends."""
+
+
+def test_a_manager_unpickles_what_it_is_told_to():
+    with remote_types.Server(allowed_types=["datetime.*"]) as server:
+        manager = connect(server.address)
+        kept = manager.list([1, "a", {2: (3.0, None)}, {4}, b"5"])
+        kept.append(datetime.timedelta(1))
+        kept.append(manager.list([6]))
+        assert kept[5] == datetime.timedelta(1) and kept[6][0] == 6
+        with pytest.raises(managers.RemoteError, match="Sent is not among the allowed_types"):
+            kept.append(Sent())
+        with pytest.raises(managers.RemoteError, match="os.system|posix.system"):
+            kept.append(os.system)
+        # The connection goes on.
+        assert len(kept) == 7
+
+
+def test_allowed_types_are_names():
+    for wrong in ("datetime.*", [datetime.date]):
+        with pytest.raises(TypeError, match="allowed_types"):
+            managers.SyncManager(allowed_types=wrong)
+
+
+# ---- In the place of the standard library ---------------------------------------------------------
+
+INSTALLED_SERVER = """
+import sys
+import coheld
+coheld.install()
+from multiprocessing.managers import SyncManager
+if __name__ == "__main__":
+    with SyncManager(address=("127.0.0.1", 0), authkey=b"key") as manager:
+        assert type(manager).__module__ == "coheld.managers"
+        print(manager.address[1], flush=True)
+        sys.stdin.read()
+"""
+
+STOCK_CLIENT = """
+import multiprocessing, sys
+from multiprocessing.managers import SyncManager
+multiprocessing.current_process().authkey = b"key"
+manager = SyncManager(address=("127.0.0.1", int(sys.argv[1])), authkey=b"key")
+manager.connect()
+outer = manager.list()
+outer.append(manager.dict(a=1))
+inner = outer[0]
+inner["b"] = 2
+assert type(inner).__module__ == "multiprocessing.managers"
+print(sorted(inner.items()))
+"""
+
+
+def test_an_installed_manager_names_things_as_stock_does():
+    server = subprocess.Popen(
+        [sys.executable, "-c", INSTALLED_SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with server:
+        try:
+            port = server.stdout.readline().strip()
+            # Without any site-packages: whatever it gets must be of the standard library.
+            client = [sys.executable, "-S", "-c", STOCK_CLIENT, port]
+            told = subprocess.run(client, capture_output=True, text=True, timeout=30)
+        finally:
+            server.stdin.close()
+            server.wait(20)
+    assert told.stdout == "[('a', 1), ('b', 2)]\n", told.stderr
+
+
+# ---- MD5 ----------------------------------------------------------------------------------------
+
+
+def receive(stream):
+    """A message."""
+    (length,) = struct.unpack("!i", stream.recv(4, socket.MSG_WAITALL))
+    return stream.recv(length, socket.MSG_WAITALL)
+
+
+def send(stream, message):
+    stream.sendall(struct.pack("!i", len(message)) + message)
+
+
+def test_md5_can_be_refused(monkeypatch):
+    monkeypatch.setenv("COHELD_MD5", "refuse")
+    with remote_types.Server() as server:
+        # Coheld can do better.
+        assert connect(server.address).list([1])[:] == [1]
+        with socket.create_connection(server.address) as stock:
+            challenge = receive(stock)
+            assert challenge.startswith(b"#CHALLENGE#")
+            # As Python up to 3.11 answers, with the right key.
+            send(stock, hmac.new(KEY, challenge[11:], "md5").digest())
+            assert receive(stock) == b"#FAILURE#"
+    # And as a client, of a manager that challenges as Python up to 3.11 does.
+    with socket.create_server(("127.0.0.1", 0)) as old:
+
+        def answer():
+            accepted, _ = old.accept()
+            with accepted:
+                send(accepted, b"#CHALLENGE#" + os.urandom(20))
+                accepted.recv(1)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(multiprocessing.AuthenticationError, match="MD5"):
+            connect(old.getsockname())
+        thread.join()

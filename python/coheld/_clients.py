@@ -37,6 +37,7 @@ class Client:
         self.send_bytes = connection.send_bytes
         self.close = connection.close
         self.fileno = connection.fileno
+        self.allowed_types = server.allowed_types
         # Connections that a program makes itself know bytes only.
         is_own = isinstance(connection, _coheld.Connection)
         takes_pickles = is_own and (self.is_session or serializer == "pickle")
@@ -114,6 +115,7 @@ class _Departure:
 
     def __init__(self, client):
         self._client = client
+        self.is_coheld = client.is_session
         self._sent = []
 
     def name(self, proxy):

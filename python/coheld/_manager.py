@@ -23,7 +23,7 @@ _MOST_CAPACITY = 1 << 47
 _OWN_CLIENTS = tuple(listener_client[name][1] for name in ("pickle", "xmlrpclib"))
 
 #: What a server does that is told nothing.
-_OPTIONS = {"capacity": None, "owner_died": "warn", "call_timeout": None}
+_OPTIONS = {"capacity": None, "owner_died": "warn", "call_timeout": None, "allowed_types": None}
 
 
 class BaseManager:
@@ -35,6 +35,9 @@ class BaseManager:
     or a permit that a process held when it died: an `OwnerDiedWarning` (``"warn"``), with the lock
     acquired, or an `OwnerDiedError` (``"error"``) without. *call_timeout* is how many seconds a
     call of a method may take that runs in the manager process; without it, calls have no end.
+    *allowed_types* are full names, or patterns such as ``"package.module.*"``, of the classes and
+    functions that clients at the other end of a connection may have the manager process unpickle;
+    without it, all.
     """
 
     _registry = {}
@@ -51,6 +54,7 @@ class BaseManager:
         capacity=None,
         owner_died="warn",
         call_timeout=None,
+        allowed_types=None,
     ):
         if owner_died not in ("warn", "error"):
             raise ValueError(f"owner_died is {owner_died!r}: give 'warn' or 'error'")
@@ -83,6 +87,7 @@ class BaseManager:
         self._capacity = capacity
         self._owner_died = owner_died
         self._call_timeout = call_timeout
+        self._allowed_types = _patterns(allowed_types)
         self._attachment = None
         self._link = None
 
@@ -107,6 +112,7 @@ class BaseManager:
             "capacity": self._capacity,
             "owner_died": self._owner_died,
             "call_timeout": self._call_timeout,
+            "allowed_types": self._allowed_types,
         }
         # A class of a program's own need not know those that are not used.
         return {name: options[name] for name in options if options[name] != _OPTIONS[name]}
@@ -372,6 +378,18 @@ class BaseManager:
         cls._registry[typeid] = entry
         if create_method:
             setattr(cls, typeid, _factory_method(cls, typeid, entry[-1]))
+
+
+def _patterns(allowed_types):
+    if allowed_types is None:
+        return None
+    if isinstance(allowed_types, str):
+        raise TypeError("allowed_types are several names: give a list, not a str")
+    patterns = tuple(allowed_types)
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise TypeError(f"allowed_types are names of type str, not {pattern!r}")
+    return patterns
 
 
 def _request_shutdown(address, authkey, client_class):

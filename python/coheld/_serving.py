@@ -79,12 +79,15 @@ class Server(ClientServer):
         capacity=None,
         owner_died="warn",
         call_timeout=None,
+        allowed_types=None,
     ):
         if not isinstance(authkey, bytes):
             raise TypeError(f"Authkey {authkey!r} is type {type(authkey)!s}, not bytes")
         self.registry = registry
         self.authkey = process.AuthenticationString(authkey)
         self._serializer = serializer
+        #: Patterns of full names that clients at the other end of connections may have unpickled.
+        self.allowed_types = allowed_types
         listener_class, _client_class = listener_client[serializer]
         own_listener = None
         if serializer in ("pickle", "xmlrpclib"):

@@ -4,6 +4,11 @@ in for them: the name by which they are pickled then.
 
 from multiprocessing import managers
 
+if not hasattr(managers, "SetProxy"):
+
+    class SetProxy:
+        """Stands for the class of that name, which the standard library has since Python 3.14."""
+
 
 def __getattr__(name):
     try:

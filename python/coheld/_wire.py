@@ -7,6 +7,7 @@ place here. What comes in by those names becomes proxies of ours.
 # What programs see of it is typed in the stubs beside.
 # mypy: ignore-errors
 
+import fnmatch
 import pickle
 from multiprocessing import managers as stock
 from multiprocessing import util
@@ -35,8 +36,10 @@ def reduce_proxy(proxy, departure):
         # A class of the program: the one who gets it has it, too, as with the standard library.
         rebuilt = type(proxy)
     else:
-        # Shared sets are younger than most versions of the standard library.
-        rebuilt = getattr(_stock, name, None) or _stock.AutoProxy
+        if name == "SetProxy" and not departure.is_coheld:
+            # Younger than most versions of the standard library.
+            name = "AutoProxy"
+        rebuilt = getattr(_stock, name)
         if rebuilt is _stock.AutoProxy:
             if exposed is None:
                 exposed = _coheld.exposed_methods(proxy)
@@ -69,10 +72,29 @@ class Unpickler(pickle.Unpickler):
             # Younger than some versions of the standard library.
             return ShutDown
         if module != _MODULE and module != _stock.__name__:
+            allowed = self._arrival.allowed_types
+            if allowed is not None:
+                _check_allowed(module, name, allowed)
             return super().find_class(module, name)
         if name == "RebuildProxy":
             return self._arrival.rebuild
         return class_of_stock(name)
+
+
+#: What a manager unpickles that unpickles chosen types only: what is plain data all the same.
+_HARMLESS = frozenset({"bytearray", "complex", "frozenset", "range", "set", "slice"})
+
+
+def _check_allowed(module, name, allowed):
+    """Make sure that a manager unpickles what a message names."""
+    full_name = f"{module}.{name}"
+    if module == "builtins" and name in _HARMLESS:
+        return
+    if not any(fnmatch.fnmatchcase(full_name, pattern) for pattern in allowed):
+        raise pickle.UnpicklingError(
+            f"{full_name} is not among the allowed_types of this manager: add it there if clients "
+            "may send it"
+        )
 
 
 def class_of_stock(name):

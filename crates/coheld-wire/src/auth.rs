@@ -13,7 +13,8 @@
 //! | response | HMAC-MD5 of the body | `{sha256}` and HMAC-SHA256 of the whole body |
 //!
 //! An old responder answers a new challenge with HMAC-MD5 over the whole body, and that is
-//! accepted, so every pair of releases can talk.
+//! accepted, so every pair of releases can talk. MD5 is used only with who can do no better, and
+//! [`Md5::Refused`] shuts those out.
 
 use core::fmt;
 
@@ -41,7 +42,18 @@ pub enum Generation {
     Modern,
 }
 
-/// Why authentication failed. The texts are those of `CPython`.
+/// Whether the other end may prove its key, or have ours proved, by HMAC-MD5: all that Python up
+/// to 3.11 can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Md5 {
+    /// It may, if it can do no better.
+    #[default]
+    Allowed,
+    /// It may not. Then our own challenges have to be of [`Generation::Modern`].
+    Refused,
+}
+
+/// Why authentication failed. The texts are those of `CPython`, as far as it has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthenticationError {
@@ -56,6 +68,8 @@ pub enum AuthenticationError {
         /// Its bytes.
         length: usize,
     },
+    /// The other end can only do MD5, and [`Md5::Refused`] is in force.
+    Md5Refused,
     /// No digest was named that is known here.
     UnsupportedDigest,
     /// The response is not as long as its digest.
@@ -78,6 +92,10 @@ impl fmt::Display for AuthenticationError {
             Self::ChallengeTooShort { length } => {
                 write!(formatter, "challenge too short: {length} bytes")
             }
+            Self::Md5Refused => formatter.write_str(
+                "the other end can authenticate by MD5 only, as Python up to 3.11 does, and MD5 is \
+                 refused here; run it with Python 3.12 or later, or allow MD5 on this side",
+            ),
             Self::UnsupportedDigest => formatter.write_str(
                 "unsupported message length, missing digest prefix, or unsupported digest",
             ),
@@ -122,14 +140,18 @@ impl Challenger {
         self,
         key: &[u8],
         response: &[u8],
+        md5: Md5,
     ) -> (&'static [u8], Result<(), AuthenticationError>) {
-        let outcome = self.check(key, response);
+        let outcome = self.check(key, response, md5);
         (if outcome.is_ok() { WELCOME } else { FAILURE }, outcome)
     }
 
-    fn check(&self, key: &[u8], response: &[u8]) -> Result<(), AuthenticationError> {
+    fn check(&self, key: &[u8], response: &[u8], md5: Md5) -> Result<(), AuthenticationError> {
         let (digest, code) = split_digest(response)?;
         let digest = digest.unwrap_or(Digest::Md5);
+        if digest == Digest::Md5 && md5 == Md5::Refused {
+            return Err(AuthenticationError::Md5Refused);
+        }
         if code.len() != digest.length() {
             return Err(AuthenticationError::ResponseLength {
                 digest,
@@ -145,7 +167,7 @@ impl Challenger {
 }
 
 /// Answers a challenge: the message to send.
-pub fn answer(key: &[u8], message: &[u8]) -> Result<Vec<u8>, AuthenticationError> {
+pub fn answer(key: &[u8], message: &[u8], md5: Md5) -> Result<Vec<u8>, AuthenticationError> {
     let body = message
         .strip_prefix(CHALLENGE)
         .ok_or(AuthenticationError::ExpectedChallenge)?;
@@ -153,9 +175,18 @@ pub fn answer(key: &[u8], message: &[u8]) -> Result<Vec<u8>, AuthenticationError
         return Err(AuthenticationError::ChallengeTooShort { length: body.len() });
     }
     Ok(match split_digest(body)? {
+        (None, _) if md5 == Md5::Refused => return Err(AuthenticationError::Md5Refused),
         (None, _) => Digest::Md5.authenticate(key, body),
+        // Who names a digest knows the better ones too.
+        (Some(Digest::Md5), _) => prefixed(Digest::Sha256, &Digest::Sha256.authenticate(key, body)),
         (Some(digest), _) => prefixed(digest, &digest.authenticate(key, body)),
     })
+}
+
+/// What to send in the place of an answer that is refused.
+#[must_use]
+pub fn refusal() -> Vec<u8> {
+    FAILURE.to_vec()
 }
 
 /// Reads the verdict on what `answer` made.
@@ -201,7 +232,7 @@ mod tests {
         let modern = Challenger::new(Generation::Modern, NONCE).challenge();
         assert_eq!(modern.len(), 59);
         assert!(modern.starts_with(b"#CHALLENGE#{sha256}0123"));
-        assert_eq!(answer(b"key", &modern).unwrap().len(), 40);
+        assert_eq!(answer(b"key", &modern, Md5::Allowed).unwrap().len(), 40);
     }
 
     #[test]
@@ -209,11 +240,14 @@ mod tests {
         for generation in [Generation::Legacy, Generation::Modern] {
             for key in [&b""[..], b"key", &[0xff; 300]] {
                 let challenger = Challenger::new(generation, NONCE);
-                let response = answer(key, &challenger.challenge()).unwrap();
-                assert_eq!(challenger.judge(key, &response), (WELCOME, Ok(())));
+                let response = answer(key, &challenger.challenge(), Md5::Allowed).unwrap();
+                assert_eq!(
+                    challenger.judge(key, &response, Md5::Allowed),
+                    (WELCOME, Ok(()))
+                );
                 let challenger = Challenger::new(generation, NONCE);
                 let wrong = (FAILURE, Err(AuthenticationError::ReceivedWrong));
-                assert_eq!(challenger.judge(b"other", &response), wrong);
+                assert_eq!(challenger.judge(b"other", &response, Md5::Allowed), wrong);
             }
         }
         accept_verdict(WELCOME).unwrap();
@@ -228,7 +262,7 @@ mod tests {
             let code = digest.authenticate(b"key", &challenger.body);
             let response = prefixed(digest, &code);
             assert_eq!(
-                challenger.judge(b"key", &response).1,
+                challenger.judge(b"key", &response, Md5::Allowed).1,
                 Ok(()),
                 "{}",
                 digest.name()
@@ -237,22 +271,58 @@ mod tests {
         // As a release up to 3.11 answers a challenge of a later one.
         let challenger = Challenger::new(Generation::Modern, NONCE);
         let code = Digest::Md5.authenticate(b"key", &challenger.body);
-        assert_eq!(challenger.judge(b"key", &code).1, Ok(()));
+        assert_eq!(challenger.judge(b"key", &code, Md5::Allowed).1, Ok(()));
+    }
+
+    #[test]
+    fn md5_is_for_those_who_can_do_no_better() {
+        let refused = Err(AuthenticationError::Md5Refused);
+        let legacy = Challenger::new(Generation::Legacy, NONCE).challenge();
+        assert_eq!(answer(b"key", &legacy, Md5::Allowed).unwrap().len(), 16);
+        assert_eq!(
+            answer(b"key", &legacy, Md5::Refused),
+            Err(AuthenticationError::Md5Refused)
+        );
+        // A challenge that asks for MD5 by name comes from a later release.
+        let named = [CHALLENGE, b"{md5}", NONCE].concat();
+        for md5 in [Md5::Allowed, Md5::Refused] {
+            let response = answer(b"key", &named, md5).unwrap();
+            assert!(response.starts_with(b"{sha256}"));
+        }
+        let challenger = || Challenger::new(Generation::Modern, NONCE);
+        let code = Digest::Md5.authenticate(b"key", &challenger().body);
+        for response in [code.clone(), prefixed(Digest::Md5, &code)] {
+            let (verdict, outcome) = challenger().judge(b"key", &response, Md5::Refused);
+            assert_eq!((verdict, outcome), (FAILURE, refused));
+        }
+        let response = answer(b"key", &challenger().challenge(), Md5::Refused).unwrap();
+        assert_eq!(
+            challenger().judge(b"key", &response, Md5::Refused).1,
+            Ok(())
+        );
+        let text = AuthenticationError::Md5Refused.to_string();
+        assert!(text.contains("Python up to 3.11") && text.contains("allow MD5"));
     }
 
     #[test]
     fn nonsense_is_told_apart() {
         use AuthenticationError as E;
-        assert_eq!(answer(b"k", b"hello"), Err(E::ExpectedChallenge));
         assert_eq!(
-            answer(b"k", b"#CHALLENGE#short"),
+            answer(b"k", b"hello", Md5::Allowed),
+            Err(E::ExpectedChallenge)
+        );
+        assert_eq!(
+            answer(b"k", b"#CHALLENGE#short", Md5::Allowed),
             Err(E::ChallengeTooShort { length: 5 })
         );
         let unknown = [CHALLENGE, b"{sha1}", &[0; 40]].concat();
-        assert_eq!(answer(b"k", &unknown), Err(E::UnsupportedDigest));
+        assert_eq!(
+            answer(b"k", &unknown, Md5::Allowed),
+            Err(E::UnsupportedDigest)
+        );
         let judge = |response: &[u8]| {
             Challenger::new(Generation::Modern, NONCE)
-                .judge(b"k", response)
+                .judge(b"k", response, Md5::Allowed)
                 .1
                 .unwrap_err()
         };

@@ -3,13 +3,14 @@
 //! The server challenges first, then the client. Feed each message of the other end to
 //! [`Handshake::receive`] and send what it returns.
 
-use crate::auth::{self, AuthenticationError, Challenger, Generation, NONCE_LENGTH};
+use crate::auth::{self, AuthenticationError, Challenger, Generation, Md5, NONCE_LENGTH};
 
 /// One end of a handshake that is going on.
 pub struct Handshake {
     key: Vec<u8>,
     challenger: Option<Challenger>,
     stage: Stage,
+    md5: Md5,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,7 @@ impl Handshake {
                 key: key.to_vec(),
                 challenger: Some(challenger),
                 stage,
+                md5: Md5::default(),
             },
             opening,
         )
@@ -77,7 +79,15 @@ impl Handshake {
             key: key.to_vec(),
             challenger,
             stage: Stage::AwaitChallenge(Role::Client),
+            md5: Md5::default(),
         }
+    }
+
+    /// The same with another policy about MD5, which is allowed by default.
+    #[must_use]
+    pub fn with_md5(mut self, md5: Md5) -> Self {
+        self.md5 = md5;
+        self
     }
 
     /// Goes on with a message from the other end.
@@ -88,7 +98,7 @@ impl Handshake {
                 let Some(challenger) = self.challenger.take() else {
                     return Err(over());
                 };
-                let (verdict, outcome) = challenger.judge(&self.key, message);
+                let (verdict, outcome) = challenger.judge(&self.key, message, self.md5);
                 let send = Some(verdict.to_vec());
                 if let Err(error) = outcome {
                     return Err(Failed { send, error });
@@ -102,7 +112,12 @@ impl Handshake {
                 })
             }
             Stage::AwaitChallenge(role) => {
-                let response = auth::answer(&self.key, message).map_err(silent)?;
+                let response = auth::answer(&self.key, message, self.md5);
+                let response = response.map_err(|error| Failed {
+                    // Who waits for an answer hears that there will be none.
+                    send: (error == AuthenticationError::Md5Refused).then(auth::refusal),
+                    error,
+                })?;
                 self.stage = Stage::AwaitVerdict(role);
                 Ok(Step {
                     send: Some(response),
@@ -138,14 +153,21 @@ fn over() -> Failed {
 mod tests {
     use super::*;
 
-    /// Passes messages between the ends until both are done or one gives up.
     fn run(
         server_key: &[u8],
         client_key: &[u8],
         generations: (Generation, Generation),
     ) -> (bool, bool, Vec<AuthenticationError>) {
-        let (mut server, opening) = Handshake::server(server_key, generations.0, &[1; 40]);
-        let mut client = Handshake::client(client_key, generations.1, &[2; 40]);
+        let server = Handshake::server(server_key, generations.0, &[1; 40]);
+        let client = Handshake::client(client_key, generations.1, &[2; 40]);
+        pass(server, client)
+    }
+
+    /// Passes messages between the ends until both are done or one gives up.
+    fn pass(
+        (mut server, opening): (Handshake, Vec<u8>),
+        mut client: Handshake,
+    ) -> (bool, bool, Vec<AuthenticationError>) {
         let mut to_client = Some(opening);
         let (mut server_done, mut client_done) = (false, false);
         let mut errors = Vec::new();
@@ -156,6 +178,8 @@ mod tests {
                 *done |= step.done;
                 step.send
             }
+            // It has given up before, and closed the connection.
+            Err(failed) if failed.error == AuthenticationError::AlreadyOver => None,
             Err(failed) => {
                 errors.push(failed.error);
                 failed.send
@@ -191,6 +215,26 @@ mod tests {
             AuthenticationError::SentRejected,
         ];
         assert_eq!(errors, expected);
+    }
+
+    #[test]
+    fn both_ends_know_that_md5_is_refused() {
+        use AuthenticationError::{Md5Refused, SentRejected, UnsupportedDigest};
+        let legacy = || Handshake::server(b"key", Generation::Legacy, &[1; 40]);
+        let client = || Handshake::client(b"key", Generation::Modern, &[2; 40]);
+        // An old server challenges; its client will not answer.
+        let (server, client_done, errors) = pass(legacy(), client().with_md5(Md5::Refused));
+        assert!(!server && !client_done);
+        assert_eq!(errors, [Md5Refused, UnsupportedDigest]);
+        // A client answers an old challenge of a server that wants no such answer.
+        let (server, opening) = legacy();
+        let refusing = (server.with_md5(Md5::Refused), opening);
+        assert_eq!(pass(refusing, client()).2, [Md5Refused, SentRejected]);
+        // Both ends can do better.
+        let (server, opening) = Handshake::server(b"key", Generation::Modern, &[1; 40]);
+        let refusing = (server.with_md5(Md5::Refused), opening);
+        let outcome = pass(refusing, client().with_md5(Md5::Refused));
+        assert_eq!(outcome, (true, true, Vec::new()));
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use coheld_wire::auth::{Generation, MESSAGE_LIMIT};
+use coheld_wire::auth::{Generation, MESSAGE_LIMIT, Md5};
 use coheld_wire::frame::{Decoder, encode};
 use coheld_wire::handshake::Handshake;
+
+mod interpreters;
 
 const KEY: &[u8] = b"secret";
 /// Only a test may use the same nonce twice.
@@ -40,23 +42,11 @@ except AuthenticationError as error:
     print(error, flush=True)
 ";
 
-fn interpreters() -> Vec<&'static str> {
-    let all = [
-        "python3",
-        "python3.9",
-        "python3.10",
-        "python3.11",
-        "python3.12",
-        "python3.13",
-    ];
-    let works = |name: &&str| {
-        let mut probe = Command::new(name);
-        probe
-            .args(["-c", "import multiprocessing"])
-            .stderr(Stdio::null());
-        probe.status().is_ok_and(|status| status.success())
-    };
-    all.into_iter().filter(works).collect()
+/// Whether the interpreter can do nothing but MD5.
+fn is_legacy(interpreter: &str) -> bool {
+    let program = "import sys; sys.exit(sys.version_info < (3, 12))";
+    let status = Command::new(interpreter).args(["-c", program]).status();
+    !status.unwrap().success()
 }
 
 struct Python {
@@ -128,11 +118,11 @@ fn socket_path(directory: &tempfile::TempDir) -> PathBuf {
 
 #[test]
 fn python_listens() {
-    for interpreter in interpreters() {
+    for interpreter in interpreters::all() {
         for generation in [Generation::Legacy, Generation::Modern] {
             let directory = tempfile::tempdir().unwrap();
             let path = socket_path(&directory);
-            let mut python = Python::start(interpreter, LISTENER, &[path.to_str().unwrap()]);
+            let mut python = Python::start(&interpreter, LISTENER, &[path.to_str().unwrap()]);
             assert_eq!(python.line(), "ready");
             let mut stream = UnixStream::connect(&path).unwrap();
             authenticate(&mut stream, Handshake::client(KEY, generation, &NONCE)).unwrap();
@@ -145,10 +135,10 @@ fn python_listens() {
 
 #[test]
 fn python_listens_and_rejects() {
-    for interpreter in interpreters() {
+    for interpreter in interpreters::all() {
         let directory = tempfile::tempdir().unwrap();
         let path = socket_path(&directory);
-        let mut python = Python::start(interpreter, LISTENER, &[path.to_str().unwrap()]);
+        let mut python = Python::start(&interpreter, LISTENER, &[path.to_str().unwrap()]);
         assert_eq!(python.line(), "ready");
         let mut stream = UnixStream::connect(&path).unwrap();
         let handshake = Handshake::client(b"wrong", Generation::Modern, &NONCE);
@@ -160,13 +150,13 @@ fn python_listens_and_rejects() {
 
 #[test]
 fn python_connects() {
-    for interpreter in interpreters() {
+    for interpreter in interpreters::all() {
         for generation in [Generation::Legacy, Generation::Modern] {
             let directory = tempfile::tempdir().unwrap();
             let path = socket_path(&directory);
             let listener = UnixListener::bind(&path).unwrap();
             let address = path.to_str().unwrap();
-            let mut python = Python::start(interpreter, CLIENT, &[address, "secret"]);
+            let mut python = Python::start(&interpreter, CLIENT, &[address, "secret"]);
             let (mut stream, _) = listener.accept().unwrap();
             let (handshake, opening) = Handshake::server(KEY, generation, &NONCE);
             stream.write_all(&encode(&opening)).unwrap();
@@ -181,16 +171,53 @@ fn python_connects() {
 
 #[test]
 fn python_connects_and_is_rejected() {
-    for interpreter in interpreters() {
+    for interpreter in interpreters::all() {
         let directory = tempfile::tempdir().unwrap();
         let path = socket_path(&directory);
         let listener = UnixListener::bind(&path).unwrap();
-        let mut python = Python::start(interpreter, CLIENT, &[path.to_str().unwrap(), "other"]);
+        let mut python = Python::start(&interpreter, CLIENT, &[path.to_str().unwrap(), "other"]);
         let (mut stream, _) = listener.accept().unwrap();
         let (handshake, opening) = Handshake::server(KEY, Generation::Modern, &NONCE);
         stream.write_all(&encode(&opening)).unwrap();
         let refused = authenticate(&mut stream, handshake).unwrap_err();
         assert_eq!(refused, "digest received was wrong");
         assert_eq!(python.line(), "digest sent was rejected");
+    }
+}
+
+#[test]
+fn python_learns_that_md5_is_refused() {
+    for interpreter in interpreters::all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = socket_path(&directory);
+        let address = path.to_str().unwrap();
+        let mut python = Python::start(&interpreter, LISTENER, &[address]);
+        assert_eq!(python.line(), "ready");
+        let mut stream = UnixStream::connect(&path).unwrap();
+        let handshake = Handshake::client(KEY, Generation::Modern, &NONCE);
+        let outcome = authenticate(&mut stream, handshake.with_md5(Md5::Refused));
+        if is_legacy(&interpreter) {
+            assert!(outcome.unwrap_err().contains("by MD5 only"));
+            assert_eq!(python.line(), "digest received was wrong");
+        } else {
+            outcome.unwrap();
+        }
+        drop(python);
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = socket_path(&directory);
+        let address = path.to_str().unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut python = Python::start(&interpreter, CLIENT, &[address, "secret"]);
+        let (mut stream, _) = listener.accept().unwrap();
+        let (handshake, opening) = Handshake::server(KEY, Generation::Modern, &NONCE);
+        stream.write_all(&encode(&opening)).unwrap();
+        let outcome = authenticate(&mut stream, handshake.with_md5(Md5::Refused));
+        if is_legacy(&interpreter) {
+            assert!(outcome.unwrap_err().contains("by MD5 only"));
+            assert_eq!(python.line(), "digest sent was rejected");
+        } else {
+            outcome.unwrap();
+        }
     }
 }

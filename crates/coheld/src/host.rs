@@ -5,12 +5,14 @@
 //! gives up after a moment: whoever owns the lock it wants may be waiting for that global lock.
 #![allow(clippy::disallowed_types, reason = "a note of one thread about itself")]
 
-use std::cell::Cell;
-use std::sync::OnceLock;
+use std::cell::{Cell, RefCell};
+use std::sync::{Arc, OnceLock};
 use std::thread::LocalKey;
 use std::time::{Duration, Instant};
 
 use coheld_shm::Host;
+
+use crate::stream::Stream;
 
 /// How long a fork waits for locks of other threads before it goes on without a reservation.
 const FORK_PATIENCE: Duration = Duration::from_millis(200);
@@ -22,6 +24,8 @@ thread_local! {
     static FORKING_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Whether this thread waits without the runtime.
     static WITHOUT_RUNTIME: Cell<bool> = const { Cell::new(false) };
+    /// For whom this thread works, if that may go away meanwhile.
+    static WATCHED: RefCell<Option<Arc<Stream>>> = const { RefCell::new(None) };
     /// Whether the runtime is not asked whether it wants to interrupt this thread.
     static UNINTERRUPTED: Cell<bool> = const { Cell::new(false) };
 }
@@ -50,9 +54,24 @@ impl Host for ForkAware {
         match forking_until() {
             Some(deadline) => Instant::now() >= deadline,
             None if is_set(&UNINTERRUPTED) || is_set(&WITHOUT_RUNTIME) => false,
-            None => RUNTIME.get().is_some_and(|runtime| runtime.interrupted()),
+            None => client_has_gone() || RUNTIME.get().is_some_and(|runtime| runtime.interrupted()),
         }
     }
+}
+
+/// Runs `work` for a client, and interrupts it if it waits and the client has gone: what it waits
+/// for is not to be taken from others then.
+pub(crate) fn for_client<R>(client: &Arc<Stream>, work: impl FnOnce() -> R) -> R {
+    WATCHED.set(Some(Arc::clone(client)));
+    let done = work();
+    WATCHED.set(None);
+    done
+}
+
+fn client_has_gone() -> bool {
+    let gone =
+        WATCHED.try_with(|client| client.borrow().as_ref().is_some_and(|it| it.is_hung_up()));
+    gone.unwrap_or(false)
 }
 
 /// Runs `work`, which may wait for another machine, with the runtime released.

@@ -12,6 +12,7 @@
 //!   conditions, barriers and queues, typed or not;
 //! * [`hosted`]: objects that live in one process, which the others call;
 //! * [`value`]: what can be in them;
+//! * [`server`]: a manager without Python, for clients of the standard library too;
 //! * [`control`]: the server and client between which segments are handed over.
 
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ mod key;
 mod manager;
 pub mod proxy;
 mod registry;
+pub mod server;
 mod stream;
 pub mod token;
 pub mod value;
@@ -43,12 +45,13 @@ pub use error::Error;
 pub use fork::leave_all;
 pub use handle::Handle;
 pub use host::set_host;
-pub use key::{AUTHKEY_VARIABLE, authkey_from_environment, new_authkey};
+pub use key::{AUTHKEY_VARIABLE, MD5_VARIABLE, authkey_from_environment, new_authkey};
 pub use manager::Manager;
 pub use proxy::{
     ArrayProxy, BarrierProxy, ConditionGuard, ConditionProxy, DictProxy, EventProxy, HoldsLock,
     Kind, ListProxy, LockGuard, LockProxy, NamespaceProxy, Permit, Proxy, QueueProxy, RLockGuard,
     RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
 };
+pub use server::Server;
 pub use token::Token;
 pub use value::{BigInt, Bytes, Pickle, Value, ValueError};

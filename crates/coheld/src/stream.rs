@@ -1,10 +1,15 @@
 //! A connection, whichever way it came about.
+#![allow(
+    clippy::disallowed_types,
+    reason = "a note of this process about its connection"
+)]
 
 use std::io::{self, IoSlice};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coheld_shm::os::passing;
@@ -18,7 +23,7 @@ pub(crate) struct Stream {
     /// The process that has made the connection; it is not a forked child's to end.
     process: u32,
     /// Whether something was read since the last writing, which acknowledges what was read before.
-    has_read: bool,
+    has_read: AtomicBool,
 }
 
 enum Socket {
@@ -72,7 +77,7 @@ impl Stream {
         Self {
             socket,
             process,
-            has_read: false,
+            has_read: AtomicBool::new(false),
         }
     }
 
@@ -115,33 +120,44 @@ impl Stream {
     }
 
     /// Reads what there is.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.has_read
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.has_read.load(Ordering::Relaxed)
             && let Socket::Tcp(stream) = &self.socket
         {
             // There is no answer yet for what came last, so nothing acknowledges it by itself.
             passing::acknowledge_soon(stream);
         }
-        let count = either!(&mut self.socket, stream => stream.read(buffer))?;
-        self.has_read = true;
+        let count = either!(&self.socket, stream => (&*stream).read(buffer))?;
+        self.has_read.store(true, Ordering::Relaxed);
         Ok(count)
     }
 
     /// Writes all of it.
-    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.has_read = false;
-        either!(&mut self.socket, stream => stream.write_all(bytes))
+    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        self.has_read.store(false, Ordering::Relaxed);
+        either!(&self.socket, stream => (&*stream).write_all(bytes))
     }
 
     /// Writes as much as fits of several pieces at once; returns how much that was.
-    pub(crate) fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.has_read = false;
-        either!(&mut self.socket, stream => stream.write_vectored(pieces))
+    pub(crate) fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.has_read.store(false, Ordering::Relaxed);
+        either!(&self.socket, stream => (&*stream).write_vectored(pieces))
     }
 
     /// Whether the other end has gone, or has sent something, with nobody waiting for it.
     pub(crate) fn is_readable(&self) -> bool {
         passing::is_readable(self)
+    }
+
+    /// Whether the other end has gone.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        passing::is_hung_up(self)
+    }
+
+    /// Ends the connection, whoever reads from it or writes to it at this moment.
+    pub(crate) fn end(&self) {
+        // Fails only when the other end was faster.
+        let _ = either!(&self.socket, stream => stream.shutdown(Shutdown::Both));
     }
 
     /// Whether the connection was made by the process that this one was forked from.
@@ -164,8 +180,7 @@ impl AsFd for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if !self.is_inherited() {
-            // Fails only when the other end was faster.
-            let _ = either!(&self.socket, stream => stream.shutdown(Shutdown::Both));
+            self.end();
         }
     }
 }

@@ -18,6 +18,8 @@ struct Pickling {
     leases: Leases,
     /// What names the proxies, for a message in the form of the standard library.
     departure: Option<Py<PyAny>>,
+    /// Whether it has been asked.
+    has_departed: bool,
     /// The proxies behind the edges. They keep their referents alive until the value is stored.
     proxies: Vec<Py<PyAny>>,
 }
@@ -63,6 +65,7 @@ impl Encoding {
                 edges: Vec::new(),
                 leases: Leases::new(),
                 departure,
+                has_departed: false,
                 proxies: Vec::new(),
             });
         });
@@ -100,10 +103,17 @@ impl Encoding {
 
     /// What names the proxies of the innermost pickling, if that is not for here.
     pub(crate) fn departure(py: Python<'_>) -> Option<Py<PyAny>> {
-        PICKLING.with_borrow(|stack| {
-            let departure = stack.last()?.departure.as_ref()?;
-            Some(departure.clone_ref(py))
+        PICKLING.with_borrow_mut(|stack| {
+            let top = stack.last_mut()?;
+            let departure = top.departure.as_ref()?.clone_ref(py);
+            top.has_departed = true;
+            Some(departure)
         })
+    }
+
+    /// Whether there are proxies in what has been pickled.
+    pub(crate) fn has_departed(&self) -> bool {
+        PICKLING.with_borrow(|stack| stack.last().is_some_and(|top| top.has_departed))
     }
 
     /// Notes a proxy met by the innermost pickling. `None`: no pickling, or for another segment.

@@ -1,12 +1,13 @@
 //! Messages in the form of the standard library, in which proxies are named as it names them.
 
 use coheld::{hosted::buffers, wire};
+use coheld_wire::pickle::{Graph, Node, Term};
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{
     attachment,
     codec::{self, Encoding},
-    errors::OrRaise,
+    errors::{self, OrRaise},
     imported, interpreter,
     proxy::{AnyState, BaseProxy, any_state_of},
     token::place_of,
@@ -29,8 +30,38 @@ pub(crate) fn dumps<'py>(
     }
     let encoding = Encoding::begin_departure(departure.clone().unbind());
     let pickled = codec::dumps(value);
+    let has_proxies = encoding.has_departed();
     drop(encoding);
-    pickled
+    match pickled {
+        Ok(pickled) if has_proxies => with_names_of_stock(&pickled),
+        pickled => pickled,
+    }
+}
+
+/// The module by which the standard library's own classes are pickled while Coheld stands in for
+/// them, or where there is none of that name: nobody else has it.
+const STAND_IN: &str = "coheld._stock";
+/// Their real module.
+const STOCK: &str = "multiprocessing.managers";
+
+/// The same pickle with the standard library's classes under their names there.
+fn with_names_of_stock<'py>(pickled: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+    let py = pickled.py();
+    let bytes = pickled.as_bytes();
+    let mut windows = bytes.windows(STAND_IN.len());
+    if !windows.any(|window| window == STAND_IN.as_bytes()) {
+        return Ok(pickled.clone());
+    }
+    let failed = |error: &dyn std::error::Error| {
+        errors::coheld_error(py, format!("a message cannot be written: {error}"))
+    };
+    let graph = Graph::read(bytes).map_err(|error| failed(&error))?;
+    let renamed = graph.extract_with(graph.root(), &mut |number| match graph[number] {
+        Node::Global(STAND_IN, name) => Some(Term::global(STOCK, name)),
+        _ => None,
+    });
+    let renamed = renamed.map_err(|error| failed(&error))?;
+    Ok(PyBytes::new(py, &renamed))
 }
 
 /// Return the address and the name of a shared object for processes that do not know its manager

@@ -61,6 +61,18 @@ impl Link {
         self.shared.segment().is_none()
     }
 
+    /// What the manager sends is unpickled, whatever it is: this process has chosen it.
+    #[getter]
+    fn get_allowed_types(&self) -> Option<()> {
+        None
+    }
+
+    /// Whether the manager knows what the standard library of this Python does not.
+    #[getter]
+    fn get_is_coheld(&self) -> bool {
+        self.shared.segment().is_some()
+    }
+
     /// Set the seconds that calls may take which are given no limit of their own.
     fn limit_calls(&self, seconds: &Bound<'_, PyAny>) -> PyResult<()> {
         self.shared.set_call_limit(limit_of(seconds)?);

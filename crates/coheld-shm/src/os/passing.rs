@@ -5,6 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -94,6 +95,18 @@ pub fn is_readable(socket: impl AsFd) -> bool {
         rustix::net::recv(socket, &mut byte, flags),
         Err(Errno::AGAIN)
     )
+}
+
+/// Whether the other end of a connection has gone, also when it has left something to be read.
+pub fn is_hung_up(socket: impl AsFd) -> bool {
+    let mut sources = [PollFd::new(&socket, PollFlags::RDHUP)];
+    let none = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let found = rustix::event::poll(&mut sources, Some(&none));
+    let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    found.is_ok() && sources[0].revents().intersects(gone)
 }
 
 /// Sends one byte with `descriptor` attached. The descriptor stays open here.
@@ -201,5 +214,14 @@ mod tests {
         drop(left);
         assert!(matches!(receive_descriptor(&right), Err(Error::Os { .. })));
         assert!(send_descriptor(&right, -1).is_err());
+    }
+
+    #[test]
+    fn who_has_gone_has_gone_whatever_is_left_to_be_read() {
+        let (mut left, right) = UnixStream::pair().unwrap();
+        left.write_all(b"D").unwrap();
+        assert!(is_readable(&right) && !is_hung_up(&right));
+        drop(left);
+        assert!(is_hung_up(&right));
     }
 }

@@ -1,7 +1,7 @@
 //! The methods of `dict`.
 
 use super::sum::add;
-use super::{Exception, Method, entries, key_error, raise};
+use super::{Exception, Method, elements, entries, key_error, raise};
 use crate::{DictProxy, Error, Value};
 
 const METHODS: &[&str] = &[
@@ -18,6 +18,7 @@ const METHODS: &[&str] = &[
     "clear",
     "compare_exchange",
     "copy",
+    "fromkeys",
     "get",
     "increment",
     "items",
@@ -72,6 +73,8 @@ pub(super) fn call(dict: &DictProxy<Value, Value>, method: &Method<'_>) -> Resul
         ("update", []) => Ok(Value::None),
         ("__or__", [other]) => Ok(merge(dict.items()?, entries(other)?)),
         ("__ror__", [other]) => Ok(merge(entries(other)?, dict.items()?)),
+        ("fromkeys", [keys]) => Ok(from_keys(elements(keys)?, &Value::None)),
+        ("fromkeys", [keys, value]) => Ok(from_keys(elements(keys)?, value)),
         ("clear", []) => dict.clear().map(done),
         ("increment", [key]) => increment(dict, key, &ONE, &ZERO),
         ("increment", [key, by]) => increment(dict, key, by, &ZERO),
@@ -96,6 +99,12 @@ fn increment(
         add(old.as_ref().unwrap_or(initial), by).map(Some)
     })?;
     Ok(sum.unwrap_or(Value::None))
+}
+
+/// A dict with one value for all keys.
+fn from_keys(keys: Vec<Value>, value: &Value) -> Value {
+    let pairs = keys.into_iter().map(|key| (key, value.clone()));
+    merge(Vec::new(), pairs.collect())
 }
 
 /// The entries of one dict and then those of another, whose values count.

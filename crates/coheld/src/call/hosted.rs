@@ -13,12 +13,19 @@ const COPY: &str = "#GETVALUE";
 
 /// A copy of a hosted object.
 pub(super) fn copy(proxy: &Proxy) -> Result<Value, Error> {
-    call(proxy, COPY, &[])
+    call(proxy, COPY, &[], &[])
 }
 
 /// Calls a method of a hosted object.
-pub(super) fn call(proxy: &Proxy, name: &str, arguments: &[Value]) -> Result<Value, Error> {
-    let named = Value::Dict(Vec::new());
+pub(super) fn call(
+    proxy: &Proxy,
+    name: &str,
+    arguments: &[Value],
+    keywords: &[(String, Value)],
+) -> Result<Value, Error> {
+    let named = keywords.iter();
+    let named = named.map(|(name, value)| (Value::from(name.as_str()), value.clone()));
+    let named = Value::Dict(named.collect());
     let pair = Value::Tuple(vec![Value::Tuple(arguments.to_vec()), named]);
     let (body, proxies) = pickle::Writer::pickle(&pair)?;
     if !proxies.is_empty() {

@@ -2,7 +2,7 @@
 
 use coheld_store::{List, Slice, StoreError};
 
-use super::{Exception, Method, compare, elements, index, raise};
+use super::{Exception, Method, compare, elements, index, raise, truth};
 use crate::value::Encoded;
 use crate::{Error, ListProxy, Value};
 
@@ -11,6 +11,7 @@ const METHODS: &[&str] = &[
     "__contains__",
     "__delitem__",
     "__getitem__",
+    "__iadd__",
     "__imul__",
     "__len__",
     "__mul__",
@@ -29,6 +30,10 @@ const METHODS: &[&str] = &[
     "reverse",
     "sort",
 ];
+
+/// Most elements of what a multiplication returns: the only result that can be much longer than
+/// what was stored.
+const REPEATED_LIMIT: usize = 1 << 24;
 
 const INDICES: &str = "list indices";
 
@@ -59,18 +64,7 @@ pub(super) fn call(list: &ListProxy<Value>, method: &Method<'_>) -> Result<Value
             all.extend(elements(other)?);
             Ok(Value::List(all))
         }
-        ("__mul__" | "__rmul__", [times]) => {
-            let times = usize::try_from(index(times, INDICES)?).unwrap_or(0);
-            let items = list.to_vec()?;
-            Ok(Value::List(
-                items
-                    .iter()
-                    .cycle()
-                    .take(items.len() * times)
-                    .cloned()
-                    .collect(),
-            ))
-        }
+        ("__mul__" | "__rmul__", [times]) => repeated(&list.to_vec()?, index(times, INDICES)?),
         ("__imul__", [times]) => {
             let referent = list.as_proxy().referent()?;
             Ok(List::new(&referent)
@@ -83,7 +77,7 @@ pub(super) fn call(list: &ListProxy<Value>, method: &Method<'_>) -> Result<Value
         ("count", [value]) => Ok(Value::from(
             list.iter()?.filter(|element| element == value).count(),
         )),
-        ("extend", [values]) => list.extend(elements(values)?).map(done),
+        ("extend" | "__iadd__", [values]) => list.extend(elements(values)?).map(done),
         ("index", [value]) => index_of(list, value, Slice::FULL),
         ("index", [value, start]) => index_of(
             list,
@@ -111,9 +105,28 @@ pub(super) fn call(list: &ListProxy<Value>, method: &Method<'_>) -> Result<Value
             }
         }
         ("reverse", []) => list.reverse().map(done),
-        ("sort", []) => sort(list).map(done),
+        ("sort", []) => sort(list, false).map(done),
+        ("sort", [Value::None, reverse]) => sort(list, truth(reverse)).map(done),
+        ("sort", [_, _]) => Err(raise(
+            Exception::TypeError,
+            "sort() with a key calls a function of Python, and there is no Python here; sort a \
+             copy, and store that",
+        )),
         _ => Err(method.refuse(METHODS)),
     }
+}
+
+/// The items several times over.
+fn repeated(items: &[Value], times: i64) -> Result<Value, Error> {
+    let times = usize::try_from(times).unwrap_or(0);
+    let count = items.len().saturating_mul(times);
+    let mut all = Vec::new();
+    if count > REPEATED_LIMIT || all.try_reserve_exact(count).is_err() {
+        let message = format!("a list of {count} elements is too long for a reply");
+        return Err(raise(Exception::MemoryError, message));
+    }
+    all.extend(items.iter().cycle().take(count).cloned());
+    Ok(Value::List(all))
 }
 
 fn set_slice(list: &ListProxy<Value>, slice: Slice, values: &[Value]) -> Result<(), Error> {
@@ -140,7 +153,7 @@ fn index_of(list: &ListProxy<Value>, value: &Value, within: Slice) -> Result<Val
 }
 
 /// Sorts as Python does: a pair that cannot be compared is an error, and nothing has changed.
-fn sort(list: &ListProxy<Value>) -> Result<(), Error> {
+fn sort(list: &ListProxy<Value>, reverse: bool) -> Result<(), Error> {
     let referent = list.as_proxy().referent()?;
     let list_in_store = List::new(&referent);
     loop {
@@ -149,6 +162,8 @@ fn sort(list: &ListProxy<Value>) -> Result<(), Error> {
         let mut order: Vec<u32> = (0..values.len() as u32).collect();
         let mut failure = None;
         order.sort_by(|&one, &two| {
+            // Equal ones stay in their order, whichever comes first.
+            let (one, two) = if reverse { (two, one) } else { (one, two) };
             compare(&values[one as usize], &values[two as usize]).unwrap_or_else(|error| {
                 failure.get_or_insert(error);
                 std::cmp::Ordering::Equal

@@ -11,21 +11,40 @@ mod plain;
 mod queue;
 mod raised;
 mod set;
+mod signature;
 mod sum;
 mod sync;
 
 use coheld_store::{StoreError, Wait};
 
+pub(crate) use self::plain::{array_items, item_bytes, item_size};
 pub use self::raised::{Exception, Raised};
 use crate::proxy::within_seconds;
 use crate::value::ValueError;
 use crate::{DictProxy, Error, Kind, ListProxy, NamespaceProxy, Proxy, SetProxy, Value};
 
+/// Calls a method of an object by its name in Python, with arguments by position and by name.
+pub(crate) fn call_with_keywords(
+    proxy: &Proxy,
+    name: &str,
+    arguments: Vec<Value>,
+    keywords: &[(String, Value)],
+) -> Result<Value, Error> {
+    if keywords.is_empty() {
+        return call_method(proxy, name, &arguments);
+    }
+    if proxy.referent()?.kind() == Kind::Hosted.number() {
+        return hosted::call(proxy, name, &arguments, keywords);
+    }
+    let arguments = signature::arrange(proxy.kind(), name, arguments, keywords)?;
+    call_method(proxy, name, &arguments)
+}
+
 /// Calls a method of an object by its name in Python.
 pub(crate) fn call_method(proxy: &Proxy, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     // A dict or a set may have moved to a host since the proxy was made.
     if proxy.referent()?.kind() == Kind::Hosted.number() {
-        return hosted::call(proxy, name, arguments);
+        return hosted::call(proxy, name, arguments, &[]);
     }
     let method = Method {
         kind: proxy.kind(),
@@ -48,10 +67,10 @@ pub(crate) fn call_method(proxy: &Proxy, name: &str, arguments: &[Value]) -> Res
         Kind::Condition => sync::condition(&proxy.clone().try_into()?, &method),
         Kind::Barrier => sync::barrier(&proxy.clone().try_into()?, &method),
         Kind::Queue | Kind::JoinableQueue => queue::call(&proxy.clone().try_into()?, &method),
-        Kind::Hosted => return hosted::call(proxy, name, arguments),
+        Kind::Hosted => return hosted::call(proxy, name, arguments, &[]),
     };
     if let Err(Error::Store(StoreError::Moved)) = answer {
-        return hosted::call(proxy, name, arguments);
+        return hosted::call(proxy, name, arguments, &[]);
     }
     answer.map_err(|error| raised::in_words(error, proxy.kind()))
 }
@@ -119,7 +138,7 @@ impl Method<'_> {
 }
 
 /// An exception of Python.
-fn raise(exception: Exception, message: impl Into<String>) -> Error {
+pub(crate) fn raise(exception: Exception, message: impl Into<String>) -> Error {
     Raised::new(exception, message).into()
 }
 
@@ -158,7 +177,7 @@ fn truth(value: &Value) -> bool {
 }
 
 /// A time-out in seconds, or `None` for none.
-fn seconds(value: &Value) -> Result<Option<f64>, Error> {
+pub(crate) fn seconds(value: &Value) -> Result<Option<f64>, Error> {
     if value.is_none() {
         return Ok(None);
     }
@@ -182,7 +201,7 @@ fn within(seconds: f64) -> Result<Wait, Error> {
 }
 
 /// The elements of what Python would iterate over.
-fn elements(value: &Value) -> Result<Vec<Value>, Error> {
+pub(crate) fn elements(value: &Value) -> Result<Vec<Value>, Error> {
     match value {
         Value::List(items) | Value::Tuple(items) | Value::Set(items) => Ok(items.clone()),
         Value::Dict(pairs) => Ok(pairs.iter().map(|(key, _)| key.clone()).collect()),
@@ -202,19 +221,28 @@ fn elements(value: &Value) -> Result<Vec<Value>, Error> {
 }
 
 /// The entries of what Python's `dict.update` takes.
-fn entries(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
+pub(crate) fn entries(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
     match value {
         Value::Dict(pairs) => Ok(pairs.clone()),
         Value::Proxy(proxy) if proxy.kind() == Kind::Dict => entries(&copy(proxy)?),
         other => {
-            let pair = |item: &Value| match item.as_items() {
+            let pair = |(place, item): (usize, &Value)| match item.as_items() {
                 Some([key, value]) => Ok((key.clone(), value.clone())),
-                _ => Err(raise(
-                    Exception::TypeError,
-                    "cannot convert dictionary update sequence to pairs",
-                )),
+                Some(items) => {
+                    let message = format!(
+                        "dictionary update sequence element #{place} has length {}; 2 is required",
+                        items.len()
+                    );
+                    Err(raise(Exception::ValueError, message))
+                }
+                None => {
+                    let message = format!(
+                        "cannot convert dictionary update sequence element #{place} to a sequence"
+                    );
+                    Err(raise(Exception::TypeError, message))
+                }
             };
-            elements(other)?.iter().map(pair).collect()
+            elements(other)?.iter().enumerate().map(pair).collect()
         }
     }
 }

@@ -3,7 +3,7 @@
 use coheld_store::{Array, Slice};
 
 use super::sum::add;
-use super::{Exception, Method, index, raise};
+use super::{Exception, Method, elements, index, raise};
 use crate::proxy::{bits_of_value, value_of_bits};
 use crate::{Error, NamespaceProxy, Proxy, Value, ValueProxy};
 
@@ -51,22 +51,55 @@ pub(super) fn array(proxy: &Proxy, method: &Method<'_>) -> Result<Value, Error> 
         ("__getitem__", [Value::Slice(slice)]) => items(&array, *slice),
         ("__getitem__", [at]) => {
             let bits = array.get(index(at, what)?)?;
-            value_of_bits(array.typecode()?, bits).ok_or_else(|| unknown(array.typecode()))
+            let typecode = array.typecode()?;
+            value_of_bits(typecode, bits).ok_or_else(|| unknown(typecode))
+        }
+        ("__setitem__", [Value::Slice(slice), values]) => {
+            let items = item_bytes(array.typecode()?, &elements(values)?)?;
+            Ok(array
+                .set_slice(*slice, &items, None)
+                .map(|()| Value::None)?)
         }
         ("__setitem__", [at, value]) => {
-            let typecode = array.typecode()?;
-            let bits = bits_of_value(typecode, value).ok_or_else(|| {
-                let (name, code) = (value.type_name(), char::from(typecode));
-                let message = format!("{name} {value} does not fit an array of typecode '{code}'");
-                match value {
-                    Value::Int(_) | Value::BigInt(_) => raise(Exception::OverflowError, message),
-                    _ => raise(Exception::TypeError, message),
-                }
-            })?;
+            let bits = item_bits(array.typecode()?, value)?;
             Ok(array.set(index(at, what)?, bits).map(|()| Value::None)?)
         }
         _ => Err(method.refuse(&["__len__", "__getitem__", "__setitem__"])),
     }
+}
+
+/// The bits of an item.
+fn item_bits(typecode: u8, value: &Value) -> Result<u64, Error> {
+    bits_of_value(typecode, value).ok_or_else(|| {
+        let (name, code) = (value.type_name(), char::from(typecode));
+        let message = format!("{name} {value} does not fit an array of typecode '{code}'");
+        match value {
+            Value::Int(_) | Value::BigInt(_) => raise(Exception::OverflowError, message),
+            _ => raise(Exception::TypeError, message),
+        }
+    })
+}
+
+/// Bytes of an item of an array with this typecode.
+pub(crate) fn item_size(typecode: u8) -> Option<u8> {
+    Some(match typecode {
+        b'b' | b'B' => 1,
+        b'h' | b'H' => 2,
+        b'i' | b'I' | b'f' | b'u' | b'w' => 4,
+        b'l' | b'L' | b'q' | b'Q' | b'd' => 8,
+        _ => return None,
+    })
+}
+
+/// Values as the items of an array with this typecode, one after the other.
+pub(crate) fn item_bytes(typecode: u8, values: &[Value]) -> Result<Vec<u8>, Error> {
+    let size = item_size(typecode).ok_or_else(|| unknown(typecode))?;
+    let mut bytes = Vec::with_capacity(values.len() * usize::from(size));
+    for value in values {
+        let bits = item_bits(typecode, value)?;
+        bytes.extend_from_slice(&bits.to_le_bytes()[..usize::from(size)]);
+    }
+    Ok(bytes)
 }
 
 /// All items of an array, as a list.
@@ -75,22 +108,25 @@ pub(super) fn array_copy(proxy: &Proxy) -> Result<Value, Error> {
 }
 
 fn items(array: &Array<'_>, slice: Slice) -> Result<Value, Error> {
-    let (typecode, size) = (array.typecode()?, usize::from(array.item_size()?.max(1)));
-    let bytes = array.slice(slice)?;
+    array_items(array.typecode()?, &array.slice(slice)?).map(Value::List)
+}
+
+/// The items of an array with this typecode, of their bytes one after the other.
+pub(crate) fn array_items(typecode: u8, bytes: &[u8]) -> Result<Vec<Value>, Error> {
+    let size = item_size(typecode).ok_or_else(|| unknown(typecode))?;
     let item = |bytes: &[u8]| {
         let mut wide = [0; 8];
         wide.get_mut(..bytes.len())?.copy_from_slice(bytes);
         value_of_bits(typecode, u64::from_le_bytes(wide))
     };
-    let items = bytes
-        .chunks_exact(size)
-        .map(item)
-        .collect::<Option<Vec<_>>>();
-    items.map(Value::List).ok_or_else(|| unknown(Ok(typecode)))
+    let items = bytes.chunks_exact(usize::from(size)).map(item);
+    items
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| unknown(typecode))
 }
 
-fn unknown(typecode: coheld_store::Result<u8>) -> Error {
-    let typecode = typecode.map_or('?', char::from);
+fn unknown(typecode: u8) -> Error {
+    let typecode = char::from(typecode);
     raise(
         Exception::TypeError,
         format!("Rust has no values for the typecode '{typecode}'"),

@@ -184,7 +184,7 @@ pub(super) fn in_words(error: Error, kind: Kind) -> Error {
         Error::Store(StoreError::Empty) => {
             return Raised::new(Exception::IndexError, "pop from empty list").into();
         }
-        Error::Value(ValueError::NotHashable { .. })
+        Error::Value(ValueError::NotHashable { .. } | ValueError::OnlyPythonCanHash)
         | Error::Store(
             StoreError::SliceSize { .. }
             | StoreError::ZeroStep

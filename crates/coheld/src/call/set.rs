@@ -4,9 +4,25 @@ use super::{Exception, Method, elements, key_error, raise};
 use crate::{Error, SetProxy, Value};
 
 const METHODS: &[&str] = &[
+    "__and__",
     "__contains__",
+    "__ge__",
+    "__gt__",
+    "__iand__",
+    "__ior__",
+    "__isub__",
     "__iter__",
+    "__ixor__",
+    "__le__",
     "__len__",
+    "__lt__",
+    "__or__",
+    "__rand__",
+    "__ror__",
+    "__rsub__",
+    "__rxor__",
+    "__sub__",
+    "__xor__",
     "add",
     "clear",
     "copy",
@@ -14,12 +30,14 @@ const METHODS: &[&str] = &[
     "difference_update",
     "discard",
     "intersection",
+    "intersection_update",
     "isdisjoint",
     "issubset",
     "issuperset",
     "pop",
     "remove",
     "symmetric_difference",
+    "symmetric_difference_update",
     "union",
     "update",
 ];
@@ -47,7 +65,17 @@ pub(super) fn call(set: &SetProxy<Value>, method: &Method<'_>) -> Result<Value, 
         }),
         ("update" | "__ior__", others) => set.update(joined(others)?).map(done),
         ("difference_update" | "__isub__", others) => set.remove_all(joined(others)?).map(done),
-        ("union" | "__or__", others) => {
+        ("intersection_update" | "__iand__", others) => {
+            let others = all_elements(others)?;
+            set.try_change(|own| Ok(intersection(own, &others)))
+                .map(done)
+        }
+        ("symmetric_difference_update" | "__ixor__", [other]) => {
+            let other = elements(other)?;
+            set.try_change(|own| Ok(symmetric_difference(&own, &other)))
+                .map(done)
+        }
+        ("union" | "__or__" | "__ror__", others) => {
             let mut all = set.to_vec()?;
             for element in joined(others)? {
                 if !all.contains(&element) {
@@ -57,30 +85,16 @@ pub(super) fn call(set: &SetProxy<Value>, method: &Method<'_>) -> Result<Value, 
             Ok(Value::Set(all))
         }
         ("difference" | "__sub__", others) => {
-            let others = joined(others)?;
-            Ok(Value::Set(
-                set.iter()?
-                    .filter(|element| !others.contains(element))
-                    .collect(),
-            ))
+            Ok(Value::Set(difference(set.to_vec()?, &joined(others)?)))
         }
-        ("intersection" | "__and__", others) => {
-            let mut all = set.to_vec()?;
-            for other in others {
-                let other = elements(other)?;
-                all.retain(|element| other.contains(element));
-            }
-            Ok(Value::Set(all))
+        ("__rsub__", [other]) => Ok(Value::Set(difference(elements(other)?, &set.to_vec()?))),
+        ("intersection" | "__and__" | "__rand__", others) => {
+            let others = all_elements(others)?;
+            Ok(Value::Set(intersection(set.to_vec()?, &others)))
         }
-        ("symmetric_difference" | "__xor__", [other]) => {
+        ("symmetric_difference" | "__xor__" | "__rxor__", [other]) => {
             let (own, other) = (set.to_vec()?, elements(other)?);
-            let mut all: Vec<Value> = own
-                .iter()
-                .filter(|element| !other.contains(element))
-                .cloned()
-                .collect();
-            all.extend(other.into_iter().filter(|element| !own.contains(element)));
-            Ok(Value::Set(all))
+            Ok(Value::Set(symmetric_difference(&own, &other)))
         }
         ("isdisjoint", [other]) => {
             let other = elements(other)?;
@@ -89,15 +103,21 @@ pub(super) fn call(set: &SetProxy<Value>, method: &Method<'_>) -> Result<Value, 
             ))
         }
         ("issubset" | "__le__", [other]) => {
-            let other = elements(other)?;
-            Ok(Value::Bool(
-                set.iter()?.all(|element| other.contains(&element)),
-            ))
+            Ok(Value::Bool(is_within(&set.to_vec()?, &elements(other)?)))
         }
         ("issuperset" | "__ge__", [other]) => {
-            let own = set.to_vec()?;
+            Ok(Value::Bool(is_within(&elements(other)?, &set.to_vec()?)))
+        }
+        ("__lt__", [other]) => {
+            let (own, other) = (set.to_vec()?, elements(other)?);
             Ok(Value::Bool(
-                elements(other)?.iter().all(|element| own.contains(element)),
+                is_within(&own, &other) && !is_within(&other, &own),
+            ))
+        }
+        ("__gt__", [other]) => {
+            let (own, other) = (set.to_vec()?, elements(other)?);
+            Ok(Value::Bool(
+                is_within(&other, &own) && !is_within(&own, &other),
             ))
         }
         _ => Err(method.refuse(METHODS)),
@@ -111,4 +131,34 @@ fn joined(others: &[Value]) -> Result<Vec<Value>, Error> {
         all.extend(elements(other)?);
     }
     Ok(all)
+}
+
+/// The elements of each argument.
+fn all_elements(others: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
+    others.iter().map(elements).collect()
+}
+
+fn is_within(one: &[Value], other: &[Value]) -> bool {
+    one.iter().all(|element| other.contains(element))
+}
+
+fn difference(mut one: Vec<Value>, other: &[Value]) -> Vec<Value> {
+    one.retain(|element| !other.contains(element));
+    one
+}
+
+fn intersection(mut one: Vec<Value>, others: &[Vec<Value>]) -> Vec<Value> {
+    one.retain(|element| others.iter().all(|other| other.contains(element)));
+    one
+}
+
+fn symmetric_difference(one: &[Value], other: &[Value]) -> Vec<Value> {
+    let only = |of: &[Value], beside: &[Value]| difference(of.to_vec(), beside);
+    let mut all = only(one, other);
+    for element in only(other, one) {
+        if !all.contains(&element) {
+            all.push(element);
+        }
+    }
+    all
 }

@@ -8,6 +8,7 @@ use coheld_store::{Key, Set};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::attempts::until_done;
 use super::common::{lockable, typed_by_kind, typed_proxy};
 use super::{Kind, Proxy};
 use crate::value::{EncodedKey, read_output, to_value, with_key};
@@ -117,6 +118,21 @@ impl<T: Serialize + DeserializeOwned> SetProxy<T> {
     /// Makes the elements the whole content.
     pub fn replace(&self, elements: impl IntoIterator<Item = T>) -> Result<(), Error> {
         self.with_keys(elements, |set, keys| set.replace(keys, None))
+    }
+
+    /// Makes what `change` makes of the elements the whole content. `change` runs without any lock,
+    /// and once more whenever somebody else has changed the set meanwhile.
+    pub(crate) fn try_change(
+        &self,
+        mut change: impl FnMut(Vec<T>) -> Result<Vec<T>, Error>,
+    ) -> Result<(), Error> {
+        let referent = self.proxy.referent()?;
+        until_done(&referent, || {
+            let snapshot = Set::new(&referent).snapshot()?;
+            let elements = change(self.proxy.read_all(&snapshot)?)?;
+            let version = Some(snapshot.version());
+            self.with_keys(elements, |set, keys| set.replace(keys, version))
+        })
     }
 
     /// All elements at one moment. Collect them into the set you need.

@@ -1,6 +1,8 @@
 //! What the store gave out, as values and as any serde type.
+#![allow(clippy::disallowed_types, reason = "a note of one thread about itself")]
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use coheld_shm::Lease;
@@ -113,12 +115,32 @@ fn value_of_block(
             Err(_) => return Err(damaged("a float has a wrong length")),
         },
         kind::PICKLE => value_of_pickle(bytes, proxies),
-        kind::KEY => value_of_pickle(Cow::Borrowed(key::original_pickle(&bytes)?), proxies),
+        kind::KEY => read_pickle(Cow::Borrowed(key::original_pickle(&bytes)?), proxies),
         _ => return Err(damaged("a value is of an unknown kind")),
     })
 }
 
+thread_local! {
+    /// Whether pickles are not looked into.
+    static UNREAD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does `work`, in which whatever is stored as a pickle stays one: for those who hand it on.
+pub(crate) fn with_unread_pickles<R>(work: impl FnOnce() -> R) -> R {
+    let before = UNREAD.replace(true);
+    let done = work();
+    UNREAD.set(before);
+    done
+}
+
 fn value_of_pickle(bytes: Cow<'_, [u8]>, proxies: Vec<Proxy>) -> Value {
+    if UNREAD.get() {
+        return Value::Pickle(Pickle::with_proxies(bytes.into_owned(), proxies));
+    }
+    read_pickle(bytes, proxies)
+}
+
+fn read_pickle(bytes: Cow<'_, [u8]>, proxies: Vec<Proxy>) -> Value {
     match pickle::read(&bytes, &proxies) {
         Some(value) => value,
         None => Value::Pickle(Pickle::with_proxies(bytes.into_owned(), proxies)),

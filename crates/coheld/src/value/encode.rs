@@ -137,6 +137,9 @@ impl<'v> EncodedKey<'v> {
 
 #[cold]
 fn not_hashable(value: &Value) -> Error {
+    if let Value::Pickle(_) = value {
+        return ValueError::OnlyPythonCanHash.into();
+    }
     ValueError::NotHashable {
         type_name: value.type_name(),
     }

@@ -15,6 +15,8 @@ pub enum ValueError {
         /// The name of its type in Python.
         type_name: &'static str,
     },
+    /// The value is an object of Python, which only Python can hash.
+    OnlyPythonCanHash,
     /// The proxy names an object of another manager.
     OtherManager,
     /// Values are nested too deeply.
@@ -35,6 +37,10 @@ impl fmt::Display for ValueError {
             }
             Self::Unwritable(why) => write!(formatter, "the value cannot be shared: {why}"),
             Self::NotHashable { type_name } => write!(formatter, "unhashable type: '{type_name}'"),
+            Self::OnlyPythonCanHash => formatter.write_str(
+                "unhashable here: a key or an element of a class of Python can be hashed by Python \
+                 only; use a manager of Python, or a number, text, bytes or a tuple of such",
+            ),
             Self::OtherManager => formatter.write_str(
                 "the proxy names an object of another manager; \
                  put a copy of that object here, or its token",

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coheld_shm::Host as _;
@@ -27,7 +28,7 @@ const ATTENTION: Duration = Duration::from_millis(100);
 ///
 /// After an error it is of no more use: nobody knows what of a message has been sent or received.
 pub struct Connection {
-    stream: Stream,
+    stream: Arc<Stream>,
     decoder: Decoder,
     address: Address,
     /// A message that was received before.
@@ -65,7 +66,7 @@ impl Connection {
         next: Option<Vec<u8>>,
     ) -> Result<Self, Error> {
         let connection = Self {
-            stream,
+            stream: Arc::new(stream),
             decoder,
             address,
             next,
@@ -112,6 +113,11 @@ impl Connection {
         self.stream.descriptor()
     }
 
+    /// What others need to end the connection, or to see that it has ended.
+    pub(crate) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
     /// Whether the other end has gone, or has said something that nobody asked for.
     pub fn is_stale(&self) -> bool {
         self.at < self.end || self.stream.is_readable()
@@ -142,7 +148,7 @@ impl Connection {
         let [mut first, mut second] = pieces;
         while !first.is_empty() || !second.is_empty() {
             let pieces = [IoSlice::new(first), IoSlice::new(second)];
-            let stream = &mut self.stream;
+            let stream = &self.stream;
             let wrote = blocking(|| stream.write_vectored(&pieces));
             let count = match wrote {
                 Ok(0) => return Err(self.gone()),
@@ -190,7 +196,7 @@ impl Connection {
 
     /// Reads once, when there is nothing left of what was read before.
     fn read(&mut self) -> io::Result<Read> {
-        let stream = &mut self.stream;
+        let stream = &self.stream;
         if self.decoder.wanted() > CHUNK as u64 {
             if self.decoder.begun().len() <= CHUNK {
                 buffers::keep(self.decoder.exchange_buffer(buffers::spare()));

@@ -106,6 +106,11 @@ impl References {
         ident::ident(&self.attachment.segment_id(), place)
     }
 
+    /// Whether it is a name of this manager's objects, whether that exists or not.
+    pub fn is_ours(&self, ident: &str) -> bool {
+        ident::place_of(&self.attachment.segment_id(), ident).is_some()
+    }
+
     /// The object of that name, if it still exists.
     pub fn find(&self, ident: &str) -> Result<Handle, Error> {
         let place = self.place(ident)?;
@@ -245,6 +250,20 @@ impl References {
         });
         // Outside of the lock: the last reference may have to wait.
         drop(ended);
+    }
+
+    /// The objects that clients hold, each with its name and how often it is held.
+    pub fn held(&self) -> Vec<(String, u64, Handle)> {
+        self.with(|content| {
+            let mut all: HashMap<&String, (u64, &Handle)> = HashMap::new();
+            let sessions = content.sessions.values().map(|session| &session.counts);
+            for (ident, (handle, count)) in sessions.chain([&content.stock]).flatten() {
+                all.entry(ident).or_insert((0, handle)).0 += count;
+            }
+            let held = all.into_iter();
+            held.map(|(ident, (count, handle))| (ident.clone(), count, handle.clone()))
+                .collect()
+        })
     }
 
     /// How many objects are held for clients, not counting what is lent.

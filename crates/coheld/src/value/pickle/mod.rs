@@ -1,13 +1,12 @@
 //! Pickles of plain data and of the proxies in it.
 //!
-//! Python stores whatever is not a scalar as a pickle of protocol 5. Of that language this module
-//! reads and writes the part in which no class of the program occurs: numbers, text, bytes, lists,
-//! tuples, dicts, sets, slices and the proxies of the segment. Nothing is ever executed. A pickle
-//! with anything else in it is kept as it is.
+//! Python stores whatever is not a scalar as a pickle of protocol 5. `coheld_wire` reads and writes
+//! that language; this module makes values of the part in which no class of the program occurs:
+//! numbers, text, bytes, lists, tuples, dicts, sets, slices and the proxies of the segment. Nothing
+//! is ever executed. A pickle with anything else in it is kept as it is.
 //!
 //! A general crate would not do: order of dicts, tuples beside lists, and proxies have to survive.
 
-mod opcode;
 mod read;
 mod reply;
 mod write;
@@ -22,12 +21,12 @@ pub(crate) use self::{
 use crate::proxy::Proxy;
 
 /// How deep values can be nested, in either direction.
-pub(super) const DEPTH_LIMIT: usize = 500;
+pub(crate) const DEPTH_LIMIT: usize = 500;
 
 /// The module and the function that a pickled proxy inside a shared value names.
-const EDGE_FUNCTION: (&str, &str) = ("coheld._coheld", "_rebuild_edge");
+pub(crate) const EDGE_FUNCTION: (&str, &str) = ("coheld._coheld", "_rebuild_edge");
 /// The module of the classes of proxies.
-const PROXY_MODULE: &str = "coheld.managers";
+pub(crate) const PROXY_MODULE: &str = "coheld.managers";
 
 /// An object that only Python can make sense of: its pickle, and the proxies in it.
 ///

@@ -1,7 +1,10 @@
 //! What Rust wants to know of the pickles in which hosts answer: which exception was raised, which
 //! hosted object is the result. Nothing of it is executed.
 
-use super::read::{Machine, Node, build};
+use coheld_wire::message::Raised;
+use coheld_wire::pickle::{Graph, Node};
+
+use super::read::read_node;
 use crate::value::Value;
 
 /// An exception that a method raised.
@@ -31,67 +34,41 @@ pub(crate) struct HostedResult {
 /// The exception in the pickle of the pair of an exception, pickled by itself, and the text of its
 /// traceback.
 pub(crate) fn read_exception(pickle: &[u8]) -> Option<Exception> {
-    let mut machine = Machine::new(pickle);
-    let root = machine.run()?;
-    let nodes = &machine.nodes;
-    let Node::Tuple(pair) = &nodes[root] else {
+    let graph = Graph::read(pickle).ok()?;
+    let &[pickled, traceback] = graph.tuple(graph.root())? else {
         return None;
     };
-    let &[raised, traceback] = pair.as_slice() else {
-        return None;
-    };
-    let (&Node::Bytes(raised), &Node::Text(traceback)) = (&nodes[raised], &nodes[traceback]) else {
-        return None;
-    };
-    let mut machine = Machine::new(raised);
-    let root = machine.run()?;
-    let nodes = &machine.nodes;
-    let Node::Object(module, class, arguments) = &nodes[root] else {
-        return None;
-    };
-    let value = |&argument| build(nodes, argument, raised.len());
-    let values = arguments.iter().map(value).collect::<Option<_>>();
+    let traceback = graph.text_lossy(traceback)?.into_owned();
+    let graph = Graph::read(graph.bytes(pickled)?).ok()?;
+    let raised = Raised::read(&graph, graph.root())?;
+    let value = |&argument| read_node(&graph, argument, &[]);
+    let arguments = raised.arguments.iter().map(value).collect::<Option<_>>();
     Some(Exception {
-        module: text(module),
-        class: text(class),
-        arguments: values.unwrap_or_default(),
-        traceback: text(traceback),
+        module: raised.module.to_owned(),
+        class: raised.class.to_owned(),
+        arguments: arguments.unwrap_or_default(),
+        traceback,
     })
 }
 
 /// The token in the pickle of the triple of names of methods, a token and a class.
 pub(crate) fn read_hosted(pickle: &[u8]) -> Option<HostedResult> {
-    let mut machine = Machine::new(pickle);
-    let root = machine.run()?;
-    let nodes = &machine.nodes;
-    let Node::Tuple(triple) = &nodes[root] else {
+    let graph = Graph::read(pickle).ok()?;
+    let &[_, token, _] = graph.tuple(graph.root())? else {
         return None;
     };
-    let &[_, token, _] = triple.as_slice() else {
+    let token = graph.call(token).filter(|call| call.name == "Token")?;
+    let &[_, _, id, segment, ref lease @ ..] = token.arguments else {
         return None;
     };
-    let Node::Object(_, b"Token", fields) = &nodes[token] else {
-        return None;
-    };
-    let &[_, _, id, segment, ref lease @ ..] = fields.as_slice() else {
-        return None;
-    };
-    let (&Node::Text(id), &Node::Text(segment)) = (&nodes[id], &nodes[segment]) else {
-        return None;
-    };
-    let is_leased = match lease {
-        [] => false,
-        [lease, ..] => matches!(nodes[*lease], Node::Value(Value::Bool(true))),
-    };
+    let is_leased = lease
+        .first()
+        .is_some_and(|lease| graph[*lease] == Node::Bool(true));
     Some(HostedResult {
-        id: text(id),
-        segment: text(segment),
+        id: graph.text(id)?.to_owned(),
+        segment: graph.text(segment)?.to_owned(),
         is_leased,
     })
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! Values as pickles that Python's `pickle.loads` reads.
 
-use super::{DEPTH_LIMIT, EDGE_FUNCTION, PROXY_MODULE, opcode};
+use coheld_wire::pickle;
+
+use super::{DEPTH_LIMIT, EDGE_FUNCTION, PROXY_MODULE};
 use crate::proxy::Proxy;
-use crate::value::{BigInt, Value, ValueError};
+use crate::value::{Value, ValueError};
 
 /// The protocol in which Coheld writes.
 const PROTOCOL: u8 = 5;
 
 /// Writes one pickle.
-#[derive(Default)]
 pub(crate) struct Writer<'v> {
-    bytes: Vec<u8>,
+    pickle: pickle::Writer,
     /// The proxies met; their numbers stand in the pickle.
     proxies: Vec<&'v Proxy>,
 }
@@ -18,11 +19,12 @@ pub(crate) struct Writer<'v> {
 impl<'v> Writer<'v> {
     /// The pickle of a value and the proxies in it, in the order of their numbers.
     pub(crate) fn pickle(value: &'v Value) -> Result<(Vec<u8>, Vec<&'v Proxy>), ValueError> {
-        let mut writer = Self::default();
-        writer.bytes.extend_from_slice(&[opcode::PROTO, PROTOCOL]);
+        let mut writer = Self {
+            pickle: pickle::Writer::unframed(PROTOCOL),
+            proxies: Vec::new(),
+        };
         writer.value(value, 0)?;
-        writer.bytes.push(opcode::STOP);
-        Ok((writer.bytes, writer.proxies))
+        Ok((writer.pickle.finish(), writer.proxies))
     }
 
     fn value(&mut self, value: &'v Value, depth: usize) -> Result<(), ValueError> {
@@ -30,59 +32,54 @@ impl<'v> Writer<'v> {
             return Err(ValueError::TooDeep { limit: DEPTH_LIMIT });
         }
         match value {
-            Value::None => self.bytes.push(opcode::NONE),
-            Value::Bool(true) => self.bytes.push(opcode::NEWTRUE),
-            Value::Bool(false) => self.bytes.push(opcode::NEWFALSE),
-            Value::Int(value) => self.int(*value),
-            Value::BigInt(value) => self.big_int(value),
-            Value::Float(value) => {
-                self.bytes.push(opcode::BINFLOAT);
-                self.bytes.extend_from_slice(&value.to_be_bytes());
+            Value::None => self.pickle.none(),
+            Value::Bool(value) => self.pickle.bool(*value),
+            Value::Int(value) => self.pickle.int(*value),
+            Value::BigInt(value) => self.pickle.big_int(value.as_bytes()),
+            Value::Float(value) => self.pickle.float(*value),
+            Value::Str(text) => self.pickle.text(text),
+            Value::Surrogates(bytes) => self.pickle.surrogates(bytes),
+            Value::Bytes(bytes) => self.pickle.bytes(bytes),
+            Value::Tuple(items) => {
+                self.pickle.open_tuple(items.len());
+                self.items(items, depth)?;
+                self.pickle.close_tuple(items.len());
             }
-            Value::Str(text) => self.text(text.as_bytes()),
-            Value::Surrogates(bytes) => self.text(bytes),
-            Value::Bytes(bytes) => {
-                let kinds = [opcode::SHORT_BINBYTES, opcode::BINBYTES, opcode::BINBYTES8];
-                self.sized(kinds, bytes);
-            }
-            Value::Tuple(items) => self.tuple(items, depth)?,
             Value::List(items) => {
-                self.bytes.push(opcode::EMPTY_LIST);
-                self.filled(items, opcode::APPENDS, depth)?;
+                self.pickle.open_list(items.len());
+                self.items(items, depth)?;
+                self.pickle.close_list(items.len());
             }
             Value::Set(items) => {
                 items.iter().try_for_each(check_hashable)?;
-                self.bytes.push(opcode::EMPTY_SET);
-                self.filled(items, opcode::ADDITEMS, depth)?;
+                self.pickle.open_set();
+                self.items(items, depth)?;
+                self.pickle.close_set();
             }
             Value::Dict(pairs) => {
-                self.bytes
-                    .extend_from_slice(&[opcode::EMPTY_DICT, opcode::MARK]);
+                self.pickle.open_dict(pairs.len());
                 for (key, value) in pairs {
                     check_hashable(key)?;
                     self.value(key, depth + 1)?;
                     self.value(value, depth + 1)?;
                 }
-                self.bytes.push(opcode::SETITEMS);
+                self.pickle.close_dict(pairs.len());
             }
             Value::Slice(slice) => {
-                self.global("builtins", "slice");
+                self.pickle.open_call("builtins", "slice", 3);
                 for bound in [slice.start, slice.stop, slice.step] {
                     match bound {
-                        Some(bound) => self.int(bound),
-                        None => self.bytes.push(opcode::NONE),
+                        Some(bound) => self.pickle.int(bound),
+                        None => self.pickle.none(),
                     }
                 }
-                self.bytes
-                    .extend_from_slice(&[opcode::TUPLE3, opcode::REDUCE]);
+                self.pickle.close_call(3);
             }
             Value::Proxy(proxy) => self.proxy(proxy),
             Value::Pickle(pickle) if pickle.proxies().is_empty() => {
-                self.global("pickle", "loads");
-                let kinds = [opcode::SHORT_BINBYTES, opcode::BINBYTES, opcode::BINBYTES8];
-                self.sized(kinds, pickle.as_bytes());
-                self.bytes
-                    .extend_from_slice(&[opcode::TUPLE1, opcode::REDUCE]);
+                self.pickle.open_call("pickle", "loads", 1);
+                self.pickle.bytes(pickle.as_bytes());
+                self.pickle.close_call(1);
             }
             Value::Pickle(_) => {
                 return Err(ValueError::Unwritable(
@@ -93,95 +90,21 @@ impl<'v> Writer<'v> {
         Ok(())
     }
 
-    fn int(&mut self, value: i64) {
-        if let Ok(small) = u8::try_from(value) {
-            self.bytes.extend_from_slice(&[opcode::BININT1, small]);
-        } else if let Ok(word) = i32::try_from(value) {
-            self.bytes.push(opcode::BININT);
-            self.bytes.extend_from_slice(&word.to_le_bytes());
-        } else {
-            self.big_int(&BigInt::from(value));
-        }
-    }
-
-    fn big_int(&mut self, value: &BigInt) {
-        let bytes = value.as_bytes();
-        match u8::try_from(bytes.len()) {
-            Ok(length) => self.bytes.extend_from_slice(&[opcode::LONG1, length]),
-            Err(_) => {
-                self.bytes.push(opcode::LONG4);
-                // An integer of two gigabytes would have run out of memory long before.
-                self.bytes
-                    .extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-            }
-        }
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn text(&mut self, bytes: &[u8]) {
-        let kinds = [
-            opcode::SHORT_BINUNICODE,
-            opcode::BINUNICODE,
-            opcode::BINUNICODE8,
-        ];
-        self.sized(kinds, bytes);
-    }
-
-    /// Bytes behind their length, with the instruction for one of 1, 4 or 8 bytes.
-    fn sized(&mut self, kinds: [u8; 3], bytes: &[u8]) {
-        let length = bytes.len() as u64;
-        let width = match length {
-            0..=0xff => 1,
-            0x100..=0xffff_ffff => 4,
-            _ => 8,
-        };
-        self.bytes.push(kinds[width / 4]);
-        self.bytes.extend_from_slice(&length.to_le_bytes()[..width]);
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn tuple(&mut self, items: &'v [Value], depth: usize) -> Result<(), ValueError> {
-        let short = match items.len() {
-            0 => opcode::EMPTY_TUPLE,
-            1 => opcode::TUPLE1,
-            2 => opcode::TUPLE2,
-            3 => opcode::TUPLE3,
-            _ => return self.filled(items, opcode::TUPLE, depth),
-        };
+    fn items(&mut self, items: &'v [Value], depth: usize) -> Result<(), ValueError> {
         items
             .iter()
-            .try_for_each(|item| self.value(item, depth + 1))?;
-        self.bytes.push(short);
-        Ok(())
-    }
-
-    /// A mark, the items, and the instruction that takes them up.
-    fn filled(&mut self, items: &'v [Value], end: u8, depth: usize) -> Result<(), ValueError> {
-        self.bytes.push(opcode::MARK);
-        items
-            .iter()
-            .try_for_each(|item| self.value(item, depth + 1))?;
-        self.bytes.push(end);
-        Ok(())
-    }
-
-    fn global(&mut self, module: &str, name: &str) {
-        self.text(module.as_bytes());
-        self.text(name.as_bytes());
-        self.bytes.push(opcode::STACK_GLOBAL);
+            .try_for_each(|item| self.value(item, depth + 1))
     }
 
     fn proxy(&mut self, proxy: &'v Proxy) {
         let kind = proxy.kind();
-        self.global(EDGE_FUNCTION.0, EDGE_FUNCTION.1);
-        self.bytes.push(opcode::MARK);
-        self.int(self.proxies.len().cast_signed() as i64);
+        self.pickle.open_call(EDGE_FUNCTION.0, EDGE_FUNCTION.1, 4);
+        self.pickle.int(self.proxies.len().cast_signed() as i64);
         self.proxies.push(proxy);
-        self.global(PROXY_MODULE, kind.proxy_name());
-        self.text(kind.typeid().as_bytes());
-        self.text(b"pickle");
-        self.bytes
-            .extend_from_slice(&[opcode::TUPLE, opcode::REDUCE]);
+        self.pickle.global(PROXY_MODULE, kind.proxy_name());
+        self.pickle.text(kind.typeid());
+        self.pickle.text("pickle");
+        self.pickle.close_call(4);
     }
 }
 

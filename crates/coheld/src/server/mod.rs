@@ -1,0 +1,188 @@
+//! A manager without Python: all native objects, for processes that attach to its memory, and for
+//! clients that speak the protocol of the standard library.
+//!
+//! ```
+//! use coheld::{Address, ListProxy, Manager, server::Server};
+//!
+//! let host = "127.0.0.1".to_owned();
+//! let mut builder = Server::builder(Address::Tcp { host, port: 0 }, b"key");
+//! builder.share("tasks", "Queue:100".parse()?).share("results", "dict".parse()?);
+//! let server = builder.bind()?;
+//! let (address, stopper) = (server.address().clone(), server.stopper());
+//! // Python: `BaseManager(address=..., authkey=b"key").connect()`, after `register("tasks")`.
+//! let serving = std::thread::spawn(|| server.serve());
+//!
+//! let manager = Manager::connect(&address, b"key")?;
+//! let list: ListProxy<i64> = manager.list()?;
+//! list.append(&1)?;
+//! stopper.stop();
+//! serving.join().unwrap()?;
+//! # Ok::<(), coheld::Error>(())
+//! ```
+//!
+//! Values that are no plain data stay the pickles that they are, and come back as they were. What
+//! would have to look into them cannot: two of them are equal when their bytes are, so that
+//! `list.index` and its like may miss an equal object, and they cannot be keys of a dict or
+//! elements of a set.
+
+mod arrival;
+mod client;
+mod connections;
+mod create;
+mod creation;
+mod departure;
+mod describe;
+mod exposed;
+mod functions;
+mod object;
+mod records;
+
+use std::sync::Arc;
+
+use self::connections::Connections;
+pub use self::creation::Creation;
+use crate::control::{self, Ending, Stopper};
+use crate::wire::{NewClient, References, ServeClient};
+use crate::{Address, Attachment, Error, Proxy, SegmentOptions};
+
+/// Describes a server before it is there.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    address: Address,
+    authkey: Vec<u8>,
+    options: SegmentOptions,
+    shares: Vec<(String, Creation)>,
+}
+
+/// A manager without Python. See the [module](self).
+pub struct Server {
+    control: control::Server,
+    shared: Arc<Shared>,
+}
+
+/// What all clients have to do with.
+struct Shared {
+    references: Arc<References>,
+    shares: Vec<(String, Proxy)>,
+    connections: Connections,
+    stopper: Stopper,
+}
+
+impl Builder {
+    /// With a segment of your choice.
+    pub fn options(&mut self, options: SegmentOptions) -> &mut Self {
+        self.options = options;
+        self
+    }
+
+    /// With an object that is there from the beginning to the end, for all who ask for it by this
+    /// name, as they do for `register`ed names of managers of Python.
+    pub fn share(&mut self, name: impl Into<String>, creation: Creation) -> &mut Self {
+        self.shares.push((name.into(), creation));
+        self
+    }
+
+    /// Makes the segment and the shared objects, and begins to listen.
+    pub fn bind(&self) -> Result<Server, Error> {
+        let control = control::Server::bind(self.address.clone(), &self.authkey, &self.options)?;
+        let attachment = control.attachment();
+        let mut shares = Vec::new();
+        for (name, creation) in &self.shares {
+            shares.push((name.clone(), creation.make(attachment)?));
+        }
+        let shared = Arc::new(Shared {
+            references: Arc::new(References::new(attachment)),
+            shares,
+            connections: Connections::default(),
+            stopper: control.stopper(),
+        });
+        control.serve_clients(Arc::new(Reception(Arc::clone(&shared))));
+        Ok(Server { control, shared })
+    }
+}
+
+impl Server {
+    /// Begins to describe a server, which will listen at `address` and let in who has the key.
+    #[must_use]
+    pub fn builder(address: Address, authkey: &[u8]) -> Builder {
+        Builder {
+            address,
+            authkey: authkey.to_vec(),
+            options: SegmentOptions::default(),
+            shares: Vec::new(),
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        self.control.address()
+    }
+
+    /// This process's access to the segment.
+    #[must_use]
+    pub fn attachment(&self) -> &Arc<Attachment> {
+        self.control.attachment()
+    }
+
+    /// The object that is shared by this name.
+    #[must_use]
+    pub fn shared(&self, name: &str) -> Option<&Proxy> {
+        self.shared.find(name)
+    }
+
+    /// Stops the server, from any thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.control.stopper()
+    }
+
+    /// Has the server end with the process `creator`, which must be the parent of this process.
+    pub fn end_with_parent(&mut self, creator: u32) -> Result<(), Error> {
+        self.control.end_with_parent(creator)
+    }
+
+    /// Serves until it is stopped, by a client, a [`Stopper`] or the end of its creator. Then all
+    /// connections are ended; whoever is attached to the memory stays attached.
+    pub fn serve(self) -> Result<Ending, Error> {
+        let ending = self.control.serve();
+        self.shared.connections.end();
+        ending
+    }
+}
+
+impl Shared {
+    fn find(&self, name: &str) -> Option<&Proxy> {
+        let mut shares = self.shares.iter();
+        shares
+            .find(|(known, _)| known == name)
+            .map(|(_, proxy)| proxy)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.shares.iter().map(|(name, _)| name.as_str())
+    }
+
+    fn shares(&self) -> impl Iterator<Item = (&str, &Proxy)> {
+        self.shares
+            .iter()
+            .map(|(name, proxy)| (name.as_str(), proxy))
+    }
+}
+
+/// Where clients come in.
+struct Reception(Arc<Shared>);
+
+impl ServeClient for Reception {
+    fn serve(&self, client: NewClient) {
+        let shared = Arc::clone(&self.0);
+        let stream = Arc::clone(client.connection.stream());
+        self.0
+            .connections
+            .spawn(stream, move || client::serve(&shared, client));
+    }
+
+    fn sweep(&self) {
+        self.0.references.sweep();
+    }
+}
