@@ -75,10 +75,7 @@ def plain_environment():
 
 
 class Program:
-    """A program in a process group of its own, which ends with it.
-
-    `enter` is called there first.
-    """
+    """A program in a process group of its own, which ends with it and calls `enter` first."""
 
     def __init__(self, program, script, arguments, enter=None):
         self.errors = tempfile.TemporaryFile()
