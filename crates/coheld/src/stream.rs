@@ -1,5 +1,8 @@
 //! A connection, whichever way it came about.
-#![allow(clippy::disallowed_types, reason = "a note of this process about its connection")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "a note of this process about its connection"
+)]
 
 use std::io::{self, IoSlice};
 use std::io::{Read as _, Write as _};

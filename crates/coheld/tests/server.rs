@@ -276,7 +276,13 @@ fn every_kind_is_made_and_called() {
             "{typeid}"
         );
         assert!(!client.call(&ident, "__str__", &[]).result().is_empty());
-        assert!(client.ask("get_methods", &[Term::text(&ident)]).result().len() > 5);
+        assert!(
+            client
+                .ask("get_methods", &[Term::text(&ident)])
+                .result()
+                .len()
+                > 5
+        );
     }
     let named = [("x", Term::Int(1)), ("y", list([2]))];
     let made = client

@@ -76,7 +76,9 @@ fn call(shared: &Shared, client: Client, request: &Request<'_>) -> Result<Value,
             let named = || request.text(0).map(str::to_owned);
             let ident = request.token(0).or_else(named);
             let ident = ident.ok_or_else(|| wrong_arguments(request))?;
-            let handle = references.find(&ident).map_err(|_| unknown_object(&ident))?;
+            let handle = references
+                .find(&ident)
+                .map_err(|_| unknown_object(&ident))?;
             let kind = Proxy::from_handle(handle)?.kind();
             Ok(names(kind))
         }
