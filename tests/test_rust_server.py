@@ -304,8 +304,11 @@ def test_the_commands_work_with_managers_of_python_too(tmp_path):
     key_file = tmp_path / "key"
     key_file.write_bytes(KEY)
     key_file.chmod(0o600)
-    served = running.Server(running.End("stock", sys.version_info[:2], pythons_of_this_version()),
-                            {"tcp": ["127.0.0.1", 0]}, key=KEY)
+    served = running.Server(
+        running.End("stock", sys.version_info[:2], pythons_of_this_version()),
+        {"tcp": ["127.0.0.1", 0]},
+        key=KEY,
+    )
     try:
         host, port = served.address["tcp"]
         client = RustServer.__new__(RustServer)

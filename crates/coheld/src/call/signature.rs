@@ -36,8 +36,7 @@ fn parameters(kind: Kind, method: &str) -> &'static [Parameter] {
         (Lock | RLock | Semaphore | BoundedSemaphore | Condition, "acquire") => {
             &[BLOCKING, TIMEOUT]
         }
-        (Semaphore | BoundedSemaphore, "release") => &[("n", One)],
-        (Condition, "notify") => &[("n", One)],
+        (Semaphore | BoundedSemaphore, "release") | (Condition, "notify") => &[("n", One)],
         (Kind::Event | Condition | Kind::Barrier, "wait") => &[TIMEOUT],
         (List, "sort") => &[("key", Nothing), ("reverse", False)],
         (Kind::Value, "set") => &[("value", Required)],

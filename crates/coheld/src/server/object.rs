@@ -88,10 +88,11 @@ fn call(references: &References, proxy: &Proxy, request: &Request<'_>) -> Result
         return array(proxy, *slice);
     }
     let work = || call::call_with_keywords(proxy, method, arguments, &keywords);
-    let result = match RETURNING.contains(&method) {
-        true => with_unread_pickles(work),
-        false => work(),
-    }?;
+    let result = if RETURNING.contains(&method) {
+        with_unread_pickles(work)?
+    } else {
+        work()?
+    };
     if ITERATING.contains(&method) {
         return Ok(Reply::Iterator(call::elements(&result)?));
     }
@@ -164,9 +165,10 @@ fn failed(
         Error::Raised(raised) => raised.message.clone(),
         other => other.to_string(),
     };
-    let text = |message: String| match message.is_empty() {
-        true => Vec::new(),
-        false => vec![Value::from(message)],
+    // Python raises some classes bare.
+    let text = |message: String| {
+        let message = Some(message).filter(|message| !message.is_empty());
+        message.map(Value::from).into_iter().collect::<Vec<_>>()
     };
     let builtin = |class| Raise {
         module: "builtins",
@@ -227,7 +229,8 @@ fn not_exposed(kind: Kind, method: &str) -> Reply {
     let names = names.collect::<Vec<_>>().join(", ");
     let class = class_name(kind);
     let refused = format!(
-        "AttributeError: method '{method}' of <class '{class}'> object is not in exposed={{{names}}}"
+        "AttributeError: method '{method}' of <class '{class}'> object is not in \
+         exposed={{{names}}}"
     );
     let missing = format!("KeyError: {}", Value::from(method));
     Reply::Traceback(traceback(&[&refused, &missing]))
