@@ -22,6 +22,8 @@ export PYO3_PYTHON := $(CURDIR)/$(TESTS)/bin/python
 export PYO3_ENVIRONMENT_SIGNATURE := cpython-$(VERSION)-64bit
 export PYO3_BUILD_EXTENSION_MODULE := 1
 WORDS := $(TARGET)/release/examples/top_words
+# The command, of the tests' profile; the Python tests start it.
+export COHELD_BINARY := $(abspath $(TARGET))/debug/coheld
 
 SOURCES := $(shell find crates python -name '*.rs' -o -name '*.toml' -o -name '*.py' \
 	-o -name '*.pyi' -o -name py.typed) \
@@ -63,7 +65,7 @@ test-rust:
 	cargo test --workspace --exclude coheld-python --exclude coheld-tidy --no-fail-fast
 
 # The other interpreters have a folder of their own for what cargo makes, see PYO3_PYTHON.
-pytest-%: .venvs/%/installed
+pytest-%: .venvs/%/installed $(COHELD_BINARY)
 	.venvs/$*/bin/python -m pytest $(ARGS)
 
 interop: $(TESTS)/installed ## every Python with plain ones, both ways; a table of what works
@@ -125,6 +127,10 @@ clean: ## remove whatever was built
 
 $(WORDS): $(SOURCES)
 	cargo build --release --package coheld --example top_words
+	@touch $@
+
+$(COHELD_BINARY): $(SOURCES)
+	cargo build --package coheld-cli
 	@touch $@
 
 $(VENV)/ready: requirements/build.txt

@@ -15,6 +15,7 @@ from multiprocessing import managers as stock
 from pathlib import Path
 
 import pytest
+import subject
 from interop import pythons, running
 from rust_server import KEY, RustServer
 
@@ -56,6 +57,9 @@ NEEDS_PYTHON = {
     "list_order": 3,
     "pool": 0,
     "pool_that_is_closed": 0,
+    "xmlrpc_classes": 0,
+    # What is in a shared object before the first client.
+    "xmlrpc_dicts": 1,
 }
 
 
@@ -107,21 +111,23 @@ def start_client(end, server, what):
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("family", ADDRESSES)
+@pytest.mark.parametrize("how", [*ADDRESSES, "xmlrpclib"])
 @pytest.mark.parametrize("end", STOCK, ids=str)
-def test_clients_get_what_the_standard_library_gives_them(end, family, tmp_path):
+def test_clients_get_what_the_standard_library_gives_them(end, how, tmp_path):
+    serializer = how if how == "xmlrpclib" else "pickle"
+    family = "tcp" if serializer == how else how
     address = ADDRESSES[family].format(tmp_path, os.getpid())
     if family == "abstract":
         address = address.replace("{}", end.program.replace("/", "-"))
     server = RustServer(tmp_path, "get_queue=Queue", "get_dict=dict", address=address)
     described = running.Server.__new__(running.Server)
     described.address = server.described
-    described.key, described.serializer = KEY, "pickle"
+    described.key, described.serializer = KEY, serializer
     try:
         run = running.run_client(end, described, end.version, short=family != "tcp")
     finally:
         server.close()
-    wanted = running.expected(end.version, end.program)
+    wanted = running.expected(end.version, end.program, serializer)
 
     def same(results):
         kept = results.items()
@@ -131,7 +137,7 @@ def test_clients_get_what_the_standard_library_gives_them(end, family, tmp_path)
         run._replace(results=same(run.results)), 0, wanted._replace(results=same(wanted.results))
     )
     assert not wrong, "\n".join([*wrong, run.errors])
-    assert len(run.results) > 30
+    assert len(run.results) > 10
 
 
 @pytest.mark.parametrize("end", STOCK, ids=str)
@@ -225,6 +231,19 @@ def test_errors(server):
         manager.Lock()._getvalue()
     with pytest.raises(stock.RemoteError, match="the action of a barrier"):
         manager.Barrier(2, print)
+
+
+@pytest.mark.skipif(subject.IS_STOCK, reason="a test of Coheld's clients")
+@pytest.mark.parametrize("route", ["memory", "wire"])
+def test_clients_with_coheld(route, server, tmp_path):
+    program = [sys.executable, str(CLIENT.with_name("rust_server_coheld.py"))]
+    done = subprocess.run(
+        [*program, json.dumps(server.described), route],
+        env={**os.environ, "COHELD_ROUTE": "wire" if route == "wire" else ""},
+        capture_output=True,
+        timeout=50,
+    )
+    assert (done.returncode, done.stdout) == (0, b"done\n"), done.stderr.decode()
 
 
 def test_garbage_is_refused_and_the_connection_goes_on(server):

@@ -284,7 +284,7 @@ class BaseManager:
 
     def _call(self, name, args=(), kwds=None):
         """Call a function of the server, in the manager process."""
-        link = self._linked()
+        link = self._linked() or _coheld.link_beside(self._attachment)
         if link is not None:
             return _wire.result_of(link.ask(name, args, kwds))
         return _coheld.call_manager(self._attachment, name, args, kwds)
@@ -298,6 +298,9 @@ class BaseManager:
         entry = self._registry.get(typeid)
         if entry is None or not _registry.is_native(entry):
             # The manager process has the last word: a manager that only connects knows no callable.
+            link = _coheld.link_beside(self._attachment)
+            if link is not None:
+                return _wire.create_nearby(link, self._attachment, typeid, args, kwds)
             token, other = self._call("create", (typeid, *args), kwds)
             if token is None:
                 _wire.raise_remote(*other)

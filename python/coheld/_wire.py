@@ -184,6 +184,13 @@ def create(link, typeid, args, kwds):
     return link.token(typeid, ident, True), tuple(exposed)
 
 
+def create_nearby(link, attachment, typeid, args, kwds):
+    """The same by a manager without Python, whose memory this process has."""
+    token, exposed = create(link, typeid, args, kwds)
+    # Held by the link's token until there is one of our own.
+    return _coheld.References(attachment).token(token.id, typeid), exposed
+
+
 def methods_of(link, token):
     """The names of the methods that an object of the manager of `link` exposes."""
     named = stock_token(token.typeid, link.address, token.id)

@@ -38,12 +38,8 @@ pub(crate) enum Command {
 /// Where a manager is, and the key that it asks for.
 #[derive(Args, Debug)]
 pub(crate) struct Manager {
-    #[arg(
-        long,
-        env = "COHELD_ADDRESS",
-        value_parser = address::parse,
-        help = "HOST:PORT, unix:/PATH or abstract:NAME; port 0: any that is free"
-    )]
+    /// `HOST:PORT`, `unix:/PATH` or `abstract:NAME`; port 0: any that is free
+    #[arg(long, env = "COHELD_ADDRESS", value_parser = address::parse)]
     pub(crate) address: Address,
     /// File with the key: its bytes, without a line feed at the end. Without it, the hexadecimal
     /// digits in `COHELD_AUTHKEY`
@@ -61,13 +57,9 @@ pub(crate) struct Manager {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) manager: Manager,
-    #[arg(
-        long,
-        value_name = "NAME=TYPE",
-        value_parser = share,
-        help = "Share an object by a name: TYPE is a type of SyncManager, as in tasks=Queue:100, \
-                results=dict, gate=Semaphore:3, start=Barrier:2, samples=Array:d:1000"
-    )]
+    /// Share an object by a name: TYPE is a type of `SyncManager`, as in tasks=Queue:100,
+    /// results=dict, gate=Semaphore:3, start=Barrier:2, samples=Array:d:1000
+    #[arg(long, value_name = "NAME=TYPE", value_parser = share)]
     pub(crate) share: Vec<(String, Creation)>,
 }
 

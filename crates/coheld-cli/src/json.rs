@@ -4,8 +4,6 @@
 //! as hexadecimal digits (`$bytes`), a shared object (`$proxy`), anything else of Python by the
 //! name of its class (`$python`). A dict whose keys are not all text is a list of pairs.
 
-use std::fmt::Write as _;
-
 use coheld_wire::pickle::{Graph, Made, Node, Number, Term};
 use serde_json::{Map, Value, json};
 
@@ -162,11 +160,10 @@ fn array(typecode: &str, bytes: &[u8]) -> Option<Value> {
 }
 
 fn digits(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(digits, "{byte:02x}");
-    }
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 #[cfg(test)]

@@ -13,9 +13,11 @@ use crate::failure::Failure;
 
 /// Prints data: as JSON, or else text and numbers as they are, and one line for each item.
 pub(crate) fn print(value: &Value, json: bool) {
+    if json {
+        return write(&format!("{value}\n"));
+    }
     let mut text = String::new();
     match value {
-        _ if json => line(&mut text, std::slice::from_ref(value)),
         Value::Array(items) => {
             for item in items {
                 match item {
@@ -31,9 +33,6 @@ pub(crate) fn print(value: &Value, json: bool) {
         }
         Value::Null => {}
         value => line(&mut text, std::slice::from_ref(value)),
-    }
-    if json {
-        text = format!("{value}\n");
     }
     write(&text);
 }

@@ -424,6 +424,23 @@ pub(crate) fn token_text(py: Python<'_>, token: &Token) -> PyResult<String> {
     Ok(handle.token().or_raise(py)?.to_string())
 }
 
+/// The connections to a manager that answers nothing through its memory, since it has no Python;
+/// None: it does.
+#[pyfunction]
+pub(crate) fn link_beside<'py>(
+    attachment: &Bound<'py, Attachment>,
+) -> PyResult<Option<Bound<'py, wire::Link>>> {
+    let py = attachment.py();
+    let shared = attachment.get().shared();
+    if shared.segment().manager_host().is_some() {
+        return Ok(None);
+    }
+    let serializer = coheld::wire::Serializer::Pickle;
+    let link = coheld::wire::Link::connect(shared.address(), shared.authkey(), serializer);
+    let link = wire::Link::of(py, link.or_raise(py)?)?;
+    Bound::new(py, link).map(Some)
+}
+
 /// Find the way to the manager at an address: an `Attachment`, or else a `Link`.
 #[pyfunction]
 pub(crate) fn find_manager<'py>(

@@ -42,7 +42,7 @@ mod _coheld {
 
     #[pymodule_export]
     use crate::{
-        attachment::{Attachment, find_manager},
+        attachment::{Attachment, find_manager, link_beside},
         create::create,
         create_waited::create_waited_for,
         hosted::{Host, call_limit, call_manager, exposed_methods},

@@ -8,7 +8,8 @@ use std::time::Duration;
 use coheld_shm::os::socket_file;
 
 use crate::control::{self, Ending, Server, Stopper};
-use crate::{Address, Attachment, Error, Handle, SegmentOptions, Token, key};
+use crate::wire::{self, Link, Serializer};
+use crate::{Address, Attachment, Error, Handle, Proxy, SegmentOptions, Token, key};
 
 /// How long to wait for a manager's answers.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -106,6 +107,22 @@ impl Manager {
             });
         }
         Handle::redeem_token(&attachment, token)
+    }
+
+    /// The object that a [server without Python](crate::server) shares by this name.
+    pub fn shared(&self, name: &str) -> Result<Proxy, Error> {
+        let link = Link::connect(self.address(), self.authkey(), Serializer::Pickle)?;
+        let remote = link.create(name, PATIENCE)?;
+        let place = wire::place_of(&self.attachment.segment_id(), remote.ident());
+        let place = place.ok_or(Error::BadToken {
+            why: "the manager was started anew meanwhile",
+        })?;
+        // The reference that was counted for the link keeps it until there is one here.
+        Proxy::from_handle(Handle::acquire(
+            &self.attachment,
+            place.offset,
+            place.generation,
+        )?)
     }
 
     /// This process's access to the segment.

@@ -523,7 +523,9 @@ fn a_short_request_takes_no_endless_memory() {
     let shared = client.create("list", &[list([1])]);
     let many = Term::Int(1_000_000_000_000);
     for method in ["__mul__", "__rmul__", "__imul__"] {
-        let refused = client.call(&shared, method, &[many.clone()]).error();
+        let refused = client
+            .call(&shared, method, std::slice::from_ref(&many))
+            .error();
         let refused_well = ["MemoryError", "OverflowError"]
             .iter()
             .any(|it| refused.contains(it));

@@ -9,6 +9,7 @@ use super::arrival::Request;
 use super::departure::{Recipient, Reply};
 use super::functions::{self, After};
 use super::object::{self, class_and_text, traceback};
+use super::xml;
 use crate::wire::{Client, Connection, Introduction, NewClient, Patience};
 use crate::{Address, Error, host};
 
@@ -61,7 +62,7 @@ impl Conversation<'_> {
         let (reply, after) = read(&message, |request| {
             Ok(functions::answer(self.shared, self.client, request))
         })?;
-        self.send(&reply)?;
+        self.send(&reply, xml::is_xml(&message))?;
         match after {
             After::Nothing => Ok(()),
             After::Stop => {
@@ -95,10 +96,8 @@ impl Conversation<'_> {
                     Ok((host::for_client(&stream, answer)?, After::Nothing))
                 }
             });
-            // Nothing of a call is kept until the next one.
-            drop(message);
             let (reply, after) = answered?;
-            self.send(&reply)?;
+            self.send(&reply, xml::is_xml(&message))?;
             if after == After::Stop {
                 self.shared.stopper.stop();
             }
@@ -112,7 +111,17 @@ impl Conversation<'_> {
         Ok(message.filter(|message| !message.is_empty()))
     }
 
-    fn send(&mut self, reply: &Reply) -> Result<(), Error> {
+    fn send(&mut self, reply: &Reply, as_xml: bool) -> Result<(), Error> {
+        if as_xml {
+            let message = xml::write(reply).or_else(|error| {
+                xml::write(&Reply::Unserializable(traceback(&[&format!(
+                    "ValueError: {error}"
+                )])))
+            });
+            // Neither can fail: the second one is plain text.
+            let message = message.unwrap_or_default();
+            return self.connection.send(&message, Patience::default());
+        }
         let recipient = Recipient {
             client: self.client,
             address: &self.address,
@@ -135,6 +144,18 @@ fn read(
     answer: impl FnOnce(&Request<'_>) -> Result<(Reply, After), Error>,
 ) -> Result<(Reply, After), Error> {
     let refused = |text: String| (Reply::Traceback(traceback(&[&text])), After::Nothing);
+    let pickled;
+    let message = if xml::is_xml(message) {
+        match xml::to_pickle(message) {
+            Ok(same) => {
+                pickled = same;
+                &pickled
+            }
+            Err(error) => return Ok(refused(format!("ValueError: {error}"))),
+        }
+    } else {
+        message
+    };
     let graph = match Graph::read(message) {
         Ok(graph) => graph,
         Err(error) => return Ok(refused(format!("_pickle.UnpicklingError: {error}"))),

@@ -2,7 +2,7 @@
 //! clients that speak the protocol of the standard library.
 //!
 //! ```
-//! use coheld::{Address, ListProxy, Manager, server::Server};
+//! use coheld::{Address, Manager, QueueProxy, server::Server};
 //!
 //! let host = "127.0.0.1".to_owned();
 //! let mut builder = Server::builder(Address::Tcp { host, port: 0 }, b"key");
@@ -13,8 +13,8 @@
 //! let serving = std::thread::spawn(|| server.serve());
 //!
 //! let manager = Manager::connect(&address, b"key")?;
-//! let list: ListProxy<i64> = manager.list()?;
-//! list.append(&1)?;
+//! let tasks: QueueProxy<String> = manager.shared("tasks")?.try_into()?;
+//! tasks.put("first")?;
 //! stopper.stop();
 //! serving.join().unwrap()?;
 //! # Ok::<(), coheld::Error>(())
@@ -36,6 +36,7 @@ mod exposed;
 mod functions;
 mod object;
 mod records;
+mod xml;
 
 use std::sync::Arc;
 

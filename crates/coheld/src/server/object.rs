@@ -165,11 +165,10 @@ fn failed(
         Error::Raised(raised) => raised.message.clone(),
         other => other.to_string(),
     };
+    // Python raises some classes bare.
     let text = |message: String| {
-        if message.is_empty() {
-            return Vec::new();
-        }
-        vec![Value::from(message)]
+        let message = Some(message).filter(|message| !message.is_empty());
+        message.map(Value::from).into_iter().collect::<Vec<_>>()
     };
     let builtin = |class| Raise {
         module: "builtins",

@@ -243,6 +243,14 @@ impl Link {
         }
     }
 
+    /// A new object, or the one that is shared by this name.
+    pub fn create(self: &Arc<Self>, typeid: &str, limit: Duration) -> Result<Remote, Error> {
+        let serializer = self.own_serializer();
+        let request = serializer.request("create", &[typeid])?;
+        let reply = self.ask(&request, "create", Some(limit))?;
+        Ok(self.adopt(serializer.created(&reply)?))
+    }
+
     /// A reference to an object, counted by the manager already.
     #[must_use]
     pub fn adopt(self: &Arc<Self>, ident: String) -> Remote {

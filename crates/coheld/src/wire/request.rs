@@ -1,5 +1,7 @@
 //! The requests that a link makes by itself, in either serializer of the standard library.
 
+use coheld_wire::xmlrpc;
+
 use crate::call::Exception;
 use crate::value::pickle;
 use crate::{Error, Raised, Value};
@@ -45,7 +47,7 @@ impl Serializer {
     /// Makes sure that a reply is a result, and not the report of a failure.
     pub(super) fn check(self, reply: &[u8]) -> Result<(), Error> {
         match self {
-            Self::Pickle => check_pickle(reply),
+            Self::Pickle => result_of_pickle(reply).map(drop),
             Self::XmlRpc => {
                 let text = String::from_utf8_lossy(reply);
                 if text.contains("<string>#RETURN</string>") {
@@ -55,13 +57,39 @@ impl Serializer {
             }
         }
     }
+
+    /// The name of the object in the reply to `create`.
+    pub(super) fn created(self, reply: &[u8]) -> Result<String, Error> {
+        match self {
+            Self::Pickle => match result_of_pickle(reply)?.as_items() {
+                Some([Value::Str(ident), _]) => Ok(ident.clone()),
+                _ => Err(unknown()),
+            },
+            Self::XmlRpc => {
+                self.check(reply)?;
+                let reply = xmlrpc::Reply::read(reply).map_err(|_| unknown())?;
+                match reply.result {
+                    xmlrpc::Value::Array(parts) => match &parts[..] {
+                        [xmlrpc::Value::String(ident), _] => Ok(ident.clone()),
+                        _ => Err(unknown()),
+                    },
+                    _ => Err(unknown()),
+                }
+            }
+        }
+    }
 }
 
-fn check_pickle(reply: &[u8]) -> Result<(), Error> {
-    match pickle::read(reply, &[]) {
-        Some(Value::Tuple(parts)) => match parts.as_slice() {
-            [Value::Str(kind), _] if kind == "#RETURN" => Ok(()),
-            [Value::Str(_), Value::Str(text)] => Err(refused(text.clone())),
+fn result_of_pickle(reply: &[u8]) -> Result<Value, Error> {
+    let Some(Value::Tuple(parts)) = pickle::read(reply, &[]) else {
+        return Err(unknown());
+    };
+    match parts.as_slice() {
+        [Value::Str(kind), result] if kind == "#RETURN" => Ok(result.clone()),
+        [Value::Str(_), Value::Str(text)] => Err(refused(text.clone())),
+        // A manager of Coheld adds the exception itself.
+        [Value::Str(_), Value::Tuple(failure)] => match failure.as_slice() {
+            [Value::Str(text), _] => Err(refused(text.clone())),
             _ => Err(unknown()),
         },
         _ => Err(unknown()),
@@ -113,6 +141,13 @@ mod tests {
         };
         let check = |reply: &[u8]| Serializer::Pickle.check(reply);
         check(&reply("#RETURN", Value::None)).unwrap();
+        let made = Value::Tuple(vec![Value::from("7f"), Value::Tuple(Vec::new())]);
+        let ident = Serializer::Pickle.created(&reply("#RETURN", made.clone()));
+        assert_eq!(ident.unwrap(), "7f");
+        let failed = Serializer::Pickle
+            .created(&reply("#FAILED", made))
+            .unwrap_err();
+        assert_eq!(failed.to_string(), "RemoteError: 7f");
         let refused = check(&reply("#TRACEBACK", Value::from("KeyError"))).unwrap_err();
         assert_eq!(refused.exception(), Exception::RemoteError);
         assert!(matches!(check(b"nonsense"), Err(Error::Protocol { .. })));
