@@ -58,6 +58,7 @@ NEEDS_PYTHON = {
     "pool": 0,
     "pool_that_is_closed": 0,
     "xmlrpc_classes": 0,
+    "xmlrpc_shutdown": 0,
     # What is in a shared object before the first client.
     "xmlrpc_dicts": 1,
 }
@@ -302,12 +303,11 @@ def test_signals_end_the_server(number, server, tmp_path):
 
 def test_the_commands_work_with_managers_of_python_too(tmp_path):
     key_file = tmp_path / "key"
-    key_file.write_bytes(KEY)
+    key_file.write_bytes(running.KEY)
     key_file.chmod(0o600)
     served = running.Server(
         running.End("stock", sys.version_info[:2], pythons_of_this_version()),
         {"tcp": ["127.0.0.1", 0]},
-        key=KEY,
     )
     try:
         host, port = served.address["tcp"]
