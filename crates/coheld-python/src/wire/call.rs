@@ -38,7 +38,7 @@ impl<'py> Message<'py> {
     ) -> PyResult<Self> {
         let py = link.py();
         if serializer != wire::Serializer::XmlRpc
-            && keywords.is_none_or(|keywords| keywords.is_empty())
+            && keywords.is_none_or(PyDictMethods::is_empty)
             && let Some(plain) = codec::plain_request(ident, name, arguments)
         {
             return Ok(Self::Written(plain));
