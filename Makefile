@@ -32,8 +32,8 @@ PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all interop check bench crash loom shuttle fmt clean venv build wheel \
-	test-rust check-format check-lints check-documents check-tidy check-python check-stubs
+.PHONY: help demo test test-all interop check bench crash fuzz loom shuttle fmt clean venv build \
+	wheel test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
 help:
 	@echo 'usage: make TARGET, one of:'
@@ -46,6 +46,7 @@ demo: $(VENV)/installed $(WORDS) ## index a source tree with the stock manager a
 
 bench: $(VENV)/installed ## measure every operation beside the stock manager
 	$(VENV)/bin/python benches/run.py --json docs/bench.json --plot docs/bench.svg $(ARGS)
+	$(VENV)/bin/python benches/wire.py --json docs/wire-bench.json $(ARGS)
 	cargo bench -p coheld-bench
 
 venv: $(VENV)/installed ## put Coheld, built for release, into .venv
@@ -105,6 +106,10 @@ crash: $(VENV)/installed ## kill operations at every instruction, then members a
 	cargo run --release --package coheld-crash
 	$(VENV)/bin/python tests/kill_storm.py $(ARGS)
 	$(VENV)/bin/python tests/waiting_storm.py $(ARGS)
+
+# The dev profile, for its checks of overflow.
+fuzz: ## change messages of the wire protocols at random and see what becomes of them
+	cargo run --package coheld-fuzz -- $(ARGS)
 
 loom: ## check the locks and claims under every interleaving
 	RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$(TARGET)/loom \

@@ -222,7 +222,9 @@ def run(options) -> list[dict]:
     rounds, seconds = (3, 0.02) if options.quick else (9, 0.1)
     rows = []
     with Ends(options.pairs, options.family) as ends:
-        heads = [f"{name:>10}" if not place else f"{name:>18}" for place, name in enumerate(ends.clients)]
+        heads = [
+            f"{name:>10}" if not place else f"{name:>18}" for place, name in enumerate(ends.clients)
+        ]
         print(f"{'operation':<32}{''.join(heads)}")
         for operation in OPERATIONS:
             if options.only and options.only not in operation.name:

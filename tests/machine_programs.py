@@ -256,4 +256,3 @@ def hold_and_wait(address, pipe):
     held = [connect(address).list() for _ in range(20)]
     pipe.send(len(held))
     time.sleep(600)
-

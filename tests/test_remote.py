@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import gc
+import hmac
 import multiprocessing
 import os
 import pickle
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -229,15 +231,15 @@ def test_proxies_go_to_children(manager, processes, context):
 
 
 def test_a_forked_child_has_what_its_parent_drops(manager, processes):
-    numbers = manager.list([1])
+    held = [manager.list([1])]
     go, wait = os.pipe()[::-1]
 
     def work():
         os.read(wait, 1)
-        return append_and_read(numbers, 2) == [1, 2]
+        return append_and_read(held[0], 2) == [1, 2]
 
     child = processes.fork(work)
-    del numbers
+    held.clear()
     gc.collect()
     manager.list()
     os.write(go, b"x")
@@ -438,7 +440,7 @@ def test_allowed_types_are_names():
             managers.SyncManager(allowed_types=wrong)
 
 
-# ---- In the place of the standard library ---------------------------------------------------------
+# ---- In the place of the standard library -------------------------------------------------------
 
 INSTALLED_SERVER = """
 import sys
@@ -484,3 +486,43 @@ def test_an_installed_manager_names_things_as_stock_does():
             server.stdin.close()
             server.wait(20)
     assert told.stdout == "[('a', 1), ('b', 2)]\n", told.stderr
+
+
+# ---- MD5 ----------------------------------------------------------------------------------------
+
+
+def receive(stream):
+    """A message."""
+    (length,) = struct.unpack("!i", stream.recv(4, socket.MSG_WAITALL))
+    return stream.recv(length, socket.MSG_WAITALL)
+
+
+def send(stream, message):
+    stream.sendall(struct.pack("!i", len(message)) + message)
+
+
+def test_md5_can_be_refused(monkeypatch):
+    monkeypatch.setenv("COHELD_MD5", "refuse")
+    with remote_types.Server() as server:
+        # Coheld can do better.
+        assert connect(server.address).list([1])[:] == [1]
+        with socket.create_connection(server.address) as stock:
+            challenge = receive(stock)
+            assert challenge.startswith(b"#CHALLENGE#")
+            # As Python up to 3.11 answers, with the right key.
+            send(stock, hmac.new(KEY, challenge[11:], "md5").digest())
+            assert receive(stock) == b"#FAILURE#"
+    # And as a client, of a manager that challenges as Python up to 3.11 does.
+    with socket.create_server(("127.0.0.1", 0)) as old:
+
+        def answer():
+            accepted, _ = old.accept()
+            with accepted:
+                send(accepted, b"#CHALLENGE#" + os.urandom(20))
+                accepted.recv(1)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(multiprocessing.AuthenticationError, match="MD5"):
+            connect(old.getsockname())
+        thread.join()

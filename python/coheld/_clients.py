@@ -38,6 +38,11 @@ class Client:
         self.close = connection.close
         self.fileno = connection.fileno
         self.allowed_types = server.allowed_types
+        # Connections that a program makes itself know bytes only.
+        is_own = isinstance(connection, _coheld.Connection)
+        takes_pickles = is_own and (self.is_session or serializer == "pickle")
+        self._recv_pickle = connection.recv_pickle if takes_pickles else None
+        self._send_plain = connection.send_plain if is_own else None
         self.server_address = _reached_by(server.address, connection.own_address)
 
     @property
@@ -52,7 +57,13 @@ class Client:
 
     def recv(self):
         """Receive an object."""
-        message = self.recv_bytes()
+        if self._recv_pickle is None:
+            message = self.recv_bytes()
+        else:
+            is_pickle, message = self._recv_pickle(self)
+            if is_pickle:
+                self._serializer = "pickle"
+                return message
         if self.is_session:
             # Clients of Coheld write what is not for an object as a pickle in any case.
             self._serializer = "xmlrpclib" if message.startswith(b"<") else "pickle"
@@ -64,6 +75,12 @@ class Client:
     def send(self, value):
         """Send an object."""
         self.send_bytes(self.dumps(value))
+
+    def send_plain(self, value):
+        """Send an object, if that needs nobody's help; whether it does."""
+        if self._send_plain is None or self._serializer != "pickle":
+            return False
+        return self._send_plain(value)
 
     def dumps(self, value):
         """The message of an object. What proxies are in it is kept for the client."""
@@ -199,11 +216,13 @@ class ClientServer:
 
     def _send(self, conn, message, request):
         try:
-            data = conn.dumps(message)
-        except Exception:
-            data = conn.dumps(("#UNSERIALIZABLE", format_exc()))
-            util.debug("the answer to %r cannot be sent", request)
-        try:
+            if conn.send_plain(message):
+                return
+            try:
+                data = conn.dumps(message)
+            except Exception:
+                data = conn.dumps(("#UNSERIALIZABLE", format_exc()))
+                util.debug("the answer to %r cannot be sent", request)
             conn.send_bytes(data)
         except OSError as error:
             util.debug("a client has gone before it was answered: %s", error)

@@ -14,6 +14,7 @@ import battery
 import ends
 import steps_classes  # noqa: F401
 import steps_containers  # noqa: F401
+import steps_counts  # noqa: F401
 import steps_ending  # noqa: F401
 import steps_pools  # noqa: F401
 import steps_processes  # noqa: F401

@@ -75,7 +75,7 @@ def plain_environment():
 
 
 class Program:
-    """A program in a process group of its own, which ends with it; `enter` is called there first."""
+    """A program in a process group of its own, which ends with it and calls `enter` first."""
 
     def __init__(self, program, script, arguments, enter=None):
         self.errors = tempfile.TemporaryFile()
@@ -115,9 +115,7 @@ class Program:
 class Server(Program):
     """`serve.py`, with its address once it has one."""
 
-    def __init__(
-        self, end, address, how="serve", serializer="pickle", own_key=True, enter=None
-    ):
+    def __init__(self, end, address, how="serve", serializer="pickle", own_key=True, enter=None):
         self.how = how
         self.key = KEY
         self.serializer = serializer

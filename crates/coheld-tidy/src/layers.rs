@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
 
 /// Crates that exist for tests and measurements: they may use every layer, and no layer may use
 /// them.
-const HELPERS: &[&str] = &["coheld-bench", "coheld-crash", "coheld-tidy"];
+const HELPERS: &[&str] = &["coheld-bench", "coheld-crash", "coheld-fuzz", "coheld-tidy"];
 
 /// Outside crates that only some of ours may use, with the reason.
 const RESERVED: &[(&str, &[&str], &str)] = &[

@@ -90,7 +90,9 @@ pub enum End {
 pub struct Decoder {
     limit: u64,
     stage: Stage,
+    /// What has arrived of the stage, and perhaps room behind it.
     buffer: Vec<u8>,
+    arrived: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,7 @@ impl Decoder {
             limit,
             stage: Stage::Short,
             buffer: Vec::new(),
+            arrived: 0,
         }
     }
 
@@ -123,14 +126,14 @@ impl Decoder {
     /// that leave the rest of the stream to somebody else read no more than this.
     #[must_use]
     pub fn wanted(&self) -> u64 {
-        self.stage.length() - self.buffer.len() as u64
+        self.stage.length() - self.arrived as u64
     }
 
     /// What has arrived of a message that is not complete yet.
     #[must_use]
     pub fn begun(&self) -> &[u8] {
         match self.stage {
-            Stage::Message(_) => &self.buffer,
+            Stage::Message(_) => &self.buffer[..self.arrived],
             Stage::Short | Stage::Long => &[],
         }
     }
@@ -143,7 +146,9 @@ impl Decoder {
         loop {
             let wanted = usize::try_from(self.wanted()).unwrap_or(usize::MAX);
             let (taken, rest) = input.split_at(wanted.min(input.len()));
+            self.buffer.truncate(self.arrived);
             self.buffer.extend_from_slice(taken);
+            self.arrived = self.buffer.len();
             *input = rest;
             if self.wanted() > 0 {
                 return Ok(None);
@@ -154,10 +159,46 @@ impl Decoder {
         }
     }
 
+    /// Room for at most `most` bytes of a message that has begun, to read it to where it is needed
+    /// instead of handing it to [`take`](Self::take). Empty between messages.
+    pub fn room(&mut self, most: usize) -> &mut [u8] {
+        let Stage::Message(_) = self.stage else {
+            return &mut [];
+        };
+        let wanted = usize::try_from(self.wanted()).unwrap_or(usize::MAX);
+        let end = self.arrived.saturating_add(wanted.min(most));
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        &mut self.buffer[self.arrived..end]
+    }
+
+    /// Notes that so many bytes have been read into the [`room`](Self::room); returns the message
+    /// if it is complete.
+    pub fn filled(&mut self, count: usize) -> Option<Vec<u8>> {
+        let Stage::Message(_) = self.stage else {
+            return None;
+        };
+        self.arrived = self.buffer.len().min(self.arrived + count);
+        (self.wanted() == 0).then(|| self.finish())
+    }
+
+    /// Has the message that has begun put into this buffer, if there is more room in it than in
+    /// the present one; returns the other one.
+    #[must_use]
+    pub fn exchange_buffer(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        if buffer.capacity() > self.buffer.capacity() {
+            buffer.clear();
+            buffer.extend_from_slice(&self.buffer[..self.arrived]);
+            core::mem::swap(&mut self.buffer, &mut buffer);
+        }
+        buffer
+    }
+
     /// What it means if the stream ends now.
     #[must_use]
     pub fn at_end(&self) -> End {
-        let unstarted = self.buffer.is_empty() && self.stage != Stage::Long;
+        let unstarted = self.arrived == 0 && self.stage != Stage::Long;
         if unstarted {
             End::BetweenMessages
         } else {
@@ -181,11 +222,16 @@ impl Decoder {
                 let length = u64::from_be_bytes(self.header());
                 self.begin_message(length)
             }
-            Stage::Message(_) => {
-                self.stage = Stage::Short;
-                Ok(Some(core::mem::take(&mut self.buffer)))
-            }
+            Stage::Message(_) => Ok(Some(self.finish())),
         }
+    }
+
+    /// Takes the complete message out of the buffer.
+    fn finish(&mut self) -> Vec<u8> {
+        self.stage = Stage::Short;
+        let mut message = core::mem::take(&mut self.buffer);
+        message.truncate(core::mem::take(&mut self.arrived));
+        message
     }
 
     /// Takes the complete header out of the buffer.
@@ -193,6 +239,7 @@ impl Decoder {
         let mut bytes = [0; N];
         bytes.copy_from_slice(&self.buffer);
         self.buffer.clear();
+        self.arrived = 0;
         bytes
     }
 
@@ -267,6 +314,37 @@ mod tests {
             (&b"first"[..], &b""[..], &b"ok"[..])
         );
         assert_eq!(whole[3].len(), 100_000);
+    }
+
+    #[test]
+    fn messages_can_be_read_to_where_they_are_needed() {
+        let message: Vec<_> = (0..100_000_u32).map(|number| number as u8).collect();
+        let stream = encode(&message);
+        let mut decoder = Decoder::new(1 << 20);
+        assert!(decoder.room(100).is_empty());
+        assert_eq!(decoder.filled(100), None);
+        let (begun, mut rest) = stream.split_at(10);
+        assert_eq!(decoder.take(&mut &begun[..]), Ok(None));
+        assert!(decoder.exchange_buffer(vec![9; 200_000]).len() < 100_000);
+        assert_eq!(decoder.begun(), &message[..6]);
+        let whole = loop {
+            // Not all of the room is used, and some bytes come the other way.
+            let room = decoder.room(7_000);
+            let count = room.len().min(6_000);
+            room[..count].copy_from_slice(&rest[..count]);
+            rest = &rest[count..];
+            if let Some(whole) = decoder.filled(count) {
+                break whole;
+            }
+            let (few, others) = rest.split_at(rest.len().min(10));
+            rest = others;
+            if let Some(whole) = decoder.take(&mut &few[..]).unwrap() {
+                break whole;
+            }
+        };
+        assert!(whole == message && rest.is_empty());
+        assert_eq!(decoder.at_end(), End::BetweenMessages);
+        assert_eq!(all(&mut decoder, &encode(b"next")), [b"next"]);
     }
 
     #[test]

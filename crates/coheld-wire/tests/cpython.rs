@@ -218,6 +218,9 @@ fn python_learns_that_md5_is_refused() {
             assert_eq!(python.line(), "digest sent was rejected");
         } else {
             outcome.unwrap();
+            receive(&mut stream, &mut Decoder::new(1 << 20));
+            stream.write_all(&encode(b"ok")).unwrap();
+            assert_eq!(python.line(), "2");
         }
     }
 }

@@ -2,10 +2,24 @@
 
 use std::env;
 
+use coheld_wire::auth::Md5;
+
 use crate::Error;
 
 /// The environment variable with the key for programs that were not given one, in hexadecimal.
 pub const AUTHKEY_VARIABLE: &str = "COHELD_AUTHKEY";
+
+/// The environment variable that says whether MD5 will do for authentication, which is all that
+/// Python up to 3.11 can do: `refuse` if it will not.
+pub const MD5_VARIABLE: &str = "COHELD_MD5";
+
+/// Whether MD5 will do.
+pub(crate) fn md5_policy() -> Md5 {
+    match env::var_os(MD5_VARIABLE) {
+        Some(policy) if policy == "refuse" => Md5::Refused,
+        _ => Md5::Allowed,
+    }
+}
 
 /// A new random key.
 pub fn new_authkey() -> Result<Vec<u8>, Error> {

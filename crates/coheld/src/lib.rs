@@ -45,7 +45,7 @@ pub use error::Error;
 pub use fork::leave_all;
 pub use handle::Handle;
 pub use host::set_host;
-pub use key::{AUTHKEY_VARIABLE, authkey_from_environment, new_authkey};
+pub use key::{AUTHKEY_VARIABLE, MD5_VARIABLE, authkey_from_environment, new_authkey};
 pub use manager::Manager;
 pub use proxy::{
     ArrayProxy, BarrierProxy, ConditionGuard, ConditionProxy, DictProxy, EventProxy, HoldsLock,

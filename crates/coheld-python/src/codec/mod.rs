@@ -17,5 +17,5 @@ pub(crate) use self::{
     },
     message::{Message, Serializer, decode_xml, encode_xml},
     pickle::dumps,
-    plain::{read as read_plain, value as plain_value},
+    plain::{read as read_plain, request as plain_request, value as plain_value},
 };

@@ -68,6 +68,23 @@ pub(super) fn arguments(arguments: &Bound<'_, PyTuple>) -> Option<Vec<u8>> {
     })
 }
 
+/// The pickle of a request to a manager without keywords, if the rest of it is plain; in a buffer
+/// to be kept.
+pub(crate) fn request(
+    ident: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyAny>,
+    arguments: &Bound<'_, PyTuple>,
+) -> Option<Vec<u8>> {
+    written(|pickle| {
+        pickle.push(code::MARK);
+        write(ident, pickle, DEPTH)?;
+        write(name, pickle, DEPTH)?;
+        write(arguments, pickle, DEPTH)?;
+        pickle.extend([code::EMPTY_DICT, code::TUPLE, code::STOP]);
+        Some(())
+    })
+}
+
 #[inline]
 fn written(write: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Option<Vec<u8>> {
     let mut pickle = buffers::spare();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coheld::wire;
+use coheld::{hosted::buffers, wire};
 use pyo3::{
     exceptions::{PyBaseException, PyTypeError, PyValueError},
     prelude::*,
@@ -37,6 +37,12 @@ impl<'py> Message<'py> {
         keywords: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Self> {
         let py = link.py();
+        if serializer != wire::Serializer::XmlRpc
+            && keywords.is_none_or(|keywords| keywords.is_empty())
+            && let Some(plain) = codec::plain_request(ident, name, arguments)
+        {
+            return Ok(Self::Written(plain));
+        }
         let none = PyDict::new(py);
         let keywords = keywords.unwrap_or(&none);
         let request = (ident, name, arguments, keywords).into_pyobject(py)?;
@@ -47,6 +53,13 @@ impl<'py> Message<'py> {
             };
         }
         departure::dumps(request.as_any(), link.as_any()).map(Self::Pickled)
+    }
+
+    /// Done with: keeps the buffer for the next one.
+    pub(super) fn end(self) {
+        if let Self::Written(bytes) = self {
+            buffers::keep(bytes);
+        }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -64,14 +77,15 @@ pub(super) struct Answer<'py> {
 }
 
 /// Reads a reply.
-pub(super) fn receive<'py>(link: &Bound<'py, Link>, reply: &[u8]) -> PyResult<Answer<'py>> {
+pub(super) fn receive<'py>(link: &Bound<'py, Link>, reply: Vec<u8>) -> PyResult<Answer<'py>> {
     let py = link.py();
     // A pickle begins with its protocol.
     let pair = if reply.starts_with(b"<") {
-        codec::decode_xml(py, reply)?
+        codec::decode_xml(py, &reply)?
     } else {
-        departure::loads(&PyBytes::new(py, reply), link.as_any())?
+        departure::read(py, &reply, link.as_any())?
     };
+    buffers::keep(reply);
     let (kind, result) = (pair.get_item(0)?, pair.get_item(1)?);
     let kind = kind.cast_into::<PyString>();
     let kind = kind.map_err(|_| PyValueError::new_err("the manager's answer is of no kind"))?;
@@ -110,7 +124,8 @@ pub(crate) fn call<'py>(
         Err(_) => interpreter::repr(name)?.to_string_lossy().into_owned(),
     };
     let reply = remote.link().call(request.bytes(), &method, limit);
-    let Answer { kind, result } = receive(link, &reply.or_raise(py)?)?;
+    request.end();
+    let Answer { kind, result } = receive(link, reply.or_raise(py)?)?;
     match kind.to_str()? {
         "#RETURN" => Ok(result),
         "#PROXY" => read_proxy(proxy, state, &result),

@@ -2,7 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use coheld::wire::{self, Membership, Patience};
+use coheld::{
+    hosted::buffers,
+    wire::{self, Membership, Patience},
+};
 use pyo3::{
     buffer::PyBuffer,
     exceptions::{PyEOFError, PyOSError},
@@ -10,7 +13,8 @@ use pyo3::{
     types::PyBytes,
 };
 
-use crate::{attachment::address_to_python, errors::OrRaise};
+use super::departure;
+use crate::{attachment::address_to_python, codec, errors::OrRaise};
 
 /// A connection to a client, with the methods of `multiprocessing.connection.Connection` for bytes.
 #[pyclass(frozen, subclass, module = "coheld._coheld")]
@@ -69,6 +73,37 @@ impl Connection {
             Some(message) => Ok(PyBytes::new(py, &message)),
             None => Err(PyEOFError::new_err(())),
         }
+    }
+
+    /// Receive a message and make the object of it; whether it was a pickle, and the object, or
+    /// else the message. EOFError: the client has gone.
+    ///
+    /// `arrival` is what makes proxies of the names in it: see `coheld._wire`.
+    fn recv_pickle<'py>(
+        &self,
+        py: Python<'py>,
+        arrival: &Bound<'py, PyAny>,
+    ) -> PyResult<(bool, Bound<'py, PyAny>)> {
+        let received = self.with(py, |wire| wire.receive(Patience::default()))?;
+        let message = received.ok_or_else(|| PyEOFError::new_err(()))?;
+        let is_pickle = !message.starts_with(b"<");
+        let object = if is_pickle {
+            departure::read(py, &message, arrival)?
+        } else {
+            PyBytes::new(py, &message).into_any()
+        };
+        buffers::keep(message);
+        Ok((is_pickle, object))
+    }
+
+    /// Send an object, if it consists of nothing but plain values; whether it does.
+    fn send_plain(&self, object: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Some(message) = codec::plain_value(object) else {
+            return Ok(false);
+        };
+        let sent = self.with(object.py(), |wire| wire.send(&message, Patience::default()));
+        buffers::keep(message);
+        sent.map(|()| true)
     }
 
     /// Send a message.

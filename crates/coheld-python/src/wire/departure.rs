@@ -1,6 +1,6 @@
 //! Messages in the form of the standard library, in which proxies are named as it names them.
 
-use coheld::wire;
+use coheld::{hosted::buffers, wire};
 use coheld_wire::pickle::{Graph, Node, Term};
 use pyo3::{prelude::*, types::PyBytes};
 
@@ -24,7 +24,9 @@ pub(crate) fn dumps<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let py = value.py();
     if let Some(bytes) = codec::plain_value(value) {
-        return Ok(PyBytes::new(py, &bytes));
+        let pickled = PyBytes::new(py, &bytes);
+        buffers::keep(bytes);
+        return Ok(pickled);
     }
     let encoding = Encoding::begin_departure(departure.clone().unbind());
     let pickled = codec::dumps(value);
@@ -95,9 +97,29 @@ pub(crate) fn loads<'py>(
     arrival: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = pickle.py();
-    if let Some(value) = codec::read_plain(py, pickle.as_bytes())? {
-        return Ok(value);
+    match codec::read_plain(py, pickle.as_bytes())? {
+        Some(value) => Ok(value),
+        None => unpickle(pickle, arrival),
     }
+}
+
+/// The same for bytes that are none of Python's.
+pub(super) fn read<'py>(
+    py: Python<'py>,
+    pickle: &[u8],
+    arrival: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match codec::read_plain(py, pickle)? {
+        Some(value) => Ok(value),
+        None => unpickle(&PyBytes::new(py, pickle), arrival),
+    }
+}
+
+fn unpickle<'py>(
+    pickle: &Bound<'py, PyBytes>,
+    arrival: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = pickle.py();
     let file = imported::BYTES_IO.get(py)?.call1((pickle,))?;
     let unpickler = interpreter::call(imported::WIRE_UNPICKLER.get(py)?, (file, arrival))?;
     interpreter::method(&unpickler, pyo3::intern!(py, "load"), ())

@@ -95,8 +95,9 @@ impl Link {
         let serializer = shared.own_serializer();
         let message = Message::new(slf, serializer, &nobody, name.as_any(), args, kwds.as_ref())?;
         let function = name.to_str()?;
-        let reply = shared.ask(message.bytes(), function, limit).or_raise(py)?;
-        let Answer { kind, result } = receive(slf, &reply)?;
+        let reply = shared.ask(message.bytes(), function, limit);
+        message.end();
+        let Answer { kind, result } = receive(slf, reply.or_raise(py)?)?;
         Ok((kind.into_any(), result))
     }
 

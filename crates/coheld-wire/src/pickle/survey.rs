@@ -19,7 +19,7 @@ struct Seen<'t> {
     /// Whether its parts are still being looked at.
     is_open: bool,
     is_cyclic: bool,
-    replacement: Option<Term<'t>>,
+    replacement: Option<Box<Term<'t>>>,
 }
 
 enum Visit {
@@ -39,7 +39,7 @@ impl<'t> Survey<'t> {
                 Visit::Enter(number, _) if is_atom(&graph[number]) => (),
                 Visit::Enter(number, parent) if survey.is_known(number, parent) => (),
                 Visit::Enter(number, parent) => {
-                    let replacement = rewrite(number);
+                    let replacement = rewrite(number).map(Box::new);
                     visits.push(Visit::Leave(number));
                     let first = visits.len();
                     let enter = |part| Visit::Enter(part, Some(number));
@@ -92,7 +92,7 @@ impl<'t> Survey<'t> {
     }
 
     pub(super) fn replacement(&self, number: Number) -> Option<&Term<'t>> {
-        self.seen.get(&number)?.replacement.as_ref()
+        self.seen.get(&number)?.replacement.as_deref()
     }
 
     /// Whether the node will be asked for after it was written.

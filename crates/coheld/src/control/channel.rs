@@ -55,7 +55,8 @@ impl Channel {
             next: None,
         };
         let nonce = key::random()?;
-        channel.authenticate(Handshake::client(authkey, Generation::Modern, &nonce))?;
+        let handshake = Handshake::client(authkey, Generation::Modern, &nonce);
+        channel.authenticate(handshake.with_md5(key::md5_policy()))?;
         Ok(channel)
     }
 

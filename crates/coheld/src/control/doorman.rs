@@ -75,6 +75,7 @@ impl Doorman {
         }
         let (handshake, opening) =
             Handshake::server(&self.authkey, Generation::Modern, &key::random()?);
+        let handshake = handshake.with_md5(key::md5_policy());
         let mut guest = Guest {
             stream,
             decoder: Decoder::new(auth::MESSAGE_LIMIT),

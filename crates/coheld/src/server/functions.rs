@@ -65,6 +65,12 @@ fn call(shared: &Shared, client: Client, request: &Request<'_>) -> Result<Value,
             counted.map_err(|_| unknown_object(ident))?;
             Ok(Value::None)
         }
+        "redeem" if is_session => {
+            let ident = ident()?;
+            let redeemed = references.redeem(client, ident);
+            redeemed.map_err(|_| unknown_object(ident))?;
+            Ok(Value::None)
+        }
         "decref" => {
             let ident = ident()?;
             if !references.decrease(client, ident) && references.find(ident).is_err() {

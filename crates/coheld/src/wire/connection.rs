@@ -10,13 +10,14 @@ use coheld_shm::Host as _;
 use coheld_wire::frame::{Decoder, End, Header};
 
 use crate::host::HOST;
+use crate::hosted::buffers;
 use crate::stream::Stream;
 use crate::{Address, Error};
 
 /// Bytes read at once. Most messages are shorter.
 const CHUNK: usize = 16 << 10;
-/// The same in the middle of a longer message.
-const LARGE_CHUNK: usize = 256 << 10;
+/// The same in the middle of a longer message, which needs room only as it arrives.
+const LARGE_CHUNK: usize = 1 << 20;
 /// Longest message that is copied behind its header, to be written at once with it.
 const COPIED: usize = 16 << 10;
 const PREPARING: &str = "preparing a connection";
@@ -32,9 +33,20 @@ pub struct Connection {
     address: Address,
     /// A message that was received before.
     next: Option<Vec<u8>>,
-    /// What was read beyond the last message, from `at` on.
+    /// What was read beyond the last message: the bytes from `at` to `end` of it.
     ahead: Vec<u8>,
     at: usize,
+    end: usize,
+}
+
+/// What one call of the system has read.
+enum Read {
+    /// Nothing: this is the end.
+    End,
+    /// A part of a message, or several messages.
+    Part,
+    /// The rest of this message.
+    Message(Vec<u8>),
 }
 
 /// How long to wait, and for what.
@@ -60,6 +72,7 @@ impl Connection {
             next,
             ahead: Vec::new(),
             at: 0,
+            end: 0,
         };
         connection.look_up_every(None)?;
         let blocking = connection.stream.set_blocking();
@@ -107,7 +120,7 @@ impl Connection {
 
     /// Whether the other end has gone, or has said something that nobody asked for.
     pub fn is_stale(&self) -> bool {
-        self.at < self.ahead.len() || self.stream.is_readable()
+        self.at < self.end || self.stream.is_readable()
     }
 
     /// Sends one message, in one piece.
@@ -158,45 +171,49 @@ impl Connection {
             return Ok(Some(message));
         }
         loop {
-            let mut rest = &self.ahead[self.at..];
+            let mut rest = &self.ahead[self.at..self.end];
             let taken = self.decoder.take(&mut rest);
-            self.at = self.ahead.len() - rest.len();
+            self.at = self.end - rest.len();
             let taken = taken.map_err(|_| Error::Protocol {
                 why: "bad message length",
             })?;
-            if let Some(message) = taken {
-                if self.at == self.ahead.len() {
-                    self.ahead.clear();
-                    self.ahead.shrink_to(CHUNK);
-                    self.at = 0;
-                }
-                return Ok(Some(message));
+            if taken.is_some() {
+                return Ok(taken);
             }
-            let wanted = self.decoder.wanted();
-            let room = if wanted > CHUNK as u64 {
-                LARGE_CHUNK
-            } else {
-                CHUNK
-            };
-            self.ahead.resize(room, 0);
-            let (stream, buffer) = (&self.stream, &mut self.ahead);
-            let read = blocking(|| stream.read(buffer));
-            self.at = 0;
-            match read {
-                Ok(0) => {
-                    self.ahead.clear();
+            match self.read() {
+                Ok(Read::End) => {
                     return match self.decoder.at_end() {
                         End::BetweenMessages => Ok(None),
                         End::InsideMessage => Err(self.gone()),
                     };
                 }
-                Ok(count) => self.ahead.truncate(count),
-                Err(error) => {
-                    self.ahead.clear();
-                    self.again(error, "receiving a message", patience)?;
-                }
+                Ok(Read::Part) => {}
+                Ok(Read::Message(message)) => return Ok(Some(message)),
+                Err(error) => self.again(error, "receiving a message", patience)?,
             }
         }
+    }
+
+    /// Reads once, when there is nothing left of what was read before.
+    fn read(&mut self) -> io::Result<Read> {
+        let stream = &self.stream;
+        if self.decoder.wanted() > CHUNK as u64 {
+            if self.decoder.begun().len() <= CHUNK {
+                buffers::keep(self.decoder.exchange_buffer(buffers::spare()));
+            }
+            let room = self.decoder.room(LARGE_CHUNK);
+            if !room.is_empty() {
+                return Ok(match blocking(|| stream.read(room))? {
+                    0 => Read::End,
+                    count => self.decoder.filled(count).map_or(Read::Part, Read::Message),
+                });
+            }
+        }
+        self.ahead.resize(CHUNK, 0);
+        let ahead = &mut self.ahead;
+        let count = blocking(|| stream.read(ahead))?;
+        (self.at, self.end) = (0, count);
+        Ok(if count == 0 { Read::End } else { Read::Part })
     }
 
     /// Whether to go on after an error: `Ok` if nothing is wrong but that it takes time.

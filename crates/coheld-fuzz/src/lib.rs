@@ -1,0 +1,37 @@
+//! A fuzzer for the wire protocols: it changes good messages at random and looks what becomes of
+//! them.
+//!
+//! It needs no special compiler and is deterministic: a seed and a number of rounds name one run.
+//! What counts as a failure is a panic, a broken promise of a [`Target`], more memory than in
+//! proportion to the message, or a round that does not end.
+
+#![forbid(unsafe_code)]
+
+pub mod corpus;
+pub mod mutate;
+pub mod random;
+pub mod round;
+pub mod targets;
+
+use peak_alloc::PeakAlloc;
+
+pub use self::round::{Failure, Limit, Report, run};
+pub use self::targets::Target;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// Most memory that looking at one message may take: for each of its bytes, and in addition.
+/// A byte can make a node with its times, which a growing vector holds twice for a moment, and
+/// what the writer knows of it.
+pub const MEMORY_FACTOR: usize = 512;
+/// See [`MEMORY_FACTOR`].
+pub const MEMORY_BASE: usize = 256 << 10;
+
+/// Bytes that `work` had allocated at its peak, beyond what was allocated before.
+fn measured(work: impl FnOnce()) -> usize {
+    MEMORY.reset_peak_usage();
+    let before = MEMORY.current_usage();
+    work();
+    MEMORY.peak_usage().saturating_sub(before)
+}
