@@ -534,6 +534,18 @@ fn a_short_request_takes_no_endless_memory() {
     let range = Term::call("builtins", "range", [Term::Int(0), many, Term::Int(1)]);
     let refused = client.call(&shared, "extend", &[range]).traceback();
     assert!(refused.contains("MemoryError"), "{refused}");
+    // A text that is in a thousand places of a message, once; and that in an iterator.
+    let mut pickle = b"\x80\x04(".to_vec();
+    pickle.extend_from_slice(&[0x8c, shared.len() as u8]);
+    pickle.extend_from_slice(shared.as_bytes());
+    pickle.extend_from_slice(b"\x8c\x06extend(]X");
+    pickle.extend_from_slice(&1_000_000_u32.to_le_bytes());
+    pickle.extend_from_slice(&[b'x'; 1_000_000]);
+    pickle.extend_from_slice(b"\x94a(");
+    pickle.extend_from_slice(&b"h\0".repeat(1_000));
+    pickle.extend_from_slice(b"et}t.");
+    let answer = Answer(client.link.call(&pickle, "extend", None).unwrap());
+    assert!(answer.traceback().contains("MemoryError"));
     assert_eq!(client.call(&shared, "copy", &[]).result(), "[1]");
 }
 

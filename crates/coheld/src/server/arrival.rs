@@ -19,6 +19,11 @@ use crate::{BigInt, Error, Pickle, Proxy, Value};
 /// Most items of a range: the only argument that can be much longer than its message.
 const RANGE_LIMIT: i64 = 1 << 24;
 
+/// How many iterators may be over each other.
+const ITERATOR_LIMIT: usize = 8;
+/// Bytes that a request may copy of what it has in several places, however short it is.
+const COPIES: usize = 16 << 20;
+
 /// A request: a method of an object, or a function of the server if there is no object.
 pub(super) struct Request<'m> {
     graph: &'m Graph<'m>,
@@ -110,9 +115,11 @@ impl<'m> Request<'m> {
 struct Reader<'m> {
     graph: &'m Graph<'m>,
     references: &'m References,
-    /// Nodes that may still be visited: a node that is shared would be copied, and copies of
+    /// Nodes and bytes that may still become plain values: what is shared is copied, and copies of
     /// copies have no end.
     budget: usize,
+    /// The same for pickles by themselves and the items of iterators.
+    room: usize,
     /// Containers in the value that is read.
     met: HashSet<Number>,
 }
@@ -122,7 +129,8 @@ impl<'m> Reader<'m> {
         Self {
             graph,
             references,
-            budget: 4 * graph.node_count() + 64,
+            budget: (4 * graph.length()).saturating_add(COPIES),
+            room: (16 * graph.length()).saturating_add(4 * COPIES),
             met: HashSet::new(),
         }
     }
@@ -154,6 +162,17 @@ impl<'m> Reader<'m> {
             .chunks_exact(2)
             .map(|pair| Ok((self.value(pair[0], 0)?, self.value(pair[1], 0)?)))
             .collect()
+    }
+
+    fn charge(&mut self, cost: usize) -> Result<(), Error> {
+        match self.room.checked_sub(cost) {
+            Some(left) => self.room = left,
+            None => {
+                let message = "the arguments are much longer than the message that they came in";
+                return Err(raise(Exception::MemoryError, message));
+            }
+        }
+        Ok(())
     }
 
     /// What Python could iterate over, as its parts.
@@ -194,7 +213,10 @@ impl<'m> Reader<'m> {
                     None => return Ok(None),
                 }
             }
-            ("collections", "Counter", &[items], []) => return self.opened(items, inner),
+            ("collections", "Counter", &[items], []) => match &graph[items] {
+                Node::Dict(items) => Value::Dict(self.pairs(items)?),
+                _ => return Ok(None),
+            },
             ("collections", "deque", _, changes) => {
                 let mut all = Vec::new();
                 for change in changes {
@@ -227,10 +249,21 @@ impl<'m> Reader<'m> {
         inner: usize,
         depth: usize,
     ) -> Result<Option<Vec<Value>>, Error> {
-        let graph = self.graph;
-        if depth > DEPTH_LIMIT {
+        if depth > ITERATOR_LIMIT {
             return Ok(None);
         }
+        let items = self.items(number, inner, depth)?;
+        self.charge(1 + items.as_ref().map_or(0, Vec::len))?;
+        Ok(items)
+    }
+
+    fn items(
+        &mut self,
+        number: Number,
+        inner: usize,
+        depth: usize,
+    ) -> Result<Option<Vec<Value>>, Error> {
+        let graph = self.graph;
         match &graph[number] {
             Node::Text(text) => {
                 return Ok(Some(call::elements(&Value::from(text.as_ref()))?));
@@ -299,10 +332,16 @@ impl<'m> Reader<'m> {
     /// The value, if it is plain data and proxies alone. What is in several places of it at once
     /// is more: only its pickle says so.
     fn plain(&mut self, number: Number, depth: usize) -> Result<Option<Value>, Error> {
-        if self.budget == 0 || depth > DEPTH_LIMIT {
+        let cost = 1 + match &self.graph[number] {
+            Node::Text(text) => text.len(),
+            Node::Surrogates(bytes) | Node::BigInt(bytes) => bytes.len(),
+            Node::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        };
+        if self.budget < cost || depth > DEPTH_LIMIT {
             return Ok(None);
         }
-        self.budget -= 1;
+        self.budget -= cost;
         if let Node::List(_) | Node::Dict(_) | Node::Set(_) = &self.graph[number]
             && !self.met.insert(number)
         {
@@ -377,7 +416,7 @@ impl<'m> Reader<'m> {
     }
 
     /// The value as a pickle by itself.
-    fn opaque(&self, number: Number) -> Result<Value, Error> {
+    fn opaque(&mut self, number: Number) -> Result<Value, Error> {
         let mut proxies = Vec::new();
         let mut failure = None;
         let mut rewrite = |inner: Number| match self.proxy(inner) {
@@ -397,6 +436,7 @@ impl<'m> Reader<'m> {
             return Err(error);
         }
         let bytes = bytes.map_err(|error| raise(Exception::ValueError, error.to_string()))?;
+        self.charge(bytes.len())?;
         Ok(Value::Pickle(Pickle::with_proxies(bytes, proxies)))
     }
 }
