@@ -540,7 +540,7 @@ fn a_short_request_takes_no_endless_memory() {
     pickle.extend_from_slice(shared.as_bytes());
     pickle.extend_from_slice(b"\x8c\x06extend(]X");
     pickle.extend_from_slice(&1_000_000_u32.to_le_bytes());
-    pickle.extend_from_slice(&[b'x'; 1_000_000]);
+    pickle.extend_from_slice(&vec![b'x'; 1_000_000]);
     pickle.extend_from_slice(b"\x94a(");
     pickle.extend_from_slice(&b"h\0".repeat(1_000));
     pickle.extend_from_slice(b"et}t.");
