@@ -154,6 +154,8 @@ def run(world, steps, tell):
             for value in step.function(world):
                 tell(step=step.name, since=step.since, index=index, result=show(value))
                 index += 1
+                # An exception among the results leads to the proxies of its step.
+                del value
         except Exception as error:
             print_trace(step)
             tell(step=step.name, since=step.since, index=index, raised=raised(error))
