@@ -240,6 +240,9 @@ impl Reception {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // It went away while it was waiting.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // The system looks for a descriptor before it looks for a client: a shortage is
+                // none while nobody waits, least of all for who has just come.
+                Err(error) if passing::is_shortage(&error) && !self.has_caller(listener) => return,
                 // What a peer that has not authenticated takes is needed for another one.
                 Err(error) if passing::is_shortage(&error) && self.doorman.drop_one(None) => {
                     log::debug!("a connection gave way to a client: {error}");
@@ -250,6 +253,12 @@ impl Reception {
                 }
             }
         }
+    }
+
+    /// Whether a client waits in the queue of a listener. If that cannot be found out, one does.
+    fn has_caller(&self, listener: usize) -> bool {
+        let source = [self.server.listeners[listener].as_fd()];
+        wait_readable(&source, Some(Duration::ZERO)).map_or(true, |ready| !ready.is_empty())
     }
 
     /// Accepts nobody for a moment: what has failed would fail again at once.
