@@ -45,7 +45,7 @@ mod _coheld {
         attachment::{Attachment, find_manager, link_beside},
         create::create,
         create_waited::create_waited_for,
-        hosted::{Host, call_limit, call_manager, exposed_methods},
+        hosted::{Host, attachment_of, call_limit, call_manager, exposed_methods, host_lives},
         inspect::{debug_info, statistics},
         metaclass::set_metaclass,
         proxy::{

@@ -231,6 +231,11 @@ impl<'a> Channel<'a> {
     ///
     /// [`StoreError::OutOfTurn`] without one. [`StoreError::Closed`].
     pub fn answer(&self, reply: &[u8]) -> Result<()> {
+        self.answer_parts(&[reply])
+    }
+
+    /// The same with an answer that consists of several parts.
+    pub fn answer_parts(&self, reply: &[&[u8]]) -> Result<()> {
         let posted = self.message(REQUEST)?.look();
         let answered = self.message(REPLY)?.look();
         if posted.closed || answered.closed {
@@ -239,7 +244,7 @@ impl<'a> Channel<'a> {
         if self.taken(REQUEST)? != posted.number || answered.number == posted.number {
             return Err(StoreError::OutOfTurn);
         }
-        self.send(REPLY, &[reply])
+        self.send(REPLY, reply)
     }
 
     // ---- Both ---------------------------------------------------------------------------------

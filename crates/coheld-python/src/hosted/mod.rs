@@ -7,6 +7,7 @@ mod limit;
 mod reply;
 mod serving;
 mod thread;
+mod whereabouts;
 
 pub(crate) use self::thread::start as start_thread;
 pub(crate) use self::{
@@ -16,4 +17,5 @@ pub(crate) use self::{
     host::Host,
     limit::{call_limit, limit_of, of_thread as limit_of_thread},
     reply::{auto_proxy, remote_exception},
+    whereabouts::{attachment_of, host_lives},
 };

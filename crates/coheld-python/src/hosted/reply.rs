@@ -179,6 +179,10 @@ pub(super) fn read<'py>(
             format!("Unserializable message: {text}\n")
         })),
         ReplyKind::Proxy => read_proxy(py, &reply.body, caller),
+        ReplyKind::Nested | ReplyKind::Gone => {
+            let text = "the process of the object sent what is no answer\n".to_owned();
+            Err(errors::remote_error(py, text))
+        }
     };
     buffers::keep(reply.body);
     read

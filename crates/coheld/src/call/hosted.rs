@@ -46,6 +46,9 @@ pub(super) fn call(
             Err(raise(Exception::RemoteError, text.trim_end()))
         }
         ReplyKind::Proxy => Ok(Value::Proxy(hosted_result(handle.attachment(), &body)?)),
+        ReplyKind::Nested | ReplyKind::Gone => Err(Error::Protocol {
+            why: "a call was answered with what is no answer",
+        }),
     }
 }
 

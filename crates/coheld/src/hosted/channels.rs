@@ -104,6 +104,11 @@ impl CallerEnd {
         &self.handle
     }
 
+    /// This process's member, as which it calls.
+    pub(super) fn tag(&self) -> u32 {
+        self.tag
+    }
+
     /// Keeps the channel, whose reply was taken, for the next call of this thread.
     pub(super) fn park(mut self) {
         self.is_parked = true;

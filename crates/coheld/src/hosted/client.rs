@@ -7,6 +7,7 @@ use coheld_shm::{HostPlace, Owner};
 use coheld_store::{Channel, Hosted, StoreError};
 
 use super::channels::CallerEnd;
+use super::nesting::{End, Partner};
 use super::{Reply, Request, buffers, inbox, local};
 use crate::{Attachment, Error, Handle};
 
@@ -45,6 +46,13 @@ pub fn call_manager(
     exchange(attachment, place, &request.of_object(0), limit)
 }
 
+/// Whether the host of the object that `handle` refers to lives and takes calls.
+pub fn lives(handle: &Handle) -> Result<bool, Error> {
+    let referent = handle.referent()?;
+    let (place, _) = Hosted::new(&referent).place()?;
+    inbox::is_open(referent.segment(), place)
+}
+
 fn exchange(
     attachment: &Arc<Attachment>,
     place: HostPlace,
@@ -58,11 +66,20 @@ fn exchange(
             None => Err(gone(attachment, place, request)),
         };
     }
+    let limit = limit
+        .or_else(|| segment.call_limit())
+        .filter(|limit| *limit != Duration::MAX);
+    if limit.is_none()
+        && let Some(partner) =
+            Partner::find(&attachment.segment_id(), segment.own_tag()?, place.tag)
+    {
+        let reply = partner.ask(place, request)?;
+        return reply.ok_or_else(|| gone(attachment, place, request));
+    }
     let head = request.head()?;
     let Some(end) = CallerEnd::post(attachment, place, &request.parts(&head))? else {
         return Err(gone(attachment, place, request));
     };
-    let limit = limit.or_else(|| segment.call_limit());
     match wait_for_reply(&end, place, limit)? {
         Outcome::Replied(reply) => {
             if !Reply::is_last(&reply) {
@@ -97,8 +114,18 @@ fn wait_for_reply(
     let mut begun = None;
     let mut has_waited = false;
     loop {
-        if let Some(outcome) = look(&channel)? {
-            return Ok(outcome);
+        match look(&channel)? {
+            Some(Outcome::Replied(mut request)) if Reply::is_nested(&request) => {
+                request.pop();
+                Partner::new(end.handle(), end.tag(), place.tag, End::Caller)
+                    .answer(&channel, &request)?;
+                buffers::keep(request);
+                // What was done here is no part of the host's time.
+                (begun, has_waited, patience) = (None, false, PATIENCE);
+                continue;
+            }
+            Some(outcome) => return Ok(outcome),
+            None => {}
         }
         if has_waited && !inbox::is_open(referent.segment(), place)? {
             // It may have answered as its last act.

@@ -34,6 +34,17 @@ impl<'r> Request<'r> {
     /// Flag: the result is to be written by `xmlrpc.client`, not by `pickle`.
     pub const XMLRPC: u8 = 1;
 
+    /// Flag: a call inside a call, of an object of the host; the body says which, see `nesting`.
+    pub(super) const NESTED: u8 = 2;
+    /// Flag: no call, but the answer to one inside a call. The body is a reply.
+    pub(super) const ANSWER: u8 = 4;
+
+    /// What goes before a body that is more than arguments.
+    pub(super) const fn flagged(flags: u8) -> Self {
+        let request = Self::new("", &[]);
+        Self { flags, ..request }
+    }
+
     /// A call of `method`, of an object that is found later.
     #[must_use]
     pub const fn new(method: &'r str, body: &'r [u8]) -> Self {
@@ -110,16 +121,22 @@ pub enum ReplyKind {
     Unserializable = 4,
     /// The pickle of the names of methods, a token and a class: the result is a hosted object.
     Proxy = 5,
+    /// Not a reply yet: the method calls an object of the caller's process. See `nesting`.
+    Nested = 6,
+    /// There is no such host any more; in answer to a call inside a call.
+    Gone = 7,
 }
 
 impl ReplyKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Return,
         Self::Error,
         Self::Traceback,
         Self::Unserializable,
         Self::Proxy,
+        Self::Nested,
+        Self::Gone,
     ];
 
     fn from_number(number: u8) -> Option<Self> {
@@ -169,6 +186,11 @@ impl Reply {
         message.last().is_some_and(|kind| kind & LAST != 0)
     }
 
+    /// Whether it is a call inside the call.
+    pub(super) fn is_nested(message: &[u8]) -> bool {
+        message.last() == Some(&(ReplyKind::Nested as u8))
+    }
+
     /// Reads a reply.
     pub fn decode(mut message: Vec<u8>) -> Result<Self, Error> {
         let kind = message.pop().map(|kind| kind & !LAST);
@@ -211,7 +233,7 @@ mod tests {
         }
 
         #[test]
-        fn replies_come_back_as_they_were(number in 0..5_usize, body: Vec<u8>) {
+        fn replies_come_back_as_they_were(number in 0..ReplyKind::ALL.len(), body: Vec<u8>) {
             let reply = Reply::new(ReplyKind::ALL[number], body.clone());
             let read = Reply::decode(reply.encode()).unwrap();
             prop_assert_eq!((read.kind, read.body), (ReplyKind::ALL[number], body));

@@ -51,12 +51,13 @@ mod inbox;
 mod leases;
 mod local;
 mod message;
+mod nesting;
 mod shared;
 mod worker;
 
 pub(crate) use self::inbox::tell;
 pub use self::{
-    client::{call, call_manager},
+    client::{call, call_manager, lives},
     count::count_objects,
     host::Host,
     leases::Leases,

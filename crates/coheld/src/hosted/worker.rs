@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use coheld_store::{Channel, StoreError, kinds};
 
+use super::nesting::{End, Partner};
 use super::shared::{Entry, Shared};
 use super::{Leases, Reply, ReplyKind, Request, buffers};
 use crate::fork::guarded;
@@ -93,6 +94,14 @@ fn run(entry: &Entry, handle: &Handle) {
 fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
     let referent = handle.referent()?;
     let channel = Channel::open(&referent)?;
+    // Whoever calls waits for this thread, which may call back.
+    let caller = Partner::new(
+        handle,
+        entry.host().place().tag,
+        channel.client()?,
+        End::Host,
+    );
+    let _waits = caller.waits();
     // Of the last reply, until it is certain that its caller has it.
     let mut sent = Leases::new();
     loop {

@@ -1,0 +1,88 @@
+"""What travels between a proxy and its object, besides plain values."""
+
+import pickle
+import traceback
+from multiprocessing.reduction import ForkingPickler
+
+from ._remote import remote_exception
+
+
+class _Self:
+    """Says that a method has returned the object itself."""
+
+    __slots__ = ()
+
+    def __reduce__(self):
+        return "SELF"
+
+
+SELF = _Self()
+
+
+class Pickled:
+    """A value that was pickled to see whether it can be."""
+
+    __slots__ = ("pickle",)
+
+    def __init__(self, pickle):
+        self.pickle = pickle
+
+    def __reduce__(self):
+        return Pickled, (self.pickle,)
+
+    def value(self):
+        return pickle.loads(self.pickle)
+
+
+class Failure:
+    """An exception that was raised in another process."""
+
+    __slots__ = ("kinds", "pickle", "text", "traceback")
+
+    def __init__(self, pickle, kinds, text, traceback):
+        #: None: it does not pickle.
+        self.pickle = pickle
+        #: The names of its class and the bases of that, as pairs of module and name.
+        self.kinds = kinds
+        self.text = text
+        self.traceback = traceback
+
+    def __reduce__(self):
+        return Failure, (self.pickle, self.kinds, self.text, self.traceback)
+
+    @classmethod
+    def of(cls, error):
+        """What is sent for an exception, whatever it is."""
+        kind = type(error)
+        try:
+            text = str(error)
+        except Exception:
+            text = "<str() of it failed>"
+        lines = traceback.format_exception(kind, error, error.__traceback__)
+        kinds = tuple((base.__module__, base.__qualname__) for base in kind.__mro__)
+        return cls(outgoing_pickle(error), kinds, text, "".join(lines))
+
+    def exception(self):
+        """The exception as it is raised here: a `ProxyError` and of its own type."""
+        error = None
+        if self.pickle is not None:
+            try:
+                error = pickle.loads(self.pickle)
+            except Exception:
+                error = None
+        if not isinstance(error, BaseException):
+            error = None
+        return remote_exception(error, self.kinds, self.text, self.traceback)
+
+
+def outgoing_pickle(value):
+    """Return the pickle of a value; None if it has none, whatever the reason."""
+    try:
+        return bytes(ForkingPickler.dumps(value))
+    except RecursionError:
+        return None
+    except Exception:
+        return None
+
+
+

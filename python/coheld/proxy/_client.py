@@ -1,0 +1,128 @@
+"""The caller's side: what a proxy does with the reference that it has."""
+
+from multiprocessing.managers import RemoteError
+
+from ..errors import ManagerGone
+from ._carriage import SELF, Failure, Pickled, outgoing_pickle
+from ._errors import LimitedProxyChaining, ProxyError
+from ._owner import PLAIN, callback_domain
+from ._remote import remote_exception
+
+
+class Link:
+    """A reference to an object, and how far it is from one that was shared by its owner."""
+
+    __slots__ = ("level", "limit", "reference", "server")
+
+    def __init__(self, reference, level=0, limit=None, server=None):
+        #: None: closed in this process.
+        self.reference = reference
+        self.level = level
+        #: Most levels; None: as many as there are.
+        self.limit = limit
+        #: The server that has made the proxy, in its process.
+        self.server = server
+
+    def get(self, proxy, name):
+        return self._ask(proxy, "get", (name,))
+
+    def set(self, proxy, name, value):
+        self._ask(proxy, "set", (name, value))
+
+    def delete(self, proxy, name):
+        self._ask(proxy, "delete", (name,))
+
+    def call(self, proxy, name, args, kwargs):
+        return self._ask(proxy, "call", (name, args, kwargs))
+
+    def special(self, proxy, name, args=(), kwargs=None):
+        return self._ask(proxy, "special", (name, args, kwargs or {}))
+
+    def of_method(self, proxy, name, attribute, args=()):
+        return self._ask(proxy, "of_method", (name, attribute, args))
+
+    def take(self, proxy, count):
+        """Return items of an iterator, and the exception after them."""
+        items, failure = self._ask(proxy, "take", (count,))
+        items = [item if type(item) in PLAIN else self._arrive(proxy, item) for item in items]
+        return items, failure and failure.exception()
+
+    def await_(self, proxy, name, args, kwargs, inbox, key):
+        self._ask(proxy, "awaited", (name, args, kwargs, inbox, key))
+
+    def _ask(self, proxy, operation, args):
+        reference = self.reference
+        if reference is None:
+            raise ProxyError(
+                "this proxy was closed in this process; its object lives on with its owner"
+            )
+        try:
+            answer = reference._callmethod(operation, args)
+        except ManagerGone as error:
+            raise remote_exception(error) from None
+        except RemoteError as error:
+            raise ProxyError(f"the owner of the object could not answer: {error}") from None
+        except Exception:
+            # Encoding comes before sending: if that has failed, nothing was sent.
+            replaced = self._replaced(args)
+            if replaced is None:
+                raise
+            answer = self._ask_again(reference, operation, replaced)
+        return answer if type(answer) in PLAIN else self._arrive(proxy, answer)
+
+    def _ask_again(self, reference, operation, args):
+        try:
+            return reference._callmethod(operation, args)
+        except ManagerGone as error:
+            raise remote_exception(error) from None
+        except RemoteError as error:
+            raise ProxyError(f"the owner of the object could not answer: {error}") from None
+
+    def _arrive(self, proxy, answer):
+        kind = type(answer)
+        if kind is Pickled:
+            return answer.value()
+        if kind is Failure:
+            raise answer.exception()
+        if answer is SELF:
+            return proxy
+        from ._proxy import link_of
+
+        link = link_of(answer)
+        if link is not None and link.level == 0:
+            link.limit = self.limit
+            link.level = self.level + 1
+            if self.limit is not None and link.level > self.limit:
+                description = f"<[Proxy {_text(answer)}]>"
+                raise LimitedProxyChaining(self.limit, description)
+        return answer
+
+    def _replaced(self, args):
+        """The arguments with proxies for those that do not pickle; None if all of them do."""
+        found = False
+
+        def replace(value):
+            nonlocal found
+            if type(value) in PLAIN or outgoing_pickle(value) is not None:
+                return value
+            found = True
+            return callback_domain(self.reference).proxy_of(value)
+
+        changed = []
+        for value in args:
+            if type(value) is tuple:
+                changed.append(tuple(map(replace, value)))
+            elif type(value) is dict:
+                changed.append({name: replace(item) for name, item in value.items()})
+            else:
+                changed.append(replace(value))
+        return tuple(changed) if found else None
+
+
+def _text(proxy):
+    try:
+        return str(proxy)
+    except Exception:
+        return type(proxy).__name__
+
+

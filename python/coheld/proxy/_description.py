@@ -1,0 +1,108 @@
+"""What a proxy knows of its object beforehand: of which class it is, and what that can do."""
+
+import sys
+import threading
+import types
+
+from ._special import specials_of
+
+#: What gives a method when it is read from an instance, whatever else happens.
+_FUNCTIONS = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    staticmethod,
+    classmethod,
+)
+
+_plans = {}
+_plans_lock = threading.Lock()
+
+
+class Description:
+    """The class of an object as others see it. Equal ones are the same within a process."""
+
+    __slots__ = ("methods", "module", "name", "specials")
+
+    def __init__(self, module, name, specials, methods):
+        self.module = module
+        self.name = name
+        self.specials = specials
+        self.methods = methods
+
+    def __reduce__(self):
+        return _known, (self.module, self.name, self.specials, self.methods)
+
+    def target_class(self):
+        """The class of the object, if this process has it."""
+        found = sys.modules.get(self.module)
+        for part in self.name.split("."):
+            found = getattr(found, part, None)
+        return found if isinstance(found, type) else None
+
+
+_known_descriptions = {}
+
+
+def _known(module, name, specials, methods):
+    key = (module, name, specials, methods)
+    found = _known_descriptions.get(key)
+    if found is None:
+        found = _known_descriptions.setdefault(key, Description(*key))
+    return found
+
+
+def describe(target, exposure):
+    """Return the description of an object, as far as it is exposed."""
+    kind = type(target)
+    specials, methods = _plan(kind)
+    try:
+        own = object.__getattribute__(target, "__dict__")
+    except Exception:
+        own = ()
+    if isinstance(target, type):
+        # Its attributes are not those of its instances.
+        methods, own = (), ()
+    return _known(
+        kind.__module__,
+        kind.__qualname__,
+        tuple(name for name in specials if exposure.allows(name, "call")),
+        tuple(name for name in methods if name not in own and exposure.allows(name, "call")),
+    )
+
+
+def _plan(kind):
+    """The special methods of a class, and the names of its functions; looked up once."""
+    version = _version(kind)
+    found = _plans.get(kind)
+    if found is None or found[0] != version:
+        plan = tuple(sorted(specials_of(kind))), tuple(sorted(_functions_of(kind)))
+        with _plans_lock:
+            if len(_plans) > _PLANS_LIMIT:
+                _plans.clear()
+            _plans[kind] = found = (version, plan)
+    return found[1]
+
+
+#: Plans that are kept: programs that make classes without end should not be kept by them.
+_PLANS_LIMIT = 1000
+
+
+def _version(kind):
+    return tuple(len(vars(base)) for base in kind.__mro__)
+
+
+def _functions_of(kind):
+    """Names that are functions of the class: what they give when read needs no asking."""
+    if kind.__getattribute__ is not object.__getattribute__ and kind.__module__ != "builtins":
+        return
+    seen = set()
+    for base in kind.__mro__:
+        for name, value in vars(base).items():
+            if name in seen or name.startswith("__"):
+                continue
+            seen.add(name)
+            if isinstance(value, _FUNCTIONS):
+                yield name
+

@@ -1,0 +1,199 @@
+"""`ProxyServer`: has objects of this process that other processes use through proxies."""
+
+import os
+import queue
+import threading
+
+from ._description import describe
+from ._duck import Proxy
+from ._errors import ProxyError
+from ._exposure import Exposure
+from ._home import new_domain
+
+from ._proxy import is_proxy, link_of, make_proxy
+
+
+class ProxyServer:
+    """Has objects whose attributes, methods and operators other processes use through proxies.
+
+    *bufsize* is the size in bytes of the shared memory through which clients talk that speak
+    Duck's frames. Others have no such limit.
+    """
+
+    _DATA_SIZE_PREFIX_LEN = 4
+
+    def __init__(self, bufsize=4096):
+        if not isinstance(bufsize, int) or isinstance(bufsize, bool):
+            raise TypeError(f"bufsize is a number of bytes, not {type(bufsize).__name__}")
+        if bufsize <= 0:
+            raise ValueError("'size' must be a positive number different from zero")
+        #: By the ids of the targets: the target, its proxy, and its shared memory, if it has one.
+        self.proxy_objects = {}
+        self.creator_process = os.getpid()
+        self.server_thread = None
+        self._bufsize = bufsize
+        self._running = False
+        self._threaded = False
+        self._wrap_unserializable_objects = True
+        self._proxy_chaining_max_level = 7
+        self._lock = threading.RLock()
+        self._domain = None
+        self._inline = None
+
+    @property
+    def running(self):
+        """Whether the server runs, in this process."""
+        return self._running and self.creator_process == os.getpid()
+
+    # Its life.
+
+    def run(self, threaded=True):
+        """Begin to answer calls.
+
+        If *threaded*, at once and on threads of its own, one for each thread that calls. Else it
+        answers them one after another on the calling thread, and returns after `stop`.
+        """
+        with self._lock:
+            if self.running:
+                raise AssertionError("Proxy server already running.")
+            self.creator_process = os.getpid()
+            self._threaded = bool(threaded)
+            self._inline = None if threaded else Inline()
+            self._domain = new_domain()
+            if self._inline is not None:
+                self._domain.run = self._inline.run
+            self._running = True
+        if self._inline is not None:
+            try:
+                self._inline.serve()
+            finally:
+                self.stop()
+
+    def stop(self):
+        """Let go of all objects. Who uses one of their proxies gets a `ProxyError`."""
+        with self._lock:
+            if not self._running or self.creator_process != os.getpid():
+                return
+            self._running = False
+            for target, _, _ in self.proxy_objects.values():
+                self._domain.record_of(target).is_open = False
+            self.proxy_objects.clear()
+            domain, self._domain = self._domain, None
+        if self._inline is not None:
+            self._inline.stop()
+        domain.stop()
+
+    close = shutdown = stop
+
+    def __enter__(self):
+        if not self.running:
+            self.run()
+        return self
+
+    def __exit__(self, exc_type, exc_value, traceback):
+        self.stop()
+
+    # Its objects.
+
+    def create_proxy(self, target_object, shared_memory=None, *, exposed=None, readonly=False):
+        """Return a proxy of an object of this process.
+
+        *exposed* names what may be used of it; by default that is everything whose name does not
+        begin with an underscore, and all special methods. *readonly* forbids to set or delete
+        anything. What the object gives away that does not pickle, gets proxies of its own.
+        """
+        if target_object is None:
+            raise AssertionError("Target object must not be None.")
+        with self._lock:
+            self._check_running()
+            if id(target_object) in self.proxy_objects:
+                raise ProxyError(
+                    "The provided object already exists as a proxy. Please provide a different "
+                    "object or remove the existing proxy first."
+                )
+            return self._register(target_object, shared_memory, Exposure(exposed, readonly))
+
+    def remove(self, target):
+        """Let go of an object, which is given itself or as one of its proxies."""
+        with self._lock:
+            self._check_running()
+            key = self._key_of(target)
+            if key not in self.proxy_objects:
+                raise ProxyError(f"{target!r} has no proxy of this server")
+            found, _, _ = self.proxy_objects.pop(key)
+            self._domain.record_of(found).is_open = False
+
+    def _key_of(self, target):
+        if not is_proxy(target):
+            return id(target)
+        record = self._domain.own(link_of(target).reference)
+        return None if record is None else id(record.target)
+
+    def _check_running(self):
+        if not self.running:
+            raise ProxyError(
+                "The provided proxy_server is not running. Make sure `run` is called on the "
+                "proxy_server for running the server."
+            )
+
+    def _register(self, target, block, exposure):
+        record = self._domain.record_of(target, exposure)
+        record.exposure = exposure
+        reference = self._domain.reference(record)
+        description = describe(target, exposure)
+        proxy = make_proxy(Proxy, reference, description, 0, self._proxy_chaining_max_level, self)
+        self.proxy_objects[id(target)] = [target, proxy, block]
+        return proxy
+
+
+class Inline:
+    """Calls that are run one after another, by the thread that has called ``run``."""
+
+    def __init__(self):
+        self._calls = queue.SimpleQueue()
+        self._thread = threading.get_ident()
+
+    def run(self, function, args, kwargs):
+        """Have a call run, and wait for it."""
+        if threading.get_ident() == self._thread:
+            return function(*args, **kwargs)
+        call = Call(function, args, kwargs)
+        self._calls.put(call)
+        return call.result()
+
+    def serve(self):
+        """Run calls until `stop`."""
+        while True:
+            call = self._calls.get()
+            if call is None:
+                return
+            call.run()
+
+    def stop(self):
+        self._calls.put(None)
+
+
+class Call:
+    """A call that one thread hands to another."""
+
+    def __init__(self, function, args, kwargs):
+        self._work = (function, args, kwargs)
+        self._done = threading.Lock()
+        self._done.acquire()
+        self._value = self._error = None
+
+    def run(self):
+        function, args, kwargs = self._work
+        try:
+            self._value = function(*args, **kwargs)
+        except BaseException as error:
+            self._error = error
+        self._done.release()
+
+    def result(self):
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
