@@ -47,15 +47,28 @@ class Link:
         items = [item if type(item) in PLAIN else self._arrive(proxy, item) for item in items]
         return items, failure and failure.exception()
 
-    def await_(self, proxy, name, args, kwargs, inbox, key):
-        self._ask(proxy, "awaited", (name, args, kwargs, inbox, key))
+    def begin(self, proxy, name, args, kwargs, inbox, key):
+        """Have something begun whose outcome comes through a queue."""
+        self._ask(proxy, "begin", (name, args, kwargs, inbox, key))
 
-    def _ask(self, proxy, operation, args):
-        reference = self.reference
-        if reference is None:
+    def cancel(self, proxy, key):
+        """Have something ended that was begun."""
+        self._ask(proxy, "cancel", (key,))
+
+    def arrived(self, proxy, answer):
+        """What an outcome stands for."""
+        return answer if type(answer) in PLAIN else self._arrive(proxy, answer)
+
+    def reference_or_closed(self):
+        """The reference; a `ProxyError` if there is none any more."""
+        if self.reference is None:
             raise ProxyError(
                 "this proxy was closed in this process; its object lives on with its owner"
             )
+        return self.reference
+
+    def _ask(self, proxy, operation, args):
+        reference = self.reference or self.reference_or_closed()
         try:
             answer = reference._callmethod(operation, args)
         except ManagerGone as error:

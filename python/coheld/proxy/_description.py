@@ -1,5 +1,6 @@
 """What a proxy knows of its object beforehand: of which class it is, and what that can do."""
 
+import inspect
 import sys
 import threading
 import types
@@ -23,16 +24,19 @@ _plans_lock = threading.Lock()
 class Description:
     """The class of an object as others see it. Equal ones are the same within a process."""
 
-    __slots__ = ("methods", "module", "name", "specials")
+    __slots__ = ("coroutines", "methods", "module", "name", "specials")
 
-    def __init__(self, module, name, specials, methods):
+    def __init__(self, module, name, specials, methods, coroutines):
         self.module = module
         self.name = name
         self.specials = specials
         self.methods = methods
+        #: The methods that begin only when they are awaited.
+        self.coroutines = coroutines
 
     def __reduce__(self):
-        return _known, (self.module, self.name, self.specials, self.methods)
+        content = (self.module, self.name, self.specials, self.methods, self.coroutines)
+        return _known, content
 
     def target_class(self):
         """The class of the object, if this process has it."""
@@ -45,8 +49,7 @@ class Description:
 _known_descriptions = {}
 
 
-def _known(module, name, specials, methods):
-    key = (module, name, specials, methods)
+def _known(*key):
     found = _known_descriptions.get(key)
     if found is None:
         found = _known_descriptions.setdefault(key, Description(*key))
@@ -57,6 +60,7 @@ def describe(target, exposure):
     """Return the description of an object, as far as it is exposed."""
     kind = type(target)
     specials, methods = _plan(kind)
+    exposed = tuple(name for name in specials if exposure.allows(name, "call"))
     try:
         own = object.__getattribute__(target, "__dict__")
     except Exception:
@@ -64,12 +68,15 @@ def describe(target, exposure):
     if isinstance(target, type):
         # Its attributes are not those of its instances.
         methods, own = (), ()
-    return _known(
-        kind.__module__,
-        kind.__qualname__,
-        tuple(name for name in specials if exposure.allows(name, "call")),
-        tuple(name for name in methods if name not in own and exposure.allows(name, "call")),
+    methods = tuple(
+        name for name in methods if name not in own and exposure.allows(name, "call")
     )
+    coroutines = tuple(name for name in methods if _is_coroutine(kind, name))
+    return _known(kind.__module__, kind.__qualname__, exposed, methods, coroutines)
+
+
+def _is_coroutine(kind, name):
+    return inspect.iscoroutinefunction(inspect.getattr_static(kind, name, None))
 
 
 def _plan(kind):

@@ -11,6 +11,7 @@ import weakref
 from multiprocessing import util
 
 from .. import _coheld
+from . import _loop
 from ._carriage import SELF, Failure, Pickled, outgoing_pickle
 from ._description import describe
 from ._errors import ProxyError, ProxyObjectNotFound
@@ -38,7 +39,7 @@ _QUIET_ITERATORS = frozenset(
     )
 )
 
-OPERATIONS = ("get", "call", "special", "set", "delete", "take", "describe", "of_method", "awaited")
+OPERATIONS = ("get", "call", "special", "set", "delete", "take", "describe", "of_method", "begin", "cancel")
 
 TYPEID = "coheld.proxy"
 
@@ -46,13 +47,15 @@ TYPEID = "coheld.proxy"
 class Record:
     """An object of this process, for the host to be called."""
 
-    __slots__ = ("__weakref__", "domain", "exposure", "is_open", "target")
+    __slots__ = ("__weakref__", "domain", "exposure", "is_open", "loop", "target")
 
     def __init__(self, target, domain, exposure):
         self.target = target
         self.domain = domain
         self.exposure = exposure
         self.is_open = True
+        #: The event loop that was running where the object was shared.
+        self.loop = _loop.current_loop()
 
     # The operations. Each returns what the caller gets, and never raises.
 
@@ -62,7 +65,7 @@ class Record:
             value = getattr(self.target, name)
         except BaseException as error:
             return Failure.of(error)
-        return self._outgoing(value)
+        return value if type(value) in PLAIN else self._outgoing(value)
 
     def call(self, name, args, kwargs):
         try:
@@ -138,15 +141,17 @@ class Record:
             return Failure.of(error)
         return self._outgoing(value)
 
-    def awaited(self, name, args, kwargs, inbox, key):
+    def begin(self, name, args, kwargs, inbox, key):
         """Begin something that is awaited; its outcome goes into a queue of the caller."""
-        from . import _loop
-
         try:
             self._check(name or "__await__", "call")
             _loop.begin(self, name, args, kwargs, inbox, key)
         except BaseException as error:
             return Failure.of(error)
+
+    def cancel(self, key):
+        """End something that was begun."""
+        _loop.cancel(key)
 
     def describe(self):
         return describe(self.target, self.exposure)
@@ -166,7 +171,9 @@ class Record:
         """What stands for a value on its way: a copy if it pickles, else a proxy."""
         if type(value) in PLAIN:
             return value
-        if value is self.target or self.domain.knows(value):
+        if value is self.target:
+            return SELF
+        if self.domain.knows(value):
             return self._as_proxy(value)
         pickle = outgoing_pickle(value)
         return self._as_proxy(value) if pickle is None else Pickled(pickle)

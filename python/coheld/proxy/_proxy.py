@@ -2,6 +2,7 @@
 
 import threading
 
+from ._awaiting import awaiting
 from ._client import Link
 from ._owner import own_record
 from ._special import is_special
@@ -107,6 +108,8 @@ class Method:
 
     def __call__(self, /, *args, **kwargs):
         proxy = self._proxy
+        if self._name in _description_of(proxy).coroutines:
+            return awaiting(proxy, self._name, args, kwargs)
         return _link_slot(proxy).call(proxy, self._name, args, kwargs)
 
     def __getattr__(self, name):
@@ -203,7 +206,36 @@ class Items:
         return len(self._ahead)
 
 
-_SPECIFIC = {"__iter__": _iterate, "__next__": _next}
+def _awaitable(name):
+    def begin(self, /, *args):
+        return awaiting(self, name, args)
+
+    begin.__name__ = begin.__qualname__ = name
+    return begin
+
+
+def _await(self):
+    return awaiting(self).__await__()
+
+
+def _exit(self, exc_type, exc_value, traceback):
+    # Frames are of use only in their own process.
+    return _link_slot(self).special(self, "__exit__", (exc_type, exc_value, None))
+
+
+def _aexit(self, exc_type, exc_value, traceback):
+    return awaiting(self, "__aexit__", (exc_type, exc_value, None))
+
+
+_SPECIFIC = {
+    "__exit__": _exit,
+    "__iter__": _iterate,
+    "__next__": _next,
+    "__await__": _await,
+    "__anext__": _awaitable("__anext__"),
+    "__aenter__": _awaitable("__aenter__"),
+    "__aexit__": _aexit,
+}
 _classes = {}
 _classes_lock = threading.Lock()
 
