@@ -227,7 +227,13 @@ def _aexit(self, exc_type, exc_value, traceback):
     return awaiting(self, "__aexit__", (exc_type, exc_value, None))
 
 
+def _deepcopy(self, memo):
+    # What is in there is known to the owner only.
+    return _link_slot(self).special(self, "__deepcopy__")
+
+
 _SPECIFIC = {
+    "__deepcopy__": _deepcopy,
     "__exit__": _exit,
     "__iter__": _iterate,
     "__next__": _next,

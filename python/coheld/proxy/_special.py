@@ -1,5 +1,6 @@
 """The special methods: which of them a proxy has, and what its owner does for each."""
 
+import copy
 import math
 import operator
 
@@ -59,6 +60,8 @@ def _operators():
         "__str__": str,
         "__format__": format,
         "__dir__": dir,
+        "__copy__": copy.copy,
+        "__deepcopy__": copy.deepcopy,
         "__iter__": iter,
         "__next__": next,
         "__reversed__": reversed,
@@ -103,8 +106,6 @@ _CALLED = frozenset(
         "__get__",
         "__set__",
         "__delete__",
-        "__copy__",
-        "__deepcopy__",
     }
 )
 
@@ -155,7 +156,7 @@ def _defines(kind, name):
 def specials_of(kind):
     """Return the special methods that proxies of the instances of a class have."""
     found = {name for name in SPECIAL if _defines(kind, name)} - {"__get__", "__set__", "__delete__"}
-    found |= ALWAYS
+    found |= ALWAYS | {"__copy__", "__deepcopy__"}
     if kind.__hash__ is None:
         found.discard("__hash__")
     if found & {"__iter__", "__getitem__"}:

@@ -123,7 +123,11 @@ fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
             Err(error) => return Err(error.into()),
         }
         let mut reply = match Request::decode(&message) {
-            Ok(request) => entry.answer(&request),
+            Ok(request) => {
+                let is_waited_for = request.flags & Request::LIMITED == 0;
+                let _waits = is_waited_for.then(|| caller.waits());
+                entry.answer(&request)
+            }
             Err(error) => Reply::new(ReplyKind::Traceback, format!("{error}\n")),
         };
         buffers::keep(message);
