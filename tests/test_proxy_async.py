@@ -9,11 +9,10 @@ import os
 import threading
 import time
 
+import coheld
 import marks
 import proxy_classes as classes
 import pytest
-
-import coheld
 from coheld import ManagerGone, proxy
 from coheld.proxy import ProxyError, ProxyServer
 

@@ -6,11 +6,10 @@ import multiprocessing
 import os
 import threading
 
+import coheld
 import marks
 import proxy_classes as classes
 import pytest
-
-import coheld
 from coheld import proxy
 from coheld.proxy import ProxyError, ProxyServer
 

@@ -13,11 +13,10 @@ import threading
 import time
 import weakref
 
+import coheld
 import marks
 import proxy_classes as classes
 import pytest
-
-import coheld
 from coheld import ManagerGone, proxy
 from coheld.proxy import Proxy, ProxyError, ProxyServer
 

@@ -9,11 +9,10 @@ import operator
 import os
 import threading
 
+import coheld
 import marks
 import proxy_classes as classes
 import pytest
-
-import coheld
 from coheld import proxy
 from coheld.proxy import LimitedProxyChaining, Proxy, ProxyError, ProxyServer
 
@@ -456,7 +455,7 @@ def test_names_for_exposure_are_checked(server):
         (TimeoutError, ("late",)),
         (AssertionError, ()),
         (classes.OddError, (3, "detail")),
-        (ExceptionGroup if hasattr(__builtins__, "ExceptionGroup") else LookupError, ("x",)),
+        (LookupError, ("x",)),
     ],
 )
 def test_errors_are_of_both_types(server, processes, kind, args):

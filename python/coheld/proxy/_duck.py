@@ -1,5 +1,8 @@
 """`Proxy`, with the names that a proxy of Duck has beside those of its object."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 from ._proxy import _OWN, BaseTransparent, link_of
 from ._share import share_as
 

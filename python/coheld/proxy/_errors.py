@@ -1,7 +1,11 @@
 class ProxyError(Exception):
     pass
+
+
 class ProxyObjectNotFound(ProxyError):
     pass
+
+
 class LimitedProxyChaining(ProxyError):
     def __init__(self, max_level, target_obj=None):
         self.max_level = max_level

@@ -1,5 +1,8 @@
 """`ProxyServer`: has objects of this process that other processes use through proxies."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import os
 import queue
 import threading
@@ -9,7 +12,7 @@ from ._duck import Proxy
 from ._errors import ProxyError
 from ._exposure import Exposure
 from ._home import new_domain
-
+from ._process import ServerProcess
 from ._proxy import is_proxy, link_of, make_proxy
 
 
@@ -17,12 +20,13 @@ class ProxyServer:
     """Has objects whose attributes, methods and operators other processes use through proxies.
 
     *bufsize* is the size in bytes of the shared memory through which clients talk that speak
-    Duck's frames. Others have no such limit.
+    Duck's frames. Others have no such limit. With *process*, the objects live in a process of
+    their own: `create_proxy` moves a copy there. *context* is what starts that process.
     """
 
     _DATA_SIZE_PREFIX_LEN = 4
 
-    def __init__(self, bufsize=4096):
+    def __init__(self, bufsize=4096, *, process=False, context=None):
         if not isinstance(bufsize, int) or isinstance(bufsize, bool):
             raise TypeError(f"bufsize is a number of bytes, not {type(bufsize).__name__}")
         if bufsize <= 0:
@@ -39,6 +43,9 @@ class ProxyServer:
         self._lock = threading.RLock()
         self._domain = None
         self._inline = None
+        self._process = None
+        self._has_process = bool(process)
+        self._context = context
 
     @property
     def running(self):
@@ -57,6 +64,10 @@ class ProxyServer:
             if self.running:
                 raise AssertionError("Proxy server already running.")
             self.creator_process = os.getpid()
+            if self._has_process:
+                self._process = ServerProcess(self._bufsize, self._context)
+                self._running = True
+                return
             self._threaded = bool(threaded)
             self._inline = None if threaded else Inline()
             self._domain = new_domain()
@@ -75,8 +86,12 @@ class ProxyServer:
             if not self._running or self.creator_process != os.getpid():
                 return
             self._running = False
+            if self._has_process:
+                self._process.stop()
+                self._process = None
+                return
             for target, _, _ in self.proxy_objects.values():
-                self._domain.record_of(target).is_open = False
+                self._domain.record_of(target).close()
             self.proxy_objects.clear()
             domain, self._domain = self._domain, None
         if self._inline is not None:
@@ -106,6 +121,10 @@ class ProxyServer:
             raise AssertionError("Target object must not be None.")
         with self._lock:
             self._check_running()
+            if self._has_process:
+                Exposure(exposed, readonly)
+                most = self._proxy_chaining_max_level
+                return self._process.create(target_object, exposed, readonly, most)
             if id(target_object) in self.proxy_objects:
                 raise ProxyError(
                     "The provided object already exists as a proxy. Please provide a different "
@@ -117,11 +136,14 @@ class ProxyServer:
         """Let go of an object, which is given itself or as one of its proxies."""
         with self._lock:
             self._check_running()
+            if self._has_process:
+                self._process.remove(target)
+                return
             key = self._key_of(target)
             if key not in self.proxy_objects:
                 raise ProxyError(f"{target!r} has no proxy of this server")
             found, _, _ = self.proxy_objects.pop(key)
-            self._domain.record_of(found).is_open = False
+            self._domain.record_of(found).close()
 
     def _key_of(self, target):
         if not is_proxy(target):
@@ -138,7 +160,7 @@ class ProxyServer:
 
     def _register(self, target, block, exposure):
         record = self._domain.record_of(target, exposure)
-        record.exposure = exposure
+        record.expose(exposure)
         reference = self._domain.reference(record)
         description = describe(target, exposure)
         proxy = make_proxy(Proxy, reference, description, 0, self._proxy_chaining_max_level, self)
@@ -195,5 +217,3 @@ class Call:
         if self._error is not None:
             raise self._error
         return self._value
-
-
