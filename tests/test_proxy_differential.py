@@ -136,8 +136,16 @@ SPECIALS = {
     "__index__": "return 1",
     "__repr__": "return 'Random<%r, %r>' % (self.value, self.items)",
     "__str__": "return 'random'",
-    "__getattr__": "if {args}.startswith('dynamic'): return {args}\n        raise AttributeError({args})",
+    "__getattr__": "return dynamic({args})",
 }
+
+
+def dynamic(name):
+    if name.startswith("dynamic"):
+        return name
+    raise AttributeError(name)
+
+
 ARITY = {"__setitem__": "key, value"}
 NO_ARGUMENT = {
     *("__len__", "__bool__", "__iter__", "__neg__", "__int__", "__float__", "__index__"),
@@ -173,7 +181,7 @@ def random_class(number, choose):
 def random_classes(seed, count):
     choose = random.Random(seed)
     for number in range(count):
-        space = {"__name__": __name__}
+        space = {"__name__": __name__, "dynamic": dynamic}
         exec(random_class(number, choose), space)
         kind = space[f"Random{number}"]
         # Where others look for it.
