@@ -5,7 +5,8 @@
 
 from multiprocessing.managers import RemoteError
 
-from ..errors import ManagerGone
+from .._coheld import call_limit
+from ..errors import CallTimeout, ManagerGone
 from ._carriage import SELF, Failure, MethodOf, Pickled, outgoing_pickle
 from ._errors import LimitedProxyChaining, ProxyError
 from ._owner import PLAIN, callback_domain
@@ -44,6 +45,28 @@ class Link:
     def of_method(self, proxy, name, attribute):
         """An attribute of a method; without one, its text."""
         return self._ask(proxy, "of_method", (name, attribute))
+
+    def about(self, proxy):
+        """The id of the object in its process, and its text."""
+        return self._ask(proxy, "about", ())
+
+    def block(self, proxy, is_wanted):
+        """The name of the block through which the object can be used in frames."""
+        return self._ask(proxy, "block", (is_wanted,))
+
+    def within(self, seconds, operation, *args):
+        """Do something that may take some seconds only; None: any time."""
+        if seconds is None:
+            return operation(*args)
+        before = call_limit(seconds)
+        try:
+            return operation(*args)
+        except CallTimeout:
+            raise TimeoutError(
+                f"Request timed out: Got no response in {seconds:.2f} seconds."
+            ) from None
+        finally:
+            call_limit(before)
 
     def take(self, proxy, count):
         """Return items of an iterator, and the exception after them."""

@@ -13,6 +13,7 @@ import os
 import threading
 import types
 import weakref
+from collections.abc import Iterable
 from multiprocessing import util
 
 from .. import _coheld
@@ -69,13 +70,15 @@ TYPEID = "coheld.proxy"
 class Record:
     """An object of this process, for the host to be called."""
 
-    __slots__ = ("__weakref__", "_passed", "domain", "exposure", "is_open", "loop", "target")
+    __slots__ = ("__weakref__", "_passed", "domain", "exposure", "is_open", "loop", "server", "target")
 
     def __init__(self, target, domain, exposure):
         self.target = target
         self.domain = domain
         self.exposure = exposure
         self.is_open = True
+        #: The `ProxyServer` that has it.
+        self.server = None
         #: Names that have been checked before.
         self._passed = set()
         #: The event loop that was running where the object was shared.
@@ -182,8 +185,27 @@ class Record:
         """End something that was begun."""
         _loop.cancel(key)
 
-    def describe(self):
-        return describe(self.target, self.exposure)
+    def about(self):
+        """The id of the object, and what Duck calls its text."""
+        try:
+            target = self.target
+            shown = type(target) if isinstance(target, Iterable) else target
+            return id(target), str(shown)
+        except BaseException as error:
+            return Failure.of(error)
+
+    def block(self, is_wanted):
+        """The name of the block through which the object can be used in frames."""
+        try:
+            if self.server is None:
+                if not is_wanted:
+                    return None
+                raise ProxyError(
+                    "this object was shared without a ProxyServer, so it cannot be used in frames"
+                )
+            return self.server._block_name(self.target, is_wanted)
+        except BaseException as error:
+            return Failure.of(error)
 
     # What is behind them.
 
