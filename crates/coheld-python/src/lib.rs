@@ -22,6 +22,7 @@ mod copy;
 mod create;
 mod create_waited;
 mod errors;
+mod frames;
 mod host;
 mod hosted;
 mod imported;
@@ -45,6 +46,7 @@ mod _coheld {
         attachment::{Attachment, find_manager, link_beside},
         create::create,
         create_waited::create_waited_for,
+        frames::{pack_frame, unpack_frame},
         hosted::{Host, attachment_of, call_limit, call_manager, exposed_methods, host_lives},
         inspect::{debug_info, statistics},
         metaclass::set_metaclass,
