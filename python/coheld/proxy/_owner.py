@@ -52,16 +52,17 @@ _FUNCTIONS = (*_METHODS, types.FunctionType, functools.partial)
 _VIEWS = frozenset({type({}.keys()), type({}.values()), type({}.items())})
 
 OPERATIONS = (
-    "get",
-    "call",
-    "special",
-    "set",
-    "delete",
-    "take",
-    "describe",
-    "of_method",
+    "about",
     "begin",
+    "block",
+    "call",
     "cancel",
+    "delete",
+    "get",
+    "of_method",
+    "set",
+    "special",
+    "take",
 )
 
 TYPEID = "coheld.proxy"

@@ -245,6 +245,8 @@ _SPECIFIC = {
     "__aenter__": _awaitable("__aenter__"),
     "__aexit__": _aexit,
 }
+#: Classes that are kept for more proxies like theirs.
+_CLASSES_LIMIT = 1000
 _classes = {}
 _classes_lock = threading.Lock()
 
@@ -271,6 +273,8 @@ def class_of(flavour, description):
     )
     made = type(flavour.__name__, (flavour,), content)
     with _classes_lock:
+        if len(_classes) > _CLASSES_LIMIT:
+            _classes.clear()
         return _classes.setdefault(key, made)
 
 
