@@ -41,6 +41,8 @@ __all__ = [
     "call_timeout",
     "install",
     "managers",
+    "proxy",
+    "share",
     "uninstall",
 ]
 
@@ -109,15 +111,25 @@ def uninstall():
     uninstall()
 
 
+def share(target, *, exposed=None, readonly=False):
+    """Return a proxy through which other processes use an object of this process as their own.
+
+    See `coheld.proxy.share`.
+    """
+    from .proxy import share
+
+    return share(target, exposed=exposed, readonly=readonly)
+
+
 def __getattr__(name):
-    # `coheld.managers` brings multiprocessing along; who only imports `coheld` does not wait.
-    if name in ("managers", "ReferentGone"):
+    # These bring multiprocessing along; who only imports `coheld` does not wait.
+    if name in ("managers", "proxy", "ReferentGone"):
         import importlib
 
-        managers = importlib.import_module(".managers", __name__)
-        return managers if name == "managers" else managers.ReferentGone
+        module = importlib.import_module(".proxy" if name == "proxy" else ".managers", __name__)
+        return module.ReferentGone if name == "ReferentGone" else module
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), "managers", "ReferentGone"})
+    return sorted({*globals(), "managers", "proxy", "ReferentGone"})

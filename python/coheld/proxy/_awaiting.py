@@ -1,5 +1,8 @@
 """The caller's side of ``await``: no thread waits, and the event loop goes on meanwhile."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import asyncio
 import functools
 import itertools

@@ -1,5 +1,8 @@
 """What travels between a proxy and its object, besides plain values."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import pickle
 import traceback
 from multiprocessing.reduction import ForkingPickler
@@ -17,6 +20,18 @@ class _Self:
 
 
 SELF = _Self()
+
+
+class MethodOf:
+    """Stands for a method of the object itself."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name):
+        self.name = name
+
+    def __reduce__(self):
+        return MethodOf, (self.name,)
 
 
 class Pickled:
@@ -83,6 +98,3 @@ def outgoing_pickle(value):
         return None
     except Exception:
         return None
-
-
-

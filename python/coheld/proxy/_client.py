@@ -1,9 +1,13 @@
 """The caller's side: what a proxy does with the reference that it has."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 from multiprocessing.managers import RemoteError
 
-from ..errors import ManagerGone
-from ._carriage import SELF, Failure, Pickled, outgoing_pickle
+from .._coheld import call_limit
+from ..errors import CallTimeout, ManagerGone
+from ._carriage import SELF, Failure, MethodOf, Pickled, outgoing_pickle
 from ._errors import LimitedProxyChaining, ProxyError
 from ._owner import PLAIN, callback_domain
 from ._remote import remote_exception
@@ -38,8 +42,31 @@ class Link:
     def special(self, proxy, name, args=(), kwargs=None):
         return self._ask(proxy, "special", (name, args, kwargs or {}))
 
-    def of_method(self, proxy, name, attribute, args=()):
-        return self._ask(proxy, "of_method", (name, attribute, args))
+    def of_method(self, proxy, name, attribute):
+        """An attribute of a method; without one, its text."""
+        return self._ask(proxy, "of_method", (name, attribute))
+
+    def about(self, proxy):
+        """The id of the object in its process, and its text."""
+        return self._ask(proxy, "about", ())
+
+    def block(self, proxy, is_wanted):
+        """The name of the block through which the object can be used in frames."""
+        return self._ask(proxy, "block", (is_wanted,))
+
+    def within(self, seconds, operation, *args):
+        """Do something that may take some seconds only; None: any time."""
+        if seconds is None:
+            return operation(*args)
+        before = call_limit(seconds)
+        try:
+            return operation(*args)
+        except CallTimeout:
+            raise TimeoutError(
+                f"Request timed out: Got no response in {seconds:.2f} seconds."
+            ) from None
+        finally:
+            call_limit(before)
 
     def take(self, proxy, count):
         """Return items of an iterator, and the exception after them."""
@@ -99,8 +126,10 @@ class Link:
             raise answer.exception()
         if answer is SELF:
             return proxy
-        from ._proxy import link_of
+        from ._proxy import Method, link_of
 
+        if kind is MethodOf:
+            return Method(proxy, answer.name)
         link = link_of(answer)
         if link is not None and link.level == 0:
             link.limit = self.limit
@@ -137,5 +166,3 @@ def _text(proxy):
         return str(proxy)
     except Exception:
         return type(proxy).__name__
-
-

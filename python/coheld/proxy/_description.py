@@ -1,9 +1,14 @@
 """What a proxy knows of its object beforehand: of which class it is, and what that can do."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
+import builtins
 import inspect
 import sys
 import threading
 import types
+from collections import OrderedDict
 
 from ._special import specials_of
 
@@ -16,6 +21,22 @@ _FUNCTIONS = (
     staticmethod,
     classmethod,
 )
+
+
+def _views(mapping):
+    return mapping.keys, mapping.values, mapping.items
+
+
+#: Built-in classes that no module has under their names.
+_NAMELESS = {
+    kind.__name__: kind
+    for kind in (
+        *(value for value in vars(types).values() if isinstance(value, type)),
+        *(type(view()) for kind in (dict, OrderedDict) for view in _views(kind())),
+        *(type(iter(thing)) for thing in ([], (), {}, set(), "", b"", range(0))),
+    )
+    if kind.__module__ == "builtins" and not hasattr(builtins, kind.__name__)
+}
 
 _plans = {}
 _plans_lock = threading.Lock()
@@ -40,6 +61,8 @@ class Description:
 
     def target_class(self):
         """The class of the object, if this process has it."""
+        if self.module == "builtins" and self.name in _NAMELESS:
+            return _NAMELESS[self.name]
         found = sys.modules.get(self.module)
         for part in self.name.split("."):
             found = getattr(found, part, None)
@@ -68,9 +91,7 @@ def describe(target, exposure):
     if isinstance(target, type):
         # Its attributes are not those of its instances.
         methods, own = (), ()
-    methods = tuple(
-        name for name in methods if name not in own and exposure.allows(name, "call")
-    )
+    methods = tuple(name for name in methods if name not in own and exposure.allows(name, "call"))
     coroutines = tuple(name for name in methods if _is_coroutine(kind, name))
     return _known(kind.__module__, kind.__qualname__, exposed, methods, coroutines)
 
@@ -112,4 +133,3 @@ def _functions_of(kind):
             seen.add(name)
             if isinstance(value, _FUNCTIONS):
                 yield name
-

@@ -1,5 +1,8 @@
 """What of an object others may use: decided by its owner."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 from ._special import ALWAYS, CHANGING, INFORMATION, is_special
 
 #: What is being done, for the error.

@@ -1,5 +1,8 @@
 """The segment of this process's own objects, made when the first of them is shared."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import os
 import threading
 from multiprocessing import process, util

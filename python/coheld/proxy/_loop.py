@@ -1,5 +1,8 @@
 """The owner's side of ``await``: coroutines run here, on an event loop of this process."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import asyncio
 import inspect
 import os
@@ -38,9 +41,7 @@ def _private_loop():
     with _lock:
         if _own_loop is None or _own_loop.is_closed():
             _own_loop = asyncio.new_event_loop()
-            thread = threading.Thread(
-                target=_own_loop.run_forever, name="coheld-loop", daemon=True
-            )
+            thread = threading.Thread(target=_own_loop.run_forever, name="coheld-loop", daemon=True)
             thread.start()
         return _own_loop
 

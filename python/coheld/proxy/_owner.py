@@ -5,14 +5,20 @@ proxies consist of. A *domain* is this process's host in one segment, with its r
 server are in the segment of this process, those of callbacks in the segment of whoever is called.
 """
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
+import functools
 import os
 import threading
+import types
 import weakref
+from collections.abc import Iterable
 from multiprocessing import util
 
 from .. import _coheld
 from . import _loop
-from ._carriage import SELF, Failure, Pickled, outgoing_pickle
+from ._carriage import SELF, Failure, MethodOf, Pickled, outgoing_pickle
 from ._description import describe
 from ._errors import ProxyError, ProxyObjectNotFound
 from ._exposure import OPEN
@@ -39,7 +45,24 @@ _QUIET_ITERATORS = frozenset(
     )
 )
 
-OPERATIONS = ("get", "call", "special", "set", "delete", "take", "describe", "of_method", "begin", "cancel")
+_METHODS = frozenset({types.MethodType, types.BuiltinMethodType, types.MethodWrapperType})
+_FUNCTIONS = (*_METHODS, types.FunctionType, functools.partial)
+
+#: What shows a dict as it is at any time. For managers, these pickle as lists.
+_VIEWS = frozenset({type({}.keys()), type({}.values()), type({}.items())})
+
+OPERATIONS = (
+    "get",
+    "call",
+    "special",
+    "set",
+    "delete",
+    "take",
+    "describe",
+    "of_method",
+    "begin",
+    "cancel",
+)
 
 TYPEID = "coheld.proxy"
 
@@ -47,13 +70,17 @@ TYPEID = "coheld.proxy"
 class Record:
     """An object of this process, for the host to be called."""
 
-    __slots__ = ("__weakref__", "domain", "exposure", "is_open", "loop", "target")
+    __slots__ = ("__weakref__", "_passed", "domain", "exposure", "is_open", "loop", "server", "target")
 
     def __init__(self, target, domain, exposure):
         self.target = target
         self.domain = domain
         self.exposure = exposure
         self.is_open = True
+        #: The `ProxyServer` that has it.
+        self.server = None
+        #: Names that have been checked before.
+        self._passed = set()
         #: The event loop that was running where the object was shared.
         self.loop = _loop.current_loop()
 
@@ -61,15 +88,20 @@ class Record:
 
     def get(self, name):
         try:
-            self._check(name, "get")
+            if name not in self._passed:
+                self._check(name, "get")
             value = getattr(self.target, name)
         except BaseException as error:
             return Failure.of(error)
-        return value if type(value) in PLAIN else self._outgoing(value)
+        if type(value) in PLAIN:
+            return value
+        # A function that is an attribute is there to be called, and that happens here.
+        return MethodOf(name) if isinstance(value, _FUNCTIONS) else self._outgoing(value)
 
     def call(self, name, args, kwargs):
         try:
-            self._check(name, "call")
+            if name not in self._passed:
+                self._check(name, "call")
             value = self.domain.run(getattr(self.target, name), args, kwargs)
         except BaseException as error:
             return Failure.of(error)
@@ -78,7 +110,8 @@ class Record:
     def special(self, name, args, kwargs):
         """What Python does for an expression in which the object stands."""
         try:
-            self._check(name, "call")
+            if name not in self._passed:
+                self._check(name, "call")
             target = self.target
             function = OPERATORS.get(name)
             if function is None:
@@ -126,17 +159,16 @@ class Record:
             return items, Failure.of(error)
         return items, None
 
-    def of_method(self, name, attribute, args):
-        """An attribute of a method, or what a special method of it gives."""
+    def of_method(self, name, attribute):
+        """An attribute of a method; without one, its text."""
         try:
             self._check(name, "get")
             method = getattr(self.target, name)
-            if attribute in OPERATORS:
-                value = OPERATORS[attribute](method, *args)
-            elif self.exposure.allows(attribute):
-                value = getattr(method, attribute)
-            else:
+            if attribute is None:
+                return repr(method)
+            if not self.exposure.allows(attribute):
                 raise self.exposure.refusal(method, attribute, "get")
+            value = getattr(method, attribute)
         except BaseException as error:
             return Failure.of(error)
         return self._outgoing(value)
@@ -153,8 +185,27 @@ class Record:
         """End something that was begun."""
         _loop.cancel(key)
 
-    def describe(self):
-        return describe(self.target, self.exposure)
+    def about(self):
+        """The id of the object, and what Duck calls its text."""
+        try:
+            target = self.target
+            shown = type(target) if isinstance(target, Iterable) else target
+            return id(target), str(shown)
+        except BaseException as error:
+            return Failure.of(error)
+
+    def block(self, is_wanted):
+        """The name of the block through which the object can be used in frames."""
+        try:
+            if self.server is None:
+                if not is_wanted:
+                    return None
+                raise ProxyError(
+                    "this object was shared without a ProxyServer, so it cannot be used in frames"
+                )
+            return self.server._block_name(self.target, is_wanted)
+        except BaseException as error:
+            return Failure.of(error)
 
     # What is behind them.
 
@@ -166,6 +217,18 @@ class Record:
             )
         if not self.exposure.allows(name, operation):
             raise self.exposure.refusal(self.target, name, operation)
+        if operation in ("get", "call"):
+            self._passed.add(name)
+
+    def expose(self, exposure):
+        """Change what may be used of the object."""
+        self.exposure = exposure
+        self._passed = set()
+
+    def close(self):
+        """Answer no more calls."""
+        self.is_open = False
+        self._passed = set()
 
     def _outgoing(self, value):
         """What stands for a value on its way: a copy if it pickles, else a proxy."""
@@ -173,7 +236,15 @@ class Record:
             return value
         if value is self.target:
             return SELF
-        if self.domain.knows(value):
+        kind = type(value)
+        if kind in _METHODS:
+            owner = value.__self__
+            if owner is self.target and self.exposure.allows(value.__name__, "call"):
+                return MethodOf(value.__name__)
+            if not isinstance(owner, (type, types.ModuleType, type(None))):
+                return self._as_proxy(value)
+        if kind in _VIEWS or hasattr(kind, "__next__") or self.domain.knows(value):
+            # A copy would go its own way.
             return self._as_proxy(value)
         pickle = outgoing_pickle(value)
         return self._as_proxy(value) if pickle is None else Pickled(pickle)

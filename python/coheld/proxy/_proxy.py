@@ -1,11 +1,14 @@
 """`Proxy`: an object of another process, used as if it were one of this process."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import threading
 
 from ._awaiting import awaiting
 from ._client import Link
 from ._owner import own_record
-from ._special import is_special
+from ._special import INFORMATION
 
 #: Names that a `Proxy` has itself, as those of Duck do; all others are those of its object.
 _LOCAL = frozenset(
@@ -113,7 +116,7 @@ class Method:
         return _link_slot(proxy).call(proxy, self._name, args, kwargs)
 
     def __getattr__(self, name):
-        if name.startswith("_") and not is_special(name):
+        if name.startswith("_") and name not in INFORMATION:
             raise AttributeError(f"a method of a proxy has no attribute {name!r}")
         return link_of(self._proxy).of_method(self._proxy, self._name, name)
 
@@ -126,7 +129,7 @@ class Method:
         return self._proxy
 
     def __repr__(self):
-        return link_of(self._proxy).of_method(self._proxy, self._name, "__repr__")
+        return link_of(self._proxy).of_method(self._proxy, self._name, None)
 
     def __eq__(self, other):
         if type(other) is not Method:
@@ -227,7 +230,13 @@ def _aexit(self, exc_type, exc_value, traceback):
     return awaiting(self, "__aexit__", (exc_type, exc_value, None))
 
 
+def _deepcopy(self, memo):
+    # What is in there is known to the owner only.
+    return _link_slot(self).special(self, "__deepcopy__")
+
+
 _SPECIFIC = {
+    "__deepcopy__": _deepcopy,
     "__exit__": _exit,
     "__iter__": _iterate,
     "__next__": _next,

@@ -1,5 +1,8 @@
 """Exceptions of other processes: each a `ProxyError` and of its own type at once."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import builtins
 
 from ..errors import RemoteTraceback

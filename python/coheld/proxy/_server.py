@@ -1,28 +1,36 @@
 """`ProxyServer`: has objects of this process that other processes use through proxies."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import os
 import queue
+import secrets
 import threading
 
+from . import _blocks
 from ._description import describe
 from ._duck import Proxy
 from ._errors import ProxyError
 from ._exposure import Exposure
+from ._frame_server import FrameServing
+from ._frame_service import FrameService
 from ._home import new_domain
-
+from ._process import ServerProcess
 from ._proxy import is_proxy, link_of, make_proxy
 
 
-class ProxyServer:
+class ProxyServer(FrameServing):
     """Has objects whose attributes, methods and operators other processes use through proxies.
 
     *bufsize* is the size in bytes of the shared memory through which clients talk that speak
-    Duck's frames. Others have no such limit.
+    Duck's frames. Others have no such limit. With *process*, the objects live in a process of
+    their own: `create_proxy` moves a copy there. *context* is what starts that process.
     """
 
     _DATA_SIZE_PREFIX_LEN = 4
 
-    def __init__(self, bufsize=4096):
+    def __init__(self, bufsize=4096, *, process=False, context=None):
         if not isinstance(bufsize, int) or isinstance(bufsize, bool):
             raise TypeError(f"bufsize is a number of bytes, not {type(bufsize).__name__}")
         if bufsize <= 0:
@@ -39,6 +47,12 @@ class ProxyServer:
         self._lock = threading.RLock()
         self._domain = None
         self._inline = None
+        self._process = None
+        self._frames = None
+        #: Those that this server has made, and removes.
+        self._own_blocks = []
+        self._has_process = bool(process)
+        self._context = context
 
     @property
     def running(self):
@@ -57,9 +71,15 @@ class ProxyServer:
             if self.running:
                 raise AssertionError("Proxy server already running.")
             self.creator_process = os.getpid()
+            if self._has_process:
+                self._process = ServerProcess(self._bufsize, self._context)
+                self._running = True
+                return
             self._threaded = bool(threaded)
             self._inline = None if threaded else Inline()
             self._domain = new_domain()
+            self._frames = FrameService(self)
+            self._frames.start()
             if self._inline is not None:
                 self._domain.run = self._inline.run
             self._running = True
@@ -75,13 +95,21 @@ class ProxyServer:
             if not self._running or self.creator_process != os.getpid():
                 return
             self._running = False
+            if self._has_process:
+                self._process.stop()
+                self._process = None
+                return
             for target, _, _ in self.proxy_objects.values():
-                self._domain.record_of(target).is_open = False
+                self._domain.record_of(target).close()
             self.proxy_objects.clear()
+            self._frames.stop()
+            own_blocks, self._own_blocks = self._own_blocks, []
             domain, self._domain = self._domain, None
         if self._inline is not None:
             self._inline.stop()
         domain.stop()
+        for block in own_blocks:
+            _blocks.remove(block)
 
     close = shutdown = stop
 
@@ -106,6 +134,10 @@ class ProxyServer:
             raise AssertionError("Target object must not be None.")
         with self._lock:
             self._check_running()
+            if self._has_process:
+                Exposure(exposed, readonly)
+                most = self._proxy_chaining_max_level
+                return self._process.create(target_object, exposed, readonly, most)
             if id(target_object) in self.proxy_objects:
                 raise ProxyError(
                     "The provided object already exists as a proxy. Please provide a different "
@@ -117,11 +149,16 @@ class ProxyServer:
         """Let go of an object, which is given itself or as one of its proxies."""
         with self._lock:
             self._check_running()
+            if self._has_process:
+                self._process.remove(target)
+                return
             key = self._key_of(target)
             if key not in self.proxy_objects:
                 raise ProxyError(f"{target!r} has no proxy of this server")
-            found, _, _ = self.proxy_objects.pop(key)
-            self._domain.record_of(found).is_open = False
+            found, _, block = self.proxy_objects.pop(key)
+            self._domain.record_of(found).close()
+            if block is not None and not any(e[2] is block for e in self.proxy_objects.values()):
+                self._frames.remove(block)
 
     def _key_of(self, target):
         if not is_proxy(target):
@@ -138,12 +175,58 @@ class ProxyServer:
 
     def _register(self, target, block, exposure):
         record = self._domain.record_of(target, exposure)
-        record.exposure = exposure
+        record.expose(exposure)
+        record.server = self
         reference = self._domain.reference(record)
         description = describe(target, exposure)
         proxy = make_proxy(Proxy, reference, description, 0, self._proxy_chaining_max_level, self)
         self.proxy_objects[id(target)] = [target, proxy, block]
+        if block is not None:
+            self._frames.add(block)
         return proxy
+
+    def _proxy_for(self, idx, target, block):
+        """The proxy of an object that is told as Duck's class of proxies is told it."""
+        with self._lock:
+            entry = self.proxy_objects.get(idx)
+            if entry is None or entry[1] is None:
+                return self.create_proxy(target, block)
+            return entry[1]
+
+    # What clients use that speak in frames.
+
+    def _block_name(self, target, is_wanted):
+        """The name of the block of an object, which is made if it is wanted."""
+        with self._lock:
+            entry = self.proxy_objects.get(id(target))
+            if entry is None:
+                raise ProxyError(f"the server does not have {target!r} any more")
+            if entry[2] is None and is_wanted:
+                name = f"coheld-frames-{os.getpid()}-{secrets.token_hex(6)}"
+                entry[2] = _blocks.make(name, self._bufsize)
+                self._own_blocks.append(entry[2])
+                self._frames.add(entry[2])
+            return entry[2] and entry[2].name
+
+    def _register_target(self, target, block):
+        """Have an object that was given away be found by its id, as long as the server runs."""
+        with self._lock:
+            if id(target) not in self.proxy_objects:
+                self.proxy_objects[id(target)] = [target, None, block]
+            return id(target)
+
+    def _check_exposed(self, entry, name, operation):
+        """Raise what a client gets that must not use a name."""
+        record = self._domain.record_of(entry[0])
+        if not record.exposure.allows(name, operation):
+            raise record.exposure.refusal(entry[0], name, operation)
+
+    def handle_request_frame(self, shared_memory, frame):
+        """Answer a request that stands in a block, where the calls of this server run."""
+        if self._inline is None:
+            super().handle_request_frame(shared_memory, frame)
+        else:
+            self._inline.run(self.handle_frame, (shared_memory, frame), {})
 
 
 class Inline:
@@ -195,5 +278,3 @@ class Call:
         if self._error is not None:
             raise self._error
         return self._value
-
-

@@ -1,5 +1,9 @@
 """The special methods: which of them a proxy has, and what its owner does for each."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
+import copy
 import math
 import operator
 
@@ -59,6 +63,8 @@ def _operators():
         "__str__": str,
         "__format__": format,
         "__dir__": dir,
+        "__copy__": copy.copy,
+        "__deepcopy__": copy.deepcopy,
         "__iter__": iter,
         "__next__": next,
         "__reversed__": reversed,
@@ -81,8 +87,7 @@ OPERATORS = _operators()
 
 #: Those by which an object is changed.
 CHANGING = frozenset(
-    {"__setitem__", "__delitem__", "__set__", "__delete__"}
-    | {f"__i{name}__" for name in _BINARY}
+    {"__setitem__", "__delitem__", "__set__", "__delete__"} | {f"__i{name}__" for name in _BINARY}
 )
 
 #: Special methods that are called by their names.
@@ -103,17 +108,13 @@ _CALLED = frozenset(
         "__get__",
         "__set__",
         "__delete__",
-        "__copy__",
-        "__deepcopy__",
     }
 )
 
 SPECIAL = frozenset(OPERATORS) | _CALLED
 
 #: What every object has.
-ALWAYS = frozenset(
-    {"__repr__", "__str__", "__format__", "__dir__", "__eq__", "__ne__", "__hash__"}
-)
+ALWAYS = frozenset({"__repr__", "__str__", "__format__", "__dir__", "__eq__", "__ne__", "__hash__"})
 
 #: Attributes with special names that tell what an object is. Others (``__dict__``, ``__globals__``,
 #: ``__reduce__``, ..) lead to what no proxy should lead to.
@@ -154,16 +155,22 @@ def _defines(kind, name):
 
 def specials_of(kind):
     """Return the special methods that proxies of the instances of a class have."""
-    found = {name for name in SPECIAL if _defines(kind, name)} - {"__get__", "__set__", "__delete__"}
-    found |= ALWAYS
+    found = {name for name in SPECIAL if _defines(kind, name)} - {
+        "__get__",
+        "__set__",
+        "__delete__",
+    }
+    found |= ALWAYS | {"__copy__", "__deepcopy__"}
     if kind.__hash__ is None:
         found.discard("__hash__")
     if found & {"__iter__", "__getitem__"}:
         found.add("__contains__")
+    if issubclass(kind, (str, bytes, bytearray)):
+        # They have none of these, but numbers are made of them.
+        found |= {"__int__", "__float__", "__complex__"}
     for name in _BINARY:
         plain, reflected = f"__{name}__", f"__r{name}__"
         if plain in found or reflected in found:
             # The one operand of an operator may be what the other's method is for.
             found |= {plain, reflected}
     return found
-

@@ -76,9 +76,13 @@ fn exchange(
         let reply = partner.ask(place, request)?;
         return reply.ok_or_else(|| gone(attachment, place, request));
     }
+    let mut request = *request;
+    if limit.is_some() {
+        request.flags |= Request::LIMITED;
+    }
     let head = request.head()?;
     let Some(end) = CallerEnd::post(attachment, place, &request.parts(&head))? else {
-        return Err(gone(attachment, place, request));
+        return Err(gone(attachment, place, &request));
     };
     match wait_for_reply(&end, place, limit)? {
         Outcome::Replied(reply) => {
@@ -87,7 +91,7 @@ fn exchange(
             }
             Reply::decode(reply)
         }
-        Outcome::Gone => Err(gone(attachment, place, request)),
+        Outcome::Gone => Err(gone(attachment, place, &request)),
         Outcome::TimedOut(limit) => Err(Error::CallTimedOut {
             method: request.method.to_owned(),
             limit,

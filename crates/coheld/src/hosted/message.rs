@@ -39,6 +39,9 @@ impl<'r> Request<'r> {
     /// Flag: no call, but the answer to one inside a call. The body is a reply.
     pub(super) const ANSWER: u8 = 4;
 
+    /// Flag: whoever calls may leave before the answer, so nothing is to be asked of it meanwhile.
+    pub(super) const LIMITED: u8 = 8;
+
     /// What goes before a body that is more than arguments.
     pub(super) const fn flagged(flags: u8) -> Self {
         let request = Self::new("", &[]);

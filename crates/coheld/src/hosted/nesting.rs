@@ -17,9 +17,11 @@
 //! ```
 //!
 //! The two sides take turns as always, so a channel needs nothing more for it. A call that may take
-//! a limited time goes the ordinary way: who leaves early could not give the turn back.
+//! a limited time, and whatever is called back from it, goes the ordinary way: who leaves early
+//! could not give the turn back.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use coheld_shm::HostPlace;
@@ -33,7 +35,7 @@ const PATIENCE: Duration = Duration::from_millis(160);
 
 thread_local! {
     /// Who waits for this thread, through which channel; the latest comes last.
-    static WAITING: RefCell<Vec<Partner>> = const { RefCell::new(Vec::new()) };
+    static WAITING: RefCell<Vec<Rc<Partner>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Which end of a channel a thread has.
@@ -44,7 +46,6 @@ pub(super) enum End {
 }
 
 /// A thread of another process that waits for this thread.
-#[derive(Clone)]
 pub(super) struct Partner {
     handle: Handle,
     segment: [u8; 16],
@@ -59,36 +60,37 @@ pub(super) struct Partner {
 pub(super) struct Waits(());
 
 impl Partner {
-    pub(super) fn new(handle: &Handle, own_tag: u32, tag: u32, end: End) -> Self {
-        Self {
+    pub(super) fn new(handle: &Handle, own_tag: u32, tag: u32, end: End) -> Rc<Self> {
+        Rc::new(Self {
             handle: handle.clone(),
             segment: handle.attachment().segment_id(),
             own_tag,
             tag,
             end,
-        }
+        })
     }
 
     /// Notes that it waits.
-    pub(super) fn waits(self) -> Waits {
-        let _ = WAITING.try_with(|waiting| waiting.borrow_mut().push(self));
+    pub(super) fn waits(self: &Rc<Self>) -> Waits {
+        let partner = Rc::clone(self);
+        let _ = WAITING.try_with(|waiting| waiting.borrow_mut().push(partner));
         Waits(())
     }
 
     /// The partner that waits for this thread, if it is of the member `tag`.
-    pub(super) fn find(segment: &[u8; 16], own_tag: u32, tag: u32) -> Option<Self> {
-        let find = |waiting: &RefCell<Vec<Self>>| {
+    pub(super) fn find(segment: &[u8; 16], own_tag: u32, tag: u32) -> Option<Rc<Self>> {
+        let find = |waiting: &RefCell<Vec<Rc<Self>>>| {
             let waiting = waiting.borrow();
             let last = waiting.last()?;
             let is_it = (&last.segment, last.own_tag, last.tag) == (segment, own_tag, tag);
-            is_it.then(|| last.clone())
+            is_it.then(|| Rc::clone(last))
         };
         WAITING.try_with(find).ok().flatten()
     }
 
     /// Calls an object of the partner's process. `None`: it is gone.
     pub(super) fn ask(
-        &self,
+        self: &Rc<Self>,
         place: HostPlace,
         request: &Request<'_>,
     ) -> Result<Option<Reply>, Error> {
@@ -138,7 +140,7 @@ impl Partner {
 
     /// Waits for the answer, and answers whatever the partner asks meanwhile.
     fn receive_answer(
-        &self,
+        self: &Rc<Self>,
         channel: &Channel<'_>,
         place: HostPlace,
     ) -> Result<Option<Reply>, Error> {
@@ -197,13 +199,17 @@ impl Partner {
 
     /// Answers a request of the partner's on this thread. A channel that is closed is noticed by
     /// whoever waits at it next.
-    pub(super) fn answer(&self, channel: &Channel<'_>, message: &[u8]) -> Result<(), Error> {
+    pub(super) fn answer(
+        self: &Rc<Self>,
+        channel: &Channel<'_>,
+        message: &[u8],
+    ) -> Result<(), Error> {
         let (place, request) = read(message)?;
         let place = place.filter(|place| place.tag == self.own_tag);
         let host = place.and_then(|place| local::find(&self.segment, place));
         let mut reply = match host {
             Some(host) => {
-                let _waits = self.clone().waits();
+                let _waits = self.waits();
                 host.answer_here(&request)
             }
             None => Reply::new(ReplyKind::Gone, ""),

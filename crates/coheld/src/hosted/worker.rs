@@ -94,14 +94,12 @@ fn run(entry: &Entry, handle: &Handle) {
 fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
     let referent = handle.referent()?;
     let channel = Channel::open(&referent)?;
-    // Whoever calls waits for this thread, which may call back.
     let caller = Partner::new(
         handle,
         entry.host().place().tag,
         channel.client()?,
         End::Host,
     );
-    let _waits = caller.waits();
     // Of the last reply, until it is certain that its caller has it.
     let mut sent = Leases::new();
     loop {
@@ -123,7 +121,12 @@ fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
             Err(error) => return Err(error.into()),
         }
         let mut reply = match Request::decode(&message) {
-            Ok(request) => entry.answer(&request),
+            Ok(request) => {
+                // The caller waits for this thread, which may call back.
+                let is_waited_for = request.flags & Request::LIMITED == 0;
+                let _waits = is_waited_for.then(|| caller.waits());
+                entry.answer(&request)
+            }
             Err(error) => Reply::new(ReplyKind::Traceback, format!("{error}\n")),
         };
         buffers::keep(message);
