@@ -79,14 +79,14 @@ def read_frame(block, timeout=0.5, bufsize=None):
     end = None if timeout is None else time.monotonic() + timeout
     while True:
         try:
-            return Frame.parse(_snapshot(buffer, limit)[PREFIX_LEN:])
+            return Frame.parse(snapshot(buffer, limit)[PREFIX_LEN:])
         except DataDecodeError:
             if len(buffer) < PREFIX_LEN or (end is not None and time.monotonic() >= end):
                 raise
         time.sleep(_PAUSE)
 
 
-def _snapshot(buffer, limit):
+def snapshot(buffer, limit):
     """A copy of a frame with its length, as it has stood there at two moments."""
     if len(buffer) < PREFIX_LEN:
         raise DataDecodeError("Shared memory buffer is smaller than the length-prefix size.")
