@@ -16,11 +16,10 @@ import time
 import types
 from multiprocessing import shared_memory
 
+import coheld.proxy
 import marks
 import proxy_classes as classes
 import pytest
-
-import coheld.proxy
 from coheld.proxy import Proxy, ProxyError, ProxyServer
 
 pytestmark = marks.coheld_only
@@ -40,7 +39,7 @@ def far(processes):
     return lambda function, *args: processes.run(FORK, function, *args)
 
 
-USAGE = '''
+USAGE = """
 import multiprocessing
 
 from duck.utils.multiprocessing import ProxyServer, Proxy
@@ -63,7 +62,7 @@ def process_entry(proxy: Proxy):
 p1 = multiprocessing.Process(target=process_entry, args=[proxy])
 p1.start()
 p1.join()
-'''
+"""
 
 #: The module under the name that the example imports, and the start method that it was written for.
 ALIAS = """

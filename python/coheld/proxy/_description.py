@@ -123,8 +123,6 @@ def _plan(kind):
     return found[1]
 
 
-
-
 def _version(kind):
     return tuple(len(vars(base)) for base in kind.__mro__)
 

@@ -1,5 +1,8 @@
 """Replies in blocks of shared memory: each to the request that it answers, and never too long."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import os
 import threading
 import weakref

@@ -1,5 +1,8 @@
 """`FrameServing`: what a server does with a request that came in a frame."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import inspect
 import threading
 

@@ -4,6 +4,9 @@ Clients of Duck's protocol tell nobody that they have written a request, so some
 It is done by one thread, for the blocks that were added, and by none while there are none.
 """
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import atexit
 import os
 import threading

@@ -71,7 +71,16 @@ TYPEID = "coheld.proxy"
 class Record:
     """An object of this process, for the host to be called."""
 
-    __slots__ = ("__weakref__", "_passed", "domain", "exposure", "is_open", "loop", "server", "target")
+    __slots__ = (
+        "__weakref__",
+        "_passed",
+        "domain",
+        "exposure",
+        "is_open",
+        "loop",
+        "server",
+        "target",
+    )
 
     def __init__(self, target, domain, exposure):
         self.target = target

@@ -263,7 +263,7 @@ def class_of(flavour, description):
     if "__iter__" in content and "__next__" in content:
         # An iterator is its own.
         content["__iter__"] = lambda self: self
-    flavour.complete(content)
+    flavour._complete(content)
     content.update(
         __slots__=(),
         __module__=flavour.__module__,
@@ -301,5 +301,5 @@ class SharedProxy(BaseTransparent):
     __slots__ = ()
 
     @staticmethod
-    def complete(content):
+    def _complete(content):
         """Add what all proxies of this flavour have."""
