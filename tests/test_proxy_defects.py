@@ -46,7 +46,7 @@ from duck.utils.multiprocessing import ProxyServer, Proxy
 
 class myObject:
     pass
-    
+
 server = ProxyServer(bufsize=200)
 server.run()
 
@@ -58,7 +58,7 @@ proxy = server.create_proxy(obj)
 def process_entry(proxy: Proxy):
     with proxy as p:
         print(p.a) # Output: 100
-        
+
 p1 = multiprocessing.Process(target=process_entry, args=[proxy])
 p1.start()
 p1.join()
