@@ -7,9 +7,9 @@ from multiprocessing.managers import RemoteError
 
 from .._coheld import call_limit
 from ..errors import CallTimeout, ManagerGone
-from ._carriage import SELF, Failure, MethodOf, Pickled, outgoing_pickle
+from ._carriage import PLAIN, SELF, Failure, MethodOf, Pickled, outgoing_pickle, stays
 from ._errors import LimitedProxyChaining, ProxyError
-from ._owner import PLAIN, callback_domain
+from ._owner import callback_domain
 from ._remote import remote_exception
 
 
@@ -31,15 +31,20 @@ class Link:
         return self._ask(proxy, "get", (name,))
 
     def set(self, proxy, name, value):
-        self._ask(proxy, "set", (name, value))
+        self._ask(proxy, "set", (name, self._passed(value)))
 
     def delete(self, proxy, name):
         self._ask(proxy, "delete", (name,))
 
     def call(self, proxy, name, args, kwargs):
+        if args:
+            args = tuple(map(self._passed, args))
+        if kwargs:
+            kwargs = {key: self._passed(value) for key, value in kwargs.items()}
         return self._ask(proxy, "call", (name, args, kwargs))
 
     def special(self, proxy, name, args=(), kwargs=None):
+        args = tuple(map(self._passed, args))
         return self._ask(proxy, "special", (name, args, kwargs or {}))
 
     def of_method(self, proxy, name, attribute):
@@ -138,6 +143,12 @@ class Link:
                 description = f"<[Proxy {_text(answer)}]>"
                 raise LimitedProxyChaining(self.limit, description)
         return answer
+
+    def _passed(self, value):
+        """An argument as it is passed: a proxy for what must not be copied."""
+        if type(value) in PLAIN or not stays(value):
+            return value
+        return callback_domain(self.reference_or_closed()).proxy_of(value)
 
     def _replaced(self, args):
         """The arguments with proxies for those that do not pickle; None if all of them do."""
