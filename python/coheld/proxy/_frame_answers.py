@@ -1,5 +1,8 @@
 """Replies in blocks of shared memory: each to the request that it answers, and never too long."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import os
 import threading
 import weakref
@@ -91,6 +94,11 @@ def cut(text, room):
 def room_for_text(limit):
     """How long the text of a reply may be."""
     return limit - _AROUND_TEXT
+
+
+def is_main_thread():
+    """Whether an interrupt may have been typed for this thread."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def _forget():

@@ -1,5 +1,8 @@
 """Threads that carry out requests, each one at a time."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import os
 import queue
 import threading
