@@ -6,11 +6,10 @@ import multiprocessing
 import time
 import warnings
 
+import coheld
 import marks
 import pytest
 import subject
-
-import coheld
 
 pytestmark = marks.coheld_only
 

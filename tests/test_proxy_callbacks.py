@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 
 import coheld
@@ -148,6 +149,37 @@ def test_a_caller_that_dies_in_a_callback(shared, processes):
     child.process.join(30)
     assert child.process.exitcode == 3
     assert processes.run(FORK, lambda: shared.add(1)) == 2
+
+
+def test_an_owner_that_dies_while_it_is_called_back(processes):
+    mine, theirs = FORK.Pipe()
+
+    def serve():
+        theirs.send(coheld.share(classes.Service()))
+        theirs.recv()
+
+    owner = processes.start(FORK, serve)
+    shared = mine.recv()
+
+    def use():
+        with pytest.raises(ProxyError) as caught:
+            shared.apply(lambda: os.kill(owner.pid, signal.SIGKILL))
+        return isinstance(caught.value, coheld.ManagerGone)
+
+    assert processes.run(FORK, use)
+
+
+def test_a_child_that_is_forked_in_a_callback(shared, processes):
+    """The call belongs to its parent; the child has calls of its own."""
+
+    def use():
+        def callback():
+            pid = processes.fork(lambda: shared.add(1) == 2)
+            return processes.join_fork(pid)
+
+        return shared.apply(callback), shared.add(2)
+
+    assert processes.run(FORK, use) == (0, 3)
 
 
 def test_a_limit_of_time_holds_for_callbacks(shared, processes):

@@ -1,8 +1,10 @@
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
 from . import managers as managers
+from . import proxy as proxy
 from .errors import (
     CallTimeout as CallTimeout,
 )
@@ -48,6 +50,8 @@ __all__ = [
     "call_timeout",
     "install",
     "managers",
+    "proxy",
+    "share",
     "uninstall",
 ]
 __version__: str
@@ -61,4 +65,5 @@ def Manager(
 ) -> SyncManager: ...
 def call_timeout(seconds: float | None) -> AbstractContextManager[None]: ...
 def install() -> None: ...
+def share(target: Any, *, exposed: Iterable[str] | None = None, readonly: bool = False) -> Any: ...
 def uninstall() -> None: ...

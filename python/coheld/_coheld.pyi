@@ -57,6 +57,8 @@ __all__ = [
     "ping",
     "request_shutdown",
     "Token",
+    "attachment_of",
+    "host_lives",
 ]
 
 @final

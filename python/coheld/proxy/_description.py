@@ -45,9 +45,11 @@ _plans_lock = threading.Lock()
 class Description:
     """The class of an object as others see it. Equal ones are the same within a process."""
 
-    __slots__ = ("coroutines", "methods", "module", "name", "specials")
+    __slots__ = ("coroutines", "kind", "methods", "module", "name", "specials")
 
-    def __init__(self, module, name, specials, methods, coroutines):
+    def __init__(self, module, name, specials, methods, coroutines, kind=None):
+        #: The class itself, where the object is and in what was forked from there.
+        self.kind = kind
         self.module = module
         self.name = name
         self.specials = specials
@@ -61,6 +63,8 @@ class Description:
 
     def target_class(self):
         """The class of the object, if this process has it."""
+        if self.kind is not None:
+            return self.kind
         if self.module == "builtins" and self.name in _NAMELESS:
             return _NAMELESS[self.name]
         found = sys.modules.get(self.module)
@@ -69,12 +73,18 @@ class Description:
         return found if isinstance(found, type) else None
 
 
+#: Classes of which something is kept. A program may make them without end.
+_LIMIT = 1000
+
 _known_descriptions = {}
 
 
 def _known(*key):
+    """The description that consists of these; for a class of this process, with that at the end."""
     found = _known_descriptions.get(key)
     if found is None:
+        if len(_known_descriptions) > _LIMIT:
+            _known_descriptions.clear()
         found = _known_descriptions.setdefault(key, Description(*key))
     return found
 
@@ -93,7 +103,7 @@ def describe(target, exposure):
         methods, own = (), ()
     methods = tuple(name for name in methods if name not in own and exposure.allows(name, "call"))
     coroutines = tuple(name for name in methods if _is_coroutine(kind, name))
-    return _known(kind.__module__, kind.__qualname__, exposed, methods, coroutines)
+    return _known(kind.__module__, kind.__qualname__, exposed, methods, coroutines, kind)
 
 
 def _is_coroutine(kind, name):
@@ -107,14 +117,10 @@ def _plan(kind):
     if found is None or found[0] != version:
         plan = tuple(sorted(specials_of(kind))), tuple(sorted(_functions_of(kind)))
         with _plans_lock:
-            if len(_plans) > _PLANS_LIMIT:
+            if len(_plans) > _LIMIT:
                 _plans.clear()
             _plans[kind] = found = (version, plan)
     return found[1]
-
-
-#: Plans that are kept: programs that make classes without end should not be kept by them.
-_PLANS_LIMIT = 1000
 
 
 def _version(kind):

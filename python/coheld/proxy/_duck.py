@@ -85,9 +85,7 @@ class Proxy(BaseTransparent):
         """Have a request answered, within *timeout* seconds if that is given."""
         opcode = frame.opcode
         if opcode not in _frames.REQUESTS:
-            raise AssertionError(
-                f"OpCode not recognized, available opcodes: {_frames.REQUESTS}."
-            )
+            raise AssertionError(f"OpCode not recognized, available opcodes: {_frames.REQUESTS}.")
         link = link_of(self)
         _, *payload = frame.payload
         if opcode == ProxyOpCode.GET:
@@ -116,7 +114,7 @@ class Proxy(BaseTransparent):
         return link_of(self).limit
 
     @staticmethod
-    def complete(content):
+    def _complete(content):
         """Add what all proxies of this flavour have: a ``with`` ends with closing the proxy."""
         content.setdefault("__enter__", lambda self: self)
         content["__exit__"] = _closing(content.get("__exit__"))

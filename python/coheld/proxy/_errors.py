@@ -1,5 +1,8 @@
 """The exceptions of proxies, named as those of ``duck.utils.multiprocessing.proxy``."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 
 class ProxyError(Exception):
     """Base of what goes wrong with proxies; what an object raises in its process is one, too."""

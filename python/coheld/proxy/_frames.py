@@ -10,6 +10,9 @@ frame and half of another:
 * a reader takes only a frame that is the same when looked at again, and otherwise tries once more.
 """
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import enum
 import time
 

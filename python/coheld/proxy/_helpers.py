@@ -1,5 +1,8 @@
 """Two questions about callables, answered as ``duck.utils.multiprocessing.proxy`` does."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import functools
 import inspect
 

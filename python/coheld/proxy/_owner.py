@@ -52,16 +52,17 @@ _FUNCTIONS = (*_METHODS, types.FunctionType, functools.partial)
 _VIEWS = frozenset({type({}.keys()), type({}.values()), type({}.items())})
 
 OPERATIONS = (
-    "get",
-    "call",
-    "special",
-    "set",
-    "delete",
-    "take",
-    "describe",
-    "of_method",
+    "about",
     "begin",
+    "block",
+    "call",
     "cancel",
+    "delete",
+    "get",
+    "of_method",
+    "set",
+    "special",
+    "take",
 )
 
 TYPEID = "coheld.proxy"
@@ -70,7 +71,16 @@ TYPEID = "coheld.proxy"
 class Record:
     """An object of this process, for the host to be called."""
 
-    __slots__ = ("__weakref__", "_passed", "domain", "exposure", "is_open", "loop", "server", "target")
+    __slots__ = (
+        "__weakref__",
+        "_passed",
+        "domain",
+        "exposure",
+        "is_open",
+        "loop",
+        "server",
+        "target",
+    )
 
     def __init__(self, target, domain, exposure):
         self.target = target

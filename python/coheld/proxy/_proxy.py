@@ -245,6 +245,8 @@ _SPECIFIC = {
     "__aenter__": _awaitable("__aenter__"),
     "__aexit__": _aexit,
 }
+#: Classes that are kept for more proxies like theirs.
+_CLASSES_LIMIT = 1000
 _classes = {}
 _classes_lock = threading.Lock()
 
@@ -261,7 +263,7 @@ def class_of(flavour, description):
     if "__iter__" in content and "__next__" in content:
         # An iterator is its own.
         content["__iter__"] = lambda self: self
-    flavour.complete(content)
+    flavour._complete(content)
     content.update(
         __slots__=(),
         __module__=flavour.__module__,
@@ -271,6 +273,8 @@ def class_of(flavour, description):
     )
     made = type(flavour.__name__, (flavour,), content)
     with _classes_lock:
+        if len(_classes) > _CLASSES_LIMIT:
+            _classes.clear()
         return _classes.setdefault(key, made)
 
 
@@ -297,5 +301,5 @@ class SharedProxy(BaseTransparent):
     __slots__ = ()
 
     @staticmethod
-    def complete(content):
+    def _complete(content):
         """Add what all proxies of this flavour have."""
