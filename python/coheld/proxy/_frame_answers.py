@@ -96,6 +96,11 @@ def room_for_text(limit):
     return limit - _AROUND_TEXT
 
 
+def is_main_thread():
+    """Whether an interrupt may have been typed for this thread."""
+    return threading.current_thread() is threading.main_thread()
+
+
 def _forget():
     """In a forked child: requests are answered by the process that they were made to."""
     global _turns_lock

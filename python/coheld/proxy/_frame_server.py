@@ -4,10 +4,9 @@
 # mypy: ignore-errors
 
 import inspect
-import threading
 
 from ._errors import ProxyError, ProxyObjectNotFound
-from ._frame_answers import Answer, cut, room_for_text, target_text
+from ._frame_answers import Answer, cut, is_main_thread, room_for_text, target_text
 from ._frame_workers import workers
 from ._frames import (
     CALLABLE_PREFIX,
@@ -73,7 +72,7 @@ class FrameServing:
         except BaseException as error:
             # SystemExit, too: it is not for a client to end this process.
             answer.give_error(_target_id(frame.payload), error)
-            if isinstance(error, KeyboardInterrupt) and _is_main_thread():
+            if isinstance(error, KeyboardInterrupt) and is_main_thread():
                 # It was typed.
                 raise
 
@@ -187,12 +186,8 @@ class FrameServing:
                 self._release_target(target_id)
 
 
-def _is_main_thread():
-    return threading.current_thread() is threading.main_thread()
-
-
 def _target_id(payload):
     """What a reply says that it is about."""
-    if type(payload) is list and payload and type(payload[0]) in (int, str):
+    if type(payload) is list and payload and type(payload[0]) is int:
         return payload[0]
     return None

@@ -14,7 +14,7 @@ import time
 import weakref
 
 from ._errors import DataDecodeError, DataTooBigError, EmptyData, ProxyError
-from ._frame_answers import refuse
+from ._frame_answers import is_main_thread, refuse
 from ._frames import REQUESTS, Frame, ProxyOpCode, snapshot
 
 #: Seconds between two rounds just after a request, and when there was none for long.
@@ -164,7 +164,9 @@ class FrameService:
                     self._server.handle_request_frame(one.block, frame)
                 else:
                     refuse(one.block, self._server._bufsize, frame)
-            except Exception:
+            except BaseException as error:
+                if not isinstance(error, Exception) and is_main_thread():
+                    raise
                 # A block that is too small or closed: nobody can be told through it. The others
                 # have nothing to do with it.
                 if one.is_closed():
@@ -205,7 +207,6 @@ class Watched:
                 return None
             buffer = self.block.buf
             if bytes(buffer[4:6]) in _REPLIES:
-                self._strange = b""
                 return None
             try:
                 content = snapshot(buffer, len(buffer))
@@ -230,8 +231,9 @@ class Watched:
     def _verdict(self):
         if self._error is None or time.monotonic() - self._since < _PATIENCE:
             return None
-        error, self._error = self._error, None
-        return error
+        # It will be overwritten; the same again would be another one.
+        self._strange = b""
+        return self._error
 
 
 @atexit.register
