@@ -110,7 +110,7 @@ class Record:
         # A function that is an attribute is there to be called, and that happens here.
         return MethodOf(name) if isinstance(value, _FUNCTIONS) else self._outgoing(value)
 
-    def call(self, name, args, kwargs):
+    def call(self, name, /, *args, **kwargs):
         try:
             if name not in self._passed:
                 self._check(name, "call")
@@ -119,7 +119,7 @@ class Record:
             return Failure.of(error)
         return value if type(value) in PLAIN else self._outgoing(value)
 
-    def special(self, name, args, kwargs):
+    def special(self, name, /, *args, **kwargs):
         """What Python does for an expression in which the object stands."""
         try:
             if name not in self._passed:
@@ -185,7 +185,7 @@ class Record:
             return Failure.of(error)
         return self._outgoing(value)
 
-    def begin(self, name, args, kwargs, inbox, key):
+    def begin(self, name, inbox, key, /, *args, **kwargs):
         """Begin something that is awaited; its outcome goes into a queue of the caller."""
         try:
             self._check(name or "__await__", "call")
