@@ -366,3 +366,89 @@ def test_remote_errors(name, bases):
     assert all(isinstance(error, base) for base in bases)
     assert isinstance(error, Exception)
     assert error.args == ("the text",)
+
+
+# ---- Coheld's `Proxy` of an object of Duck's server ----------------------------------------------
+
+PROXY_OF_DUCK = """
+import multiprocessing
+from multiprocessing import shared_memory
+
+from duck.utils.multiprocessing.proxy import ProxyServer
+
+from coheld.proxy import Frame, Proxy, ProxyError, ProxyOpCode, is_proxy
+
+
+class Target:
+    def __init__(self):
+        self.number, self.items = 100, [1, 2, 3]
+
+    def add(self, x, y=1):
+        return x + y
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+    def fail(self):
+        raise KeyError("k")
+
+    def odd(self):
+        return {1, 2}
+
+
+def use(proxy, target_id):
+    assert is_proxy(proxy) and isinstance(proxy, Target) and isinstance(proxy, Proxy)
+    assert (proxy.number, proxy.add(1), proxy.add(1, y=4)) == (100, 2, 5)
+    assert (len(proxy), proxy[1]) == (3, 2)
+    proxy.number = 5
+    assert proxy.number == 5
+    for kind in (KeyError, ProxyError):
+        try:
+            proxy.fail()
+        except kind:
+            pass
+        else:
+            raise AssertionError(kind)
+    odd = proxy.odd()
+    assert is_proxy(odd) and odd._chain_level == 1
+    assert odd.__len__() == 2
+    assert proxy.idx == target_id
+    assert proxy.get_response(Frame(ProxyOpCode.GET, [target_id, "number"]), 10) == 5
+    with proxy as entered:
+        assert entered is proxy
+    try:
+        proxy.number
+    except ProxyError:
+        print("used")
+
+
+block = shared_memory.SharedMemory(create=True, size=1000)
+server = ProxyServer(1000)
+server.run()
+target = Target()
+server.create_proxy(target, block)
+proxy = Proxy(server, id(target), target, block)
+context = multiprocessing.get_context("fork")
+for _ in range(2):
+    target.number = 100
+    child = context.Process(target=use, args=(proxy, id(target)))
+    child.start()
+    child.join()
+server._running = False
+block.close()
+block.unlink()
+"""
+
+
+def test_a_proxy_of_an_object_of_ducks_server(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROXY_OF_DUCK],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.stdout == "used\nused\n", done.stderr

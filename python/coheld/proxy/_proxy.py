@@ -5,6 +5,7 @@
 
 import threading
 
+from .._coheld import BaseProxy
 from ._awaiting import awaiting
 from ._client import Link
 from ._owner import own_record
@@ -44,6 +45,7 @@ class BaseTransparent:
     __slots__ = ("__weakref__", "_description", "_link")
 
     _local = _OWN
+    _link_class = Link
 
     def __getattribute__(self, name):
         kind = type(self)
@@ -291,15 +293,21 @@ def class_of(flavour, description):
 
 def make_proxy(flavour, reference, description, level=0, limit=None, server=None):
     """Return a proxy of a flavour."""
+    link = flavour._link_class(reference, level, limit, server)
+    return put_together(flavour, link, description)
+
+
+def put_together(flavour, link, description):
+    """Return a proxy of a flavour that has a link already."""
     proxy = object.__new__(class_of(flavour, description))
-    _set_link(proxy, Link(reference, level, limit, server))
+    _set_link(proxy, link)
     _set_description(proxy, description)
     return proxy
 
 
 def rebuild(flavour, reference, description, level, limit):
     """Unpickle a proxy. In the process of its object, that is the object itself."""
-    if reference is not None:
+    if isinstance(reference, BaseProxy):
         record = own_record(reference)
         if record is not None:
             return record.target
