@@ -39,8 +39,8 @@ class FrameLink(Link):
 
     def get(self, proxy, name):
         value = self.reference_or_closed().get(name)
-        # The server says which name to call; for a partial, Duck's names what is inside of it.
-        return Method(proxy, value._name) if type(value) is FrameMethod else self._wrapped(value)
+        # Not by the name that the server gives: Duck's gives that of a class or of what is inside.
+        return Method(proxy, name) if type(value) is FrameMethod else self._wrapped(value)
 
     def set(self, proxy, name, value):
         self.reference_or_closed().set(name, value)
