@@ -1,0 +1,141 @@
+"""Lines: the tasks of one loop that wait for the same, first come first served."""
+
+import asyncio
+import collections
+import weakref
+
+from .. import _coheld
+from ._watching import forks, watcher_of
+
+#: The lines of each loop, by what is waited for. Who waits keeps its line, and so do views.
+_lines = weakref.WeakKeyDictionary()
+
+
+class _Ticket:
+    """One task that waits."""
+
+    __slots__ = ("future", "is_late", "is_woken")
+
+    def __init__(self):
+        self.future = None
+        #: Whether its time is over.
+        self.is_late = False
+        #: Whether it was its turn to try, and it has not tried yet.
+        self.is_woken = False
+
+    def expire(self):
+        self.is_late = True
+        self.wake()
+
+    def wake(self):
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+class Line:
+    """The tasks of one loop that wait for one thing, with one place in the line of the object.
+
+    They have the place as long as there are any. The first of them tries, on its loop and with no
+    ``await`` between the try and the end of its wait: a task that is cancelled has taken nothing.
+    """
+
+    def __init__(self, loop, proxy, purpose, segment):
+        self.loop = loop
+        self.forks = forks()
+        self._watcher = watcher_of(proxy, segment)
+        self.standing = _coheld.Standing(proxy, purpose, self._watcher.watch)
+        #: In the order in which they came.
+        self._tickets = collections.OrderedDict()
+
+    def is_of(self, loop):
+        """Whether a task of this loop can wait here."""
+        return self.loop is loop and self.forks == forks()
+
+    def has_waiters(self):
+        """Whether any tasks wait."""
+        return bool(self._tickets)
+
+    def stand(self):
+        """Take a place in line."""
+        done = self.standing.stand()
+        self.follow()
+        return done
+
+    def follow(self):
+        """Have the place watched that the standing has taken."""
+        self._watcher.follow(self)
+
+    def abandon(self):
+        """Leave the line, in the place of a loop that is closed."""
+        self.standing.leave(False)
+
+    def wake(self):
+        """Have the first task try. Called on the loop."""
+        if self._tickets:
+            ticket = next(iter(self._tickets))
+            # Also if it is just being cancelled: it passes its turn on then.
+            ticket.is_woken = True
+            try:
+                ticket.wake()
+            except RuntimeError:
+                if not self.loop.is_closed():
+                    raise
+                self.abandon()
+
+    async def take(self, argument=None, seconds=None):
+        """Try until it succeeds, and return the result in a tuple; None: the time is over."""
+        if not self._tickets:
+            done = self.standing.attempt(argument)
+            if done is not None:
+                return done
+        ticket = _Ticket()
+        self._tickets[ticket] = None
+        done = timer = None
+        try:
+            if len(self._tickets) == 1:
+                self.stand()
+                done = self.standing.attempt(argument)
+            if done is None and seconds is not None:
+                timer = self.loop.call_later(seconds, ticket.expire)
+            while done is None:
+                ticket.future = self.loop.create_future()
+                await ticket.future
+                if next(iter(self._tickets)) is ticket:
+                    ticket.is_woken = False
+                    done = self.standing.attempt(argument)
+                if ticket.is_late:
+                    break
+            return done
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._leave(ticket, done is not None)
+
+    def _leave(self, ticket, has_taken):
+        del self._tickets[ticket]
+        if not self._tickets or self.loop.is_closed():
+            self.standing.leave()
+            return
+        if has_taken:
+            self.standing.rotate()
+        if ticket.is_woken or self.standing.is_signalled():
+            self.wake()
+
+
+def line_of(proxy, purpose):
+    """Return the line of the running loop for what is waited for at an object.
+
+    None: the object is not in the memory of this process.
+    """
+    loop = asyncio.get_running_loop()
+    place = _coheld.waited_place(proxy, purpose)
+    if place is None:
+        return None
+    lines = _lines.get(loop)
+    if lines is None:
+        lines = _lines[loop] = weakref.WeakValueDictionary()
+    key = purpose, place
+    line = lines.get(key)
+    if line is None or not line.is_of(loop):
+        line = lines[key] = Line(loop, proxy, purpose, bytes(place[1]))
+    return line
