@@ -10,6 +10,9 @@ from ._watching import forks, watcher_of
 #: The lines of each loop, by what is waited for. Who waits keeps its line, and so do views.
 _lines = weakref.WeakKeyDictionary()
 
+#: What is there for all who wait for it.
+_SHARED = ("event", "join")
+
 
 class _Ticket:
     """One task that waits."""
@@ -41,46 +44,51 @@ class Line:
 
     def __init__(self, loop, proxy, purpose, segment):
         self.loop = loop
-        self.forks = forks()
+        self._forks = forks()
+        self._is_shared = purpose in _SHARED
         self._watcher = watcher_of(proxy, segment)
         self.standing = _coheld.Standing(proxy, purpose, self._watcher.watch)
+        self._watcher.introduce(self)
         #: In the order in which they came.
         self._tickets = collections.OrderedDict()
 
     def is_of(self, loop):
         """Whether a task of this loop can wait here."""
-        return self.loop is loop and self.forks == forks()
+        return self.loop is loop and self._forks == forks()
 
-    def has_waiters(self):
-        """Whether any tasks wait."""
-        return bool(self._tickets)
+    def is_over(self):
+        """Whether those who wait have been told already, so that newcomers wait elsewhere."""
+        return bool(self._tickets) and self.standing.is_signalled()
 
     def stand(self):
-        """Take a place in line."""
+        """Take a place in line; what the standing says of it."""
         done = self.standing.stand()
-        self.follow()
+        self._watcher.begin()
         return done
 
-    def follow(self):
-        """Have the place watched that the standing has taken."""
-        self._watcher.follow(self)
+    def arrive(self, waits):
+        """Come to a barrier; what the standing says of it."""
+        done = self.standing.arrive(waits)
+        self._watcher.begin()
+        return done
 
     def abandon(self):
         """Leave the line, in the place of a loop that is closed."""
         self.standing.leave(False)
 
     def wake(self):
-        """Have the first task try. Called on the loop."""
-        if self._tickets:
-            ticket = next(iter(self._tickets))
-            # Also if it is just being cancelled: it passes its turn on then.
-            ticket.is_woken = True
-            try:
+        """Have the first task try, or all of them. Called on the loop."""
+        try:
+            for ticket in self._tickets:
+                # Also if it is just being cancelled: it passes its turn on then.
+                ticket.is_woken = True
                 ticket.wake()
-            except RuntimeError:
-                if not self.loop.is_closed():
-                    raise
-                self.abandon()
+                if not self._is_shared:
+                    break
+        except RuntimeError:
+            if not self.loop.is_closed():
+                raise
+            self.abandon()
 
     async def take(self, argument=None, seconds=None):
         """Try until it succeeds, and return the result in a tuple; None: the time is over."""
@@ -90,31 +98,58 @@ class Line:
                 return done
         ticket = _Ticket()
         self._tickets[ticket] = None
-        done = timer = None
+        done = None
         try:
             if len(self._tickets) == 1:
                 self.stand()
                 done = self.standing.attempt(argument)
-            if done is None and seconds is not None:
-                timer = self.loop.call_later(seconds, ticket.expire)
-            while done is None:
+            if done is None:
+                done = await self._wait(ticket, argument, seconds)
+            return done
+        finally:
+            self._leave(ticket, done is not None)
+
+    async def hear(self, seconds=None):
+        """Wait for what the place was taken for, and return what that is in a tuple, as `take`.
+
+        For a line with a single task, which leaves the place itself.
+        """
+        done = self.standing.attempt()
+        if done is not None:
+            return done
+        ticket = _Ticket()
+        self._tickets[ticket] = None
+        try:
+            return await self._wait(ticket, None, seconds)
+        finally:
+            del self._tickets[ticket]
+
+    async def _wait(self, ticket, argument, seconds):
+        timer = None
+        if seconds is not None:
+            timer = self.loop.call_later(seconds, ticket.expire)
+        try:
+            while True:
                 ticket.future = self.loop.create_future()
                 await ticket.future
-                if next(iter(self._tickets)) is ticket:
+                if self._is_shared or next(iter(self._tickets)) is ticket:
                     ticket.is_woken = False
                     done = self.standing.attempt(argument)
+                    if done is not None:
+                        return done
                 if ticket.is_late:
-                    break
-            return done
+                    return None
         finally:
             if timer is not None:
                 timer.cancel()
-            self._leave(ticket, done is not None)
 
     def _leave(self, ticket, has_taken):
         del self._tickets[ticket]
         if not self._tickets or self.loop.is_closed():
             self.standing.leave()
+            return
+        if self._is_shared:
+            # The others have been told too.
             return
         if has_taken:
             self.standing.rotate()
@@ -122,8 +157,8 @@ class Line:
             self.wake()
 
 
-def line_of(proxy, purpose):
-    """Return the line of the running loop for what is waited for at an object.
+def line_of(proxy, purpose, renew=False):
+    """Return the line of the running loop for what is waited for at an object, or a new one.
 
     None: the object is not in the memory of this process.
     """
@@ -136,6 +171,12 @@ def line_of(proxy, purpose):
         lines = _lines[loop] = weakref.WeakValueDictionary()
     key = purpose, place
     line = lines.get(key)
-    if line is None or not line.is_of(loop):
+    if renew or line is None or not line.is_of(loop):
         line = lines[key] = Line(loop, proxy, purpose, bytes(place[1]))
     return line
+
+
+def own_line(proxy, purpose):
+    """Return a line for one task alone."""
+    place = _coheld.waited_place(proxy, purpose)
+    return Line(asyncio.get_running_loop(), proxy, purpose, bytes(place[1]))

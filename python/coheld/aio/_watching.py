@@ -31,9 +31,12 @@ class Watcher:
         self._lines = weakref.WeakValueDictionary()
         self._has_thread = False
 
-    def follow(self, line):
-        """See to a line that has just taken a place."""
+    def introduce(self, line):
+        """Learn of a line, before it takes a place for the first time."""
         self._lines[line.standing.key] = line
+
+    def begin(self):
+        """See to it that there is a thread, after a place was taken."""
         if self._has_thread:
             return
         with _lock:

@@ -116,6 +116,7 @@ pub(crate) struct Standing {
     place: Mutex<Option<Place>>,
     places: Arc<Places>,
     purpose: Purpose,
+    key: u64,
     /// Keeps the referent, and the attachment with the segment that it lies in.
     proxy: Py<BaseProxy>,
 }
@@ -138,14 +139,16 @@ impl Standing {
         let standing = unsafe {
             std::mem::transmute::<store::Standing<'_>, store::Standing<'static>>(standing)
         };
-        let key = self.places.add(py, standing.watched())?;
+        // First, because it takes the key out of the list.
+        let before = self.place().take();
+        drop(before);
+        self.places.add(py, self.key, standing.watched())?;
         let place = Place {
-            key,
+            key: self.key,
             places: Arc::clone(&self.places),
             standing,
         };
-        let before = self.place().replace(place);
-        drop(before);
+        *self.place() = Some(place);
         Ok(())
     }
 
@@ -228,6 +231,7 @@ impl Standing {
             place: Mutex::new(None),
             places: Arc::clone(watch.get().places()),
             purpose,
+            key: watch.get().places().new_key(),
             proxy: proxy.unbind(),
         })
     }
@@ -358,10 +362,10 @@ impl Standing {
             .is_some_and(|place| !place.standing.is_foreign() && place.standing.is_signalled())
     }
 
-    /// The key of the place, by which the watch tells of it; 0: none was taken.
+    /// The key by which the watch tells of the place.
     #[getter]
     fn key(&self) -> u64 {
-        self.place().as_ref().map_or(0, |place| place.key)
+        self.key
     }
 
     /// Goes to the end of the line, so that other processes have their turn.

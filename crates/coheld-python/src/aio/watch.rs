@@ -51,15 +51,20 @@ impl Places {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a place; its key.
-    pub(super) fn add(&self, py: Python<'_>, watched: Watched<'_>) -> PyResult<u64> {
+    /// A key for places that are taken one after the other.
+    pub(super) fn new_key(&self) -> u64 {
+        let mut entries = self.entries();
+        entries.last_key += 1;
+        entries.last_key
+    }
+
+    /// Adds a place under a key that has none.
+    pub(super) fn add(&self, py: Python<'_>, key: u64, watched: Watched<'_>) -> PyResult<()> {
         // SAFETY: `watched` borrows a segment that `attachment` keeps, which lies behind an `Arc` and
         // lives as long as `self`: `Standing` has taken this from the map for the same attachment.
         let watched = unsafe { std::mem::transmute::<Watched<'_>, Watched<'static>>(watched) };
         let mut entries = self.entries();
         let is_first = entries.of_key.is_empty();
-        entries.last_key += 1;
-        let key = entries.last_key;
         let entry = Entry {
             watched,
             told: false,
@@ -73,7 +78,7 @@ impl Places {
             // The thread may be in a long sleep, for want of places.
             self.attachment.segment().ring_bell().or_raise(py)?;
         }
-        Ok(key)
+        Ok(())
     }
 
     /// Notes that a place has been given up.
