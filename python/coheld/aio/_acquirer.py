@@ -60,7 +60,10 @@ class AcquirerView(View):
 
     async def _acquire(self, timeout):
         self._check_reach()
-        if await self._take("acquire", None, timeout, self._try, self._give_back) is None:
+        taken = self._take_now("acquire")
+        if taken is None:
+            taken = await self._take("acquire", None, timeout, self._try, self._give_back)
+        if taken is None:
             return False
         if self._is_reentrant:
             _holds_of_loop()[self._place] = _Hold(asyncio.current_task(), 1)

@@ -90,12 +90,12 @@ class Line:
                 raise
             self.abandon()
 
+    def take_now(self, argument=None):
+        """Try once, unless others have come before; the result in a tuple, or None."""
+        return None if self._tickets else self.standing.attempt(argument)
+
     async def take(self, argument=None, seconds=None):
-        """Try until it succeeds, and return the result in a tuple; None: the time is over."""
-        if not self._tickets:
-            done = self.standing.attempt(argument)
-            if done is not None:
-                return done
+        """Try until it succeeds, after `take_now` did not; None: the time is over."""
         ticket = _Ticket()
         self._tickets[ticket] = None
         done = None
@@ -172,11 +172,11 @@ def line_of(proxy, purpose, renew=False):
     key = purpose, place
     line = lines.get(key)
     if renew or line is None or not line.is_of(loop):
-        line = lines[key] = Line(loop, proxy, purpose, bytes(place[1]))
+        line = lines[key] = Line(loop, proxy, purpose, place[1])
     return line
 
 
 def own_line(proxy, purpose):
     """Return a line for one task alone."""
     place = _coheld.waited_place(proxy, purpose)
-    return Line(asyncio.get_running_loop(), proxy, purpose, bytes(place[1]))
+    return Line(asyncio.get_running_loop(), proxy, purpose, place[1])

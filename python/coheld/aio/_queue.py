@@ -16,7 +16,11 @@ class QueueView(View):
         if not block:
             self._proxy.put_nowait(item)
             return
-        if await self._take("put", item, seconds_of(timeout), self._try_put, _keep) is None:
+        seconds = seconds_of(timeout)
+        put = self._take_now("put", item)
+        if put is None:
+            put = await self._take("put", item, seconds, self._try_put, _keep)
+        if put is None:
             raise queue.Full
 
     async def get(self, block=True, timeout=None):
@@ -27,16 +31,18 @@ class QueueView(View):
         """
         if not block:
             return self._proxy.get_nowait()
-        taken = await self._take(
-            "get", None, seconds_of(timeout), self._try_get, self._proxy.put
-        )
+        seconds = seconds_of(timeout)
+        taken = self._take_now("get")
+        if taken is None:
+            taken = await self._take("get", None, seconds, self._try_get, self._proxy.put)
         if taken is None:
             raise queue.Empty
         return taken[0]
 
     async def join(self):
         """Wait until all items that were put in are done."""
-        await self._take("join", None, None, self._try_join, _keep)
+        if self._take_now("join") is None:
+            await self._take("join", None, None, self._try_join, _keep)
 
     def put_nowait(self, item):
         """Put an item in if there is room; raise `queue.Full` otherwise."""

@@ -31,8 +31,13 @@ class View:
             line = self._lines[purpose] = line_of(self._proxy, purpose)
         return line
 
+    def _take_now(self, purpose, argument=None):
+        """Return what is there, if nobody comes before, in a tuple; else None."""
+        line = self._line(purpose)
+        return None if line is None else line.take_now(argument)
+
     async def _take(self, purpose, argument, seconds, attempt, undo):
-        """Wait for something; return it in a tuple, or None when the time is over.
+        """Wait for something, after `_take_now`; as that, and None when the time is over.
 
         *attempt* is the same operation without waiting, for an object out of reach: it returns
         what it got, or None. *undo* gives that back.

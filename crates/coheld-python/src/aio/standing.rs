@@ -339,17 +339,11 @@ impl Standing {
             }
             Purpose::Event => {
                 let referent = state.referent(py)?;
-                let told =
-                    self.with_place(|place| Event::new(&referent).attempt(place.as_deref()));
-                told.or_raise(py)?
-                    .then(|| truth(py))
+                let told = self.with_place(|place| Event::new(&referent).attempt(place.as_deref()));
+                told.or_raise(py)?.then(|| truth(py))
             }
-            Purpose::Notification => self
-                .is_signalled()
-                .then(|| truth(py)),
-            Purpose::Party | Purpose::Entry => {
-                self.party(py)?.map(|number| number.into_bound(py))
-            }
+            Purpose::Notification => self.is_signalled().then(|| truth(py)),
+            Purpose::Party | Purpose::Entry => self.party(py)?.map(|number| number.into_bound(py)),
         };
         done.map(|result| PyTuple::new(py, [result])).transpose()
     }

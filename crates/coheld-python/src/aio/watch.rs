@@ -19,6 +19,9 @@ use crate::{
 /// for is there although nobody has said so. As for threads that sleep (`coheld_store`).
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// Longest sleep while anybody waits: one who comes meanwhile does not end it.
+const LONGEST_SLEEP: Duration = Duration::from_millis(160);
+
 /// The places in line of this process in one segment.
 ///
 /// Its lock is held with the interpreter attached and never around anything that may wait, so it
@@ -176,7 +179,7 @@ impl Watch {
             if !keys.is_empty() || end <= now {
                 return Ok(keys);
             }
-            let until = due.map_or(end, |due| due.min(end));
+            let until = due.map_or(end, |due| due.min(end).min(now + LONGEST_SLEEP));
             segment
                 .sleep_by_bell(until.saturating_duration_since(now))
                 .or_raise(py)?;

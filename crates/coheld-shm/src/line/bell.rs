@@ -37,11 +37,16 @@ impl<'a> Bell<'a> {
         self.0.swap(RINGS, Ordering::Release);
     }
 
+    /// Whether it rings.
+    pub(crate) fn rings(self) -> bool {
+        // Relaxed: what it rang for is looked at after the next listening.
+        self.0.load(Ordering::Relaxed) == RINGS
+    }
+
     /// The listener: sleeps by `wait` unless it rings. `wait` is given the value of the word that
     /// means "silent".
     pub(crate) fn sleep(self, wait: impl FnOnce(u32)) {
-        // Relaxed: what it rang for is looked at after the next listening.
-        if self.0.load(Ordering::Relaxed) == SILENT {
+        if !self.rings() {
             wait(SILENT);
         }
     }
@@ -52,11 +57,7 @@ mod of_members {
     use std::time::Duration;
 
     use super::Bell;
-    use crate::{
-        Error, Segment, Wakes,
-        layout::field,
-        member::slot,
-    };
+    use crate::{Error, Segment, Wakes, layout::field, member::slot};
 
     impl Segment {
         fn bell_cell(&self, tag: u32) -> u64 {
@@ -90,6 +91,11 @@ mod of_members {
         pub fn listen_to_bell(&self) -> Result<(), Error> {
             self.bell(self.tag()?).listen();
             Ok(())
+        }
+
+        /// Whether the bell of this process rings.
+        pub fn bell_rings(&self) -> Result<bool, Error> {
+            Ok(self.bell(self.tag()?).rings())
         }
 
         /// Sleeps until the bell of this process rings, for `patience` at most; may return early.

@@ -100,8 +100,7 @@ impl<'s> Waiter<'s> {
     /// Has its signals ring the bell of this process; before it stands in line.
     #[must_use]
     pub fn with_bell(self) -> Self {
-        self.segment
-            .put32(field!(self.cell, WaiterCell.rings), 1);
+        self.segment.put32(field!(self.cell, WaiterCell.rings), 1);
         self
     }
 

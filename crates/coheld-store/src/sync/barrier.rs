@@ -10,9 +10,7 @@
 
 use coheld_shm::{Guard, Lost, Owner, Referent, Wakes};
 
-use super::wait::{
-    Departure, Ended, Place, SIGNAL, for_signal, lock_to_wake_all, without_waking,
-};
+use super::wait::{Departure, Ended, Place, SIGNAL, for_signal, lock_to_wake_all, without_waking};
 use super::{Standing, Wait};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
@@ -216,12 +214,7 @@ impl<'a> Barrier<'a> {
         breaker.end(acted)
     }
 
-    fn come(
-        &self,
-        acts: bool,
-        wait: Wait,
-        waiter: coheld_shm::Waiter<'a>,
-    ) -> Result<Arrival<'a>> {
+    fn come(&self, acts: bool, wait: Wait, waiter: coheld_shm::Waiter<'a>) -> Result<Arrival<'a>> {
         let segment = self.referent.segment();
         let mut wakes = Wakes::new(segment);
         loop {

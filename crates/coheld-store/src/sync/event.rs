@@ -6,8 +6,8 @@
 
 use coheld_shm::{Glance, Guard, Look, Referent, Wakes};
 
-use super::{Standing, Wait};
 use super::wait::{Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
+use super::{Standing, Wait};
 use crate::error::Result;
 use crate::kinds::referent as kind;
 use crate::list::check_kind;

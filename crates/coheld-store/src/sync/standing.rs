@@ -275,7 +275,10 @@ impl<'s> Watched<'s> {
 
     /// How long to wait until the next look, after one at the end of `patience`.
     pub fn next_patience(&self, patience: Duration) -> Result<Duration> {
-        let in_front = self.referent.lock()?.is_in_front(self.sign, self.place.role);
+        let in_front = self
+            .referent
+            .lock()?
+            .is_in_front(self.sign, self.place.role);
         Ok(wait::next_patience(patience, in_front, self.place.owned))
     }
 }
