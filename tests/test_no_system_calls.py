@@ -45,6 +45,24 @@ if __name__ == "__main__":
     manager.shutdown()
 """
 
+# The same for statements with `await`, in a loop of asyncio.
+AWAITING = PROGRAM.replace("import coheld\n", "import asyncio, coheld.aio\n")
+AWAITING = AWAITING.replace("def loop(", "async def loop(")
+AWAITING = AWAITING[: AWAITING.index('if __name__')] + """
+async def main():
+    {setup}
+    await loop(1000)
+    gc.disable()
+    mark({begin!r})
+    await loop({number})
+    mark({end!r})
+
+if __name__ == "__main__":
+    manager = coheld.Manager()
+    asyncio.run(main())
+    manager.shutdown()
+"""
+
 MILLION = 1_000_000
 
 # Lines of strace's record that are signals, ends of processes, and second halves of calls.
@@ -84,6 +102,13 @@ LOOPS = {
     "Array get": ("x = manager.Array('d', [0.5] * 100)", "x[50]"),
 }
 
+AWAITED_LOOPS = {
+    "await queue": ("x = coheld.aio.wrap(manager.Queue())", "await x.put(1); await x.get()"),
+    "await lock": ("x = coheld.aio.wrap(manager.Lock())", "await x.acquire(); x.release()"),
+    "await RLock": ("x = coheld.aio.wrap(manager.RLock())", "await x.acquire(); x.release()"),
+    "await event": ("x = coheld.aio.wrap(manager.Event()); x.set()", "await x.wait()"),
+}
+
 
 def strace_works() -> str:
     """Why system calls cannot be traced here; empty if they can."""
@@ -101,10 +126,12 @@ def strace():
     return "strace"
 
 
-def calls_in_loop(strace, folder, setup: str, statement: str, number: int) -> collections.Counter:
+def calls_in_loop(
+    strace, folder, setup: str, statement: str, number: int, program: str = PROGRAM
+) -> collections.Counter:
     script, record = folder / "loop.py", folder / "record"
     script.write_text(
-        PROGRAM.format(setup=setup, statement=statement, number=number, begin=BEGIN, end=END)
+        program.format(setup=setup, statement=statement, number=number, begin=BEGIN, end=END)
     )
     subprocess.run([strace, "-f", "-o", str(record), sys.executable, str(script)], check=True)
     calls: collections.Counter = collections.Counter()
@@ -124,6 +151,13 @@ def calls_in_loop(strace, folder, setup: str, statement: str, number: int) -> co
 def test_no_system_call_in_a_million(strace, tmp_path, loop):
     setup, statement = LOOPS[loop]
     assert calls_in_loop(strace, tmp_path, setup, statement, MILLION) == {}
+
+
+@pytest.mark.parametrize("loop", AWAITED_LOOPS)
+def test_no_system_call_in_a_hundred_thousand_awaits(strace, tmp_path, loop):
+    setup, statement = AWAITED_LOOPS[loop]
+    number = MILLION // 10
+    assert calls_in_loop(strace, tmp_path, setup, statement, number, AWAITING) == {}
 
 
 def test_the_method_sees_system_calls(strace, tmp_path):

@@ -14,6 +14,7 @@
     reason = "signatures of methods are what Python calls"
 )]
 
+mod aio;
 mod attachment;
 mod attempts;
 mod callmethod;
@@ -43,6 +44,7 @@ mod _coheld {
 
     #[pymodule_export]
     use crate::{
+        aio::{Standing, Watch, barrier_timeout, waited_place},
         attachment::{Attachment, find_manager, link_beside},
         create::create,
         create_waited::create_waited_for,

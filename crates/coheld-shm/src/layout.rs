@@ -8,7 +8,7 @@ use core::mem::offset_of;
 /// First eight bytes of a segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"COHELD\0\x01");
 /// Version of the layout; `docs/layout.md` describes this one.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// Unit of the heap: a slab or a part of a run.
 pub const PAGE: u64 = 64 * 1024;
@@ -79,7 +79,10 @@ pub(crate) struct Member {
     pub start_time: u64,
     pub pid_namespace: u64,
     pub reserved_at: u64,
-    spare: [u64; 3],
+    /// Rung when one of its waiters that asked for it is signalled: 1 until it has been heard.
+    pub bell: u32,
+    unused: u32,
+    spare: [u64; 2],
     /// Edges that the member has read and not yet made its own.
     pub adopting: [u64; ADOPTING_CELLS as usize],
 }
@@ -105,7 +108,9 @@ pub(crate) struct Lane {
 #[repr(C)]
 pub(crate) struct WaiterCell {
     /// Tag of its member; 0 when the cell is free.
-    pub owner: u64,
+    pub owner: u32,
+    /// 1: whoever signals it rings the bell of its member, instead of waking who sleeps on `signal`.
+    pub rings: u32,
     /// What it sleeps on: other than 0 once it is served.
     pub signal: u32,
     /// What it waits for, as numbered by the kind of the referent.
@@ -251,6 +256,7 @@ pub const LAYOUT_HASH: u64 = {
         size_of::<Class>() as u64,
         offset_of!(Class, head) as u64,
         size_of::<Member>() as u64,
+        offset_of!(Member, bell) as u64,
         offset_of!(Member, adopting) as u64,
         ADOPTING_CELLS as u64,
         size_of::<Lane>() as u64,
@@ -258,6 +264,7 @@ pub const LAYOUT_HASH: u64 = {
         offset_of!(Lane, pending_extra) as u64,
         offset_of!(Lane, entries) as u64,
         size_of::<WaiterCell>() as u64,
+        offset_of!(WaiterCell, rings) as u64,
         offset_of!(WaiterCell, signal) as u64,
         offset_of!(WaiterCell, referent) as u64,
         offset_of!(WaiterCell, next) as u64,

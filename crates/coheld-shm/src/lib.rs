@@ -48,6 +48,7 @@ pub mod line;
 /// The part of it that the models are about.
 #[cfg(all(test, loom))]
 mod line {
+    pub(crate) mod bell;
     pub(crate) mod signal;
 }
 mod member;
@@ -81,7 +82,7 @@ pub use self::{
     host::Host,
     inspect::{ReferentView, Statistics},
     lease::Lease,
-    line::{Lost, Owner, Waiter, Wakes},
+    line::{Lost, Owner, Sign, Waiter, Wakes},
     member::fork::Reservation,
     member::manager::HostPlace,
     message::{Message, Posted},

@@ -9,7 +9,10 @@ use loom::{
 use crate::{
     bitmap,
     glance::glance,
-    line::signal::{Signal, UNSIGNALLED},
+    line::{
+        bell::Bell,
+        signal::{Signal, UNSIGNALLED},
+    },
     lock::word::{self, Acquired, Environment, WAITERS},
     member::slot,
     message::word::{Post, Word},
@@ -247,6 +250,38 @@ fn a_signal_too_many_goes_to_the_next() {
         first.join().unwrap();
         second.join().unwrap();
         assert_eq!(waited.things.load(Ordering::Relaxed), 0);
+    });
+}
+
+/// Two wakers and one who listens to the bell of two waiters, until both have their signals.
+#[test]
+fn a_bell_tells_of_every_signal() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let waited = Waited::new([1, 1]);
+        let bell = Arc::new(AtomicU32::new(0));
+        let wakers: Vec<_> = (0..2)
+            .map(|waiter: usize| {
+                let (waited, bell) = (Arc::clone(&waited), Arc::clone(&bell));
+                thread::spawn(move || {
+                    Signal::new(&waited.signals[waiter]).give(1);
+                    Bell::new(&bell).ring();
+                    waited.wake();
+                })
+            })
+            .collect();
+        loop {
+            Bell::new(&bell).listen();
+            let signals = waited.signals.iter();
+            if signals.map(Signal::new).all(|signal| signal.get() == 1) {
+                break;
+            }
+            Bell::new(&bell).sleep(|silent| waited.sleep(&bell, silent));
+        }
+        for waker in wakers {
+            waker.join().unwrap();
+        }
     });
 }
 

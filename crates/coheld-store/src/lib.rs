@@ -55,7 +55,10 @@ pub use self::{
     set::Set,
     slice::Slice,
     snapshot::{OutputRef, Snapshot},
-    sync::{Acquired, Barrier, Condition, Event, Lock, Passage, Semaphore, Wait},
+    sync::{
+        Acquired, Arrived, Barrier, Condition, Event, Lock, Passage, Purpose, Semaphore, Standing,
+        Wait, Watched,
+    },
     table::Updated,
     value::Value,
     verify::{Problem, Report, verify},

@@ -19,8 +19,8 @@ use crate::input::Input;
 use crate::kinds::referent as kind;
 use crate::list::{Around, List, Window, window_state};
 use crate::output::{Output, Room};
-use crate::sync::Wait;
 use crate::sync::wait::{Place, SIGNAL, Turn, lock_to_wake_all, until};
+use crate::sync::{Standing, Wait, standing::attempt};
 use crate::{snapshot, word};
 
 const TAKEN: u64 = 0;
@@ -36,17 +36,20 @@ const ARMED: u64 = 1;
 /// Word 1 while a queue is shut down and its items are dropped.
 const CLEARING: u64 = 2;
 
-const GETTER: Place = Place {
+pub(crate) const GETTER: Place = Place {
     role: 0,
     owned: false,
+    invites: true,
 };
-const PUTTER: Place = Place {
+pub(crate) const PUTTER: Place = Place {
     role: 1,
     owned: false,
+    invites: true,
 };
-const JOINER: Place = Place {
+pub(crate) const JOINER: Place = Place {
     role: 2,
     owned: false,
+    invites: true,
 };
 
 /// A queue, of kind `QUEUE` or `JOINABLE_QUEUE` (which differ by name alone). Created with the
@@ -185,6 +188,32 @@ impl<'a> Queue<'a> {
         }
     }
 
+    /// Tries to put an item, once: in the place in line, or as a newcomer who would wait. `None`:
+    /// there is no room, or it is for others.
+    #[inline]
+    pub fn attempt_put(
+        &self,
+        value: &Input<'_>,
+        standing: Option<&mut Standing<'_>>,
+    ) -> Result<Option<()>> {
+        attempt(standing, |turn| self.try_put(value, turn))
+    }
+
+    /// The same for taking the first item.
+    #[inline]
+    pub fn attempt_get(&self, standing: Option<&mut Standing<'_>>) -> Result<Option<Output>> {
+        attempt(standing, |turn| self.try_get(turn))
+    }
+
+    /// The same for what `join` waits for.
+    pub fn attempt_join(&self, standing: Option<&mut Standing<'_>>) -> Result<Option<()>> {
+        attempt(standing, |turn| self.try_join(turn))
+    }
+
+    fn try_join(&self, _: Turn<'_, '_>) -> Result<Option<()>> {
+        Ok((self.unfinished()? == 0).then_some(()))
+    }
+
     /// Items in it.
     #[inline]
     pub fn len(&self) -> Result<u64> {
@@ -234,7 +263,7 @@ impl<'a> Queue<'a> {
 
     /// Waits until every item was taken and done with; whether that was so in time.
     pub fn join(&self, wait: Wait) -> Result<bool> {
-        let attempt = |_: Turn<'_, '_>| Ok((self.unfinished()? == 0).then_some(()));
+        let attempt = |turn: Turn<'_, '_>| self.try_join(turn);
         if attempt(Turn::first(wait))?.is_some() {
             return Ok(true);
         }
@@ -358,6 +387,19 @@ fn get_done(guard: &Guard<'_>, before: &Window, turn: Turn<'_, '_>, wakes: &mut 
             turn.hand_on();
         }
     }
+}
+
+/// Whether what `role` waits for may be there.
+pub(crate) fn may_succeed(guard: &Guard<'_>, role: u32) -> Result<bool> {
+    let count = Window::read(guard)?.count;
+    if guard.word(TAKEN) & SHUT_DOWN != 0 {
+        return Ok(role != JOINER.role || unfinished(guard)? == 0);
+    }
+    Ok(match role {
+        0 => count > 0,
+        1 => guard.auxiliary() == 0 || count < guard.auxiliary(),
+        _ => unfinished(guard)? == 0,
+    })
 }
 
 fn unfinished(guard: &Guard<'_>) -> Result<i64> {

@@ -68,7 +68,7 @@ pub(super) fn acquire(py: Python<'_>, state: &ProxyState, wait: Wait) -> PyResul
 
 /// Warns that a process died with what this thread has acquired.
 #[cold]
-pub(super) fn warn(py: Python<'_>, state: &ProxyState, process: u32) -> PyResult<()> {
+pub(crate) fn warn(py: Python<'_>, state: &ProxyState, process: u32) -> PyResult<()> {
     let what = match kind_of_lock(py, state)? {
         Kind::Semaphore | Kind::BoundedSemaphore => "semaphore",
         _ => "lock",

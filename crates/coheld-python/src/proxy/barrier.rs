@@ -31,7 +31,7 @@ pub(crate) struct BarrierProxy {
 
 impl BarrierProxy {
     /// Action and default time-out, if there are any.
-    fn configuration(
+    pub(crate) fn configuration(
         &self,
         py: Python<'_>,
         state: &ProxyState,

@@ -31,7 +31,7 @@ use coheld::Handle;
 use pyo3::prelude::*;
 
 pub(crate) use self::{
-    acquirer::AcquirerProxy,
+    acquirer::{AcquirerProxy, warn as warn_of_owner},
     any_state::{AnyState, any_state_of},
     array::ArrayProxy,
     barrier::BarrierProxy,
@@ -45,7 +45,7 @@ pub(crate) use self::{
     list_iterator::ListIterator,
     namespace::NamespaceProxy,
     queue::{JoinableQueueProxy, QueueProxy},
-    route::{call, has_moved},
+    route::{call, has_moved, native_state},
     set::SetProxy,
     state::{ProxyState, state_of_base},
     value::{ValueProxy, auxiliary as auxiliary_of_value, copy as copy_of_value},

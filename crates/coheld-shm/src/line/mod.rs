@@ -11,6 +11,7 @@
 //! stays in line until somebody notices: the next waiter that looks up from its sleep, or the
 //! reaper. Its signal is then passed on by [`crate::Mender::pass_on`].
 
+pub(crate) mod bell;
 mod owner;
 mod signal;
 pub(crate) mod spin;
@@ -18,7 +19,13 @@ mod sweep;
 mod waiter;
 mod wakes;
 
-pub use self::{owner::Owner, signal::UNSIGNALLED, sweep::Lost, waiter::Waiter, wakes::Wakes};
+pub use self::{
+    owner::Owner,
+    signal::UNSIGNALLED,
+    sweep::Lost,
+    waiter::{Sign, Waiter},
+    wakes::Wakes,
+};
 
 use self::signal::Signal;
 use crate::{
@@ -183,8 +190,8 @@ impl<'s> Guard<'s> {
     }
 
     /// Whether a waiter is one of the first two of its role, who look after the others.
-    pub fn is_in_front(&self, waiter: &Waiter<'_>, role: u32) -> bool {
-        self.line_of(role).take(2).any(|cell| cell == waiter.cell())
+    pub fn is_in_front(&self, sign: Sign<'_>, role: u32) -> bool {
+        self.line_of(role).take(2).any(|cell| cell == sign.cell())
     }
 
     /// Notes that a thread has taken what it came for: as the first in line, or past it.
@@ -300,7 +307,7 @@ impl<'s> Guard<'s> {
         for number in 0..segment.waiter_high() {
             let cell = segment.waiter_cell(number);
             let stands = segment.get(field!(cell, WaiterCell.referent)) == self.offset()
-                && segment.get(field!(cell, WaiterCell.owner)) != 0;
+                && segment.get32(field!(cell, WaiterCell.owner)) != 0;
             if !stands {
                 continue;
             }
@@ -412,6 +419,10 @@ impl<'s> Guard<'s> {
         // COMMIT: the waiter is signalled. CRASH: not woken; it looks up by itself.
         self.segment().signal_of(cell).give(signal);
         program_order();
-        wakes.add(field!(cell, WaiterCell.signal));
+        if self.segment().get32(field!(cell, WaiterCell.rings)) == 0 {
+            wakes.add(field!(cell, WaiterCell.signal));
+        } else {
+            self.segment().ring_for(cell, wakes);
+        }
     }
 }

@@ -40,7 +40,7 @@ impl Referent<'_> {
             let skipped = turn.wrapping_mul(SUSPECTS) % length.max(1);
             let turned = guard.line().skip(skipped);
             for cell in turned.chain(guard.line().take(skipped)) {
-                let tag = segment.get(field!(cell, WaiterCell.owner)) as u32;
+                let tag = segment.get32(field!(cell, WaiterCell.owner));
                 if tag != own && count < SUSPECTS && !suspects[..count].contains(&tag) {
                     suspects[count] = tag;
                     count += 1;
@@ -73,13 +73,13 @@ fn remove_from_line(guard: &Guard<'_>, dead: u32, wakes: &mut Wakes<'_>) {
     for number in 0..segment.waiter_high() {
         let cell = segment.waiter_cell(number);
         let owner = field!(cell, WaiterCell.owner);
-        let stands = segment.get(owner) == u64::from(dead)
+        let stands = segment.get32(owner) == dead
             && segment.get(field!(cell, WaiterCell.referent)) == guard.offset();
         if stands {
             remove(guard, cell, wakes);
             // COMMIT: the cell is free.
             // Release: pairs with the Acquire in `Segment::waiter`.
-            segment.control(owner).store(0, Ordering::Release);
+            segment.control32(owner).store(0, Ordering::Release);
         }
     }
 }
@@ -106,8 +106,8 @@ impl Segment {
     pub(crate) fn sweep_member(&self, tag: u32) {
         for number in 0..self.waiter_high() {
             let cell = self.waiter_cell(number);
-            let owner = self.control(field!(cell, WaiterCell.owner));
-            if owner.load(Ordering::Acquire) != u64::from(tag) {
+            let owner = self.control32(field!(cell, WaiterCell.owner));
+            if owner.load(Ordering::Acquire) != tag {
                 continue;
             }
             let offset = self.get(field!(cell, WaiterCell.referent));
@@ -122,7 +122,7 @@ impl Segment {
                 drop(wakes);
             }
             // Only what is still the dead member's: it may have been freed and claimed again.
-            let _ = owner.compare_exchange(tag.into(), 0, Ordering::Release, Ordering::Relaxed);
+            let _ = owner.compare_exchange(tag, 0, Ordering::Release, Ordering::Relaxed);
         }
     }
 }

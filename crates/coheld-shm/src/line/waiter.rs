@@ -35,16 +35,17 @@ impl Segment {
             let numbers = (hint..high).chain(0..hint.min(high));
             for number in numbers {
                 let cell = self.waiter_cell(number);
-                let owner = self.control(field!(cell, WaiterCell.owner));
+                let owner = self.control32(field!(cell, WaiterCell.owner));
                 // Acquire: pairs with the Release by which its last owner gave it back.
                 // CRASH: claimed, and in no line; the reaper frees it.
                 if owner.load(Ordering::Relaxed) == 0
                     && owner
-                        .compare_exchange(0, tag.into(), Ordering::Acquire, Ordering::Relaxed)
+                        .compare_exchange(0, tag, Ordering::Acquire, Ordering::Relaxed)
                         .is_ok()
                 {
                     // Of an owner that could not leave its line any more.
                     self.put(field!(cell, WaiterCell.referent), 0);
+                    self.put32(field!(cell, WaiterCell.rings), 0);
                     return Ok(Waiter {
                         segment: self,
                         cell,
@@ -66,7 +67,43 @@ impl Segment {
     }
 }
 
-impl Waiter<'_> {
+/// Where the signal of a waiter is seen, also by other threads of its process, and also when it has
+/// left: then it is anybody's.
+#[derive(Clone, Copy)]
+pub struct Sign<'s> {
+    segment: &'s Segment,
+    cell: u64,
+}
+
+impl Sign<'_> {
+    pub(super) fn cell(self) -> u64 {
+        self.cell
+    }
+
+    /// Whether there is a signal.
+    #[must_use]
+    pub fn is_given(self) -> bool {
+        self.segment.signal_of(self.cell).get() != UNSIGNALLED
+    }
+}
+
+impl<'s> Waiter<'s> {
+    /// Where its signal is seen.
+    #[must_use]
+    pub fn sign(&self) -> Sign<'s> {
+        Sign {
+            segment: self.segment,
+            cell: self.cell,
+        }
+    }
+
+    /// Has its signals ring the bell of this process; before it stands in line.
+    #[must_use]
+    pub fn with_bell(self) -> Self {
+        self.segment.put32(field!(self.cell, WaiterCell.rings), 1);
+        self
+    }
+
     /// Whether the cell belongs to the parent that this process was forked from, by a signal
     /// handler that ran while the thread waited. It is of no use here.
     pub fn is_foreign(&self) -> bool {
@@ -155,7 +192,7 @@ impl Drop for Waiter<'_> {
         }
         // Release: pairs with the Acquire in `Segment::waiter`.
         self.segment
-            .control(field!(self.cell, WaiterCell.owner))
+            .control32(field!(self.cell, WaiterCell.owner))
             .store(0, Ordering::Release);
     }
 }

@@ -39,6 +39,10 @@ impl<'s> Wakes<'s> {
 
     /// Owes a wake-up. Without room it is not owed: the waiter looks up by itself, later.
     pub(super) fn add(&mut self, at: u64) {
+        if self.count > 0 && self.few[self.count - 1] == at {
+            // A bell that is rung for several waiters in a row.
+            return;
+        }
         if self.count < self.few.len() {
             self.few[self.count] = at;
             self.count += 1;

@@ -10,8 +10,8 @@
 
 use coheld_shm::{Guard, Lost, Owner, Referent, Wakes};
 
-use super::Wait;
-use super::wait::{Departure, Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
+use super::wait::{Departure, Ended, Place, SIGNAL, for_signal, lock_to_wake_all, without_waking};
+use super::{Standing, Wait};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
 use crate::kinds::referent as kind;
@@ -29,9 +29,9 @@ const RELEASING: u64 = 2;
 const RESETTING: u64 = 3;
 
 /// Has arrived and waits for the others.
-const PARTY: u32 = 0;
+pub(super) const PARTY: u32 = 0;
 /// Waits for the action of those before it to end.
-const ENTRANT: u32 = 1;
+pub(super) const ENTRANT: u32 = 1;
 
 /// Signal: let through.
 const PASSED: u32 = SIGNAL;
@@ -51,6 +51,14 @@ pub enum Passage<T> {
     Passed(u64),
     /// The action failed; the barrier is broken for the others.
     Failed(T),
+}
+
+/// What came of an arrival that nobody sleeps for; see [`Barrier::arrive`].
+pub enum Arrived<'s, T> {
+    /// It went through, or its action failed.
+    Through(Passage<T>),
+    /// It waits for the others, or for the end of the action of those before it.
+    Waits(Standing<'s>),
 }
 
 /// What an arrival does next.
@@ -95,19 +103,13 @@ impl<'a> Barrier<'a> {
     pub fn wait<T>(
         &self,
         wait: Wait,
-        mut action: Option<&mut dyn FnMut() -> std::result::Result<(), T>>,
+        action: Option<&mut dyn FnMut() -> std::result::Result<(), T>>,
     ) -> Result<Passage<T>> {
+        let segment = self.referent.segment();
         loop {
-            match self.arrive(action.is_some(), wait)? {
+            match self.come(action.is_some(), wait, segment.waiter()?)? {
                 Arrival::Released(number) => return Ok(Passage::Passed(number)),
-                Arrival::Act(me) => {
-                    let breaker = Breaker {
-                        barrier: self,
-                        state: me.word(),
-                    };
-                    let acted = action.as_mut().map_or(Ok(()), |action| action());
-                    return breaker.end(acted);
-                }
+                Arrival::Act(me) => return self.act(me, action),
                 Arrival::Waits(waiter, PARTY) => {
                     let number = waiter.payload();
                     let look = || self.look_after_actor();
@@ -146,9 +148,74 @@ impl<'a> Barrier<'a> {
         }
     }
 
-    fn arrive(&self, acts: bool, wait: Wait) -> Result<Arrival<'a>> {
+    /// Comes to the barrier without waiting: as [`Self::wait`] as long as there is nothing to wait
+    /// for. Who has to wait is told by the bell of the process and asks [`Self::attempt`] then.
+    pub fn arrive<T>(
+        &self,
+        wait: Wait,
+        action: Option<&mut dyn FnMut() -> std::result::Result<(), T>>,
+    ) -> Result<Arrived<'a, T>> {
+        let waiter = self.referent.segment().waiter()?.with_bell();
+        match self.come(action.is_some(), wait, waiter)? {
+            Arrival::Released(number) => Ok(Arrived::Through(Passage::Passed(number))),
+            Arrival::Act(me) => self.act(me, action).map(Arrived::Through),
+            Arrival::Waits(waiter, role) => Ok(Arrived::Waits(Standing::of(
+                self.referent,
+                Place::told(role),
+                waiter,
+            ))),
+        }
+    }
+
+    /// What became of one who waits: his number, if the barrier let him through;
+    /// [`StoreError::BrokenBarrier`]. `None`: nothing yet.
+    ///
+    /// Those whom [`Self::must_come_again`] speaks of have no number, and none is of meaning.
+    pub fn attempt(&self, standing: &Standing<'_>) -> Result<Option<u64>> {
+        match standing.signal() {
+            0 => Ok(None),
+            PASSED => Ok(Some(standing.payload())),
+            _ => Err(StoreError::BrokenBarrier),
+        }
+    }
+
+    /// Whether one who waits has only waited for others to go, and has to arrive once more.
+    #[must_use]
+    pub fn must_come_again(&self, standing: &Standing<'_>) -> bool {
+        standing.role() == ENTRANT
+    }
+
+    /// The time is over for one who waits: breaks the barrier, unless he has been told something or
+    /// all have come, so that it is a matter of the action alone. Whether it broke.
+    pub fn lose_patience(&self, standing: &Standing<'_>) -> Result<bool> {
+        if self.must_come_again(standing) {
+            return Ok(false);
+        }
+        self.change(|guard, wakes| {
+            if standing.is_signalled() || guard.word(STATE) > RESETTING {
+                return Ok(false);
+            }
+            break_it(guard, wakes)?;
+            Ok(true)
+        })
+    }
+
+    /// Runs the action as the last one to come.
+    fn act<T>(
+        &self,
+        me: Owner,
+        action: Option<&mut dyn FnMut() -> std::result::Result<(), T>>,
+    ) -> Result<Passage<T>> {
+        let breaker = Breaker {
+            barrier: self,
+            state: me.word(),
+        };
+        let acted = action.map_or(Ok(()), |action| action());
+        breaker.end(acted)
+    }
+
+    fn come(&self, acts: bool, wait: Wait, waiter: coheld_shm::Waiter<'a>) -> Result<Arrival<'a>> {
         let segment = self.referent.segment();
-        let waiter = segment.waiter()?;
         let mut wakes = Wakes::new(segment);
         loop {
             let guard = self.referent.lock()?;
@@ -193,7 +260,7 @@ impl<'a> Barrier<'a> {
     }
 
     /// Breaks the barrier if the process that runs its action has died.
-    fn look_after_actor(&self) -> Result<()> {
+    pub(super) fn look_after_actor(&self) -> Result<()> {
         let state = self.referent.lock()?.word(STATE);
         if state > RESETTING
             && let Some(actor) = Owner::from_word(state)

@@ -8,7 +8,7 @@
 use coheld_shm::{Error, Guard, Lost, Referent, Wakes};
 
 use super::wait::{Departure, Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
-use super::{Acquired, Lock, Semaphore, Wait};
+use super::{Acquired, Lock, Purpose, Semaphore, Standing, Wait};
 use crate::error::{Result, StoreError};
 use crate::input::Input;
 use crate::kinds::referent as kind;
@@ -17,7 +17,7 @@ use crate::value::Value;
 use crate::word;
 
 const NOTIFIED: u64 = 0;
-const ROLE: u32 = 0;
+pub(super) const ROLE: u32 = 0;
 
 /// A condition, of kind CONDITION. Its lock is a referent of its own, which it refers to.
 #[derive(Clone, Copy)]
@@ -108,12 +108,7 @@ impl<'a> Condition<'a> {
         check_owned(&lock)?;
         let waiter = self.referent.segment().waiter()?;
         self.referent.lock()?.enqueue(&waiter, ROLE, 0);
-        let depth = if is_semaphore(&lock) {
-            Semaphore::new(&lock).release(1)?;
-            1
-        } else {
-            Lock::new(&lock).release_all()?
-        };
+        let depth = let_go(&lock)?;
         let at_end = |guard: &Guard<'_>, left: Departure, wakes: &mut Wakes<'_>| {
             if left.failed && left.signal != 0 {
                 // It came too late for an interrupted wait.
@@ -159,10 +154,32 @@ impl<'a> Condition<'a> {
         Ok(())
     }
 
+    /// The first half of [`Self::wait`], for somebody who does not sleep: stands in line and lets go
+    /// of the lock. Also how often the lock was acquired.
+    ///
+    /// He acquires the lock again after the signal, by himself, and leaves the line then; one who
+    /// has no use for his signal any more drops the standing, and it goes to the next.
+    pub fn stand(&self) -> Result<(Standing<'a>, u64)> {
+        let lock = self.lock()?;
+        check_owned(&lock)?;
+        let standing = Standing::new(self.referent, Purpose::Notification)?;
+        let depth = let_go(&lock)?;
+        Ok((standing, depth))
+    }
+
     /// How many wait and have not been notified.
     pub fn waiting(&self) -> Result<u64> {
         Ok(self.referent.lock()?.waiting(ROLE))
     }
+}
+
+/// Releases the lock altogether; how often it was acquired.
+fn let_go(lock: &Referent<'_>) -> Result<u64> {
+    if is_semaphore(lock) {
+        Semaphore::new(lock).release(1)?;
+        return Ok(1);
+    }
+    Lock::new(lock).release_all()
 }
 
 /// Gives a notification that somebody did not come for to the next who waited at that time.

@@ -6,14 +6,14 @@
 
 use coheld_shm::{Glance, Guard, Look, Referent, Wakes};
 
-use super::Wait;
 use super::wait::{Ended, SIGNAL, for_signal, lock_to_wake_all, without_waking};
+use super::{Standing, Wait};
 use crate::error::Result;
 use crate::kinds::referent as kind;
 use crate::list::check_kind;
 
 const FLAG: u64 = 0;
-const ROLE: u32 = 0;
+pub(super) const ROLE: u32 = 0;
 
 /// An event, of kind EVENT.
 #[derive(Clone, Copy)]
@@ -56,6 +56,11 @@ impl<'a> Event<'a> {
         check_kind(&guard, kind::EVENT)?;
         // COMMIT: it is not set.
         Ok(guard.commit_word(guard.word_cell(FLAG), 0)?)
+    }
+
+    /// Whether it is set, or was since somebody stands in line.
+    pub fn attempt(&self, standing: Option<&Standing<'_>>) -> Result<bool> {
+        Ok(standing.is_some_and(Standing::is_signalled) || self.is_set()?)
     }
 
     /// Whether it was set in time.

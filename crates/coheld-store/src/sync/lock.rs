@@ -9,7 +9,7 @@
 use coheld_shm::{Guard, Owner, Referent, Wakes};
 
 use super::wait::{Place, SIGNAL, Turn};
-use super::{Acquired, Wait, wait};
+use super::{Acquired, Standing, Wait, standing, wait};
 use crate::error::{Result, StoreError};
 use crate::kinds::referent as kind;
 
@@ -18,9 +18,10 @@ const DEPTH: u64 = 1;
 const DIED: u64 = 2;
 
 /// The one thing that is waited for.
-const PLACE: Place = Place {
+pub(super) const PLACE: Place = Place {
     role: 0,
     owned: true,
+    invites: true,
 };
 
 /// A lock of kind LOCK or RLOCK.
@@ -71,6 +72,25 @@ impl<'a> Lock<'a> {
             None => self.acquire_in_line(wait, depth),
             acquired => Ok(acquired),
         }
+    }
+
+    /// Tries to acquire it, once: in the place in line, or as a newcomer who would wait. Otherwise
+    /// as [`Self::acquire`]. An RLOCK that the calling thread has already is acquired once more only
+    /// with `again`.
+    pub fn attempt(
+        &self,
+        again: bool,
+        standing: Option<&mut Standing<'_>>,
+    ) -> Result<Option<Acquired>> {
+        let acquired = standing::attempt(standing, |turn| {
+            if !again && self.referent.kind() == kind::RLOCK && self.is_mine()? {
+                return Ok(None);
+            }
+            self.try_once(turn, 1)
+        })?;
+        let tell =
+            |acquired: Acquired| acquired.or_error(self.referent.segment(), || self.release());
+        acquired.map(tell).transpose()
     }
 
     #[cold]
@@ -214,6 +234,11 @@ impl<'a> Lock<'a> {
             },
             _ => LockState::default(),
         })
+    }
+
+    /// Whether somebody has it, alive or dead.
+    pub(super) fn is_taken(&self) -> Result<bool> {
+        Ok(self.owner()?.is_some())
     }
 
     fn owner(&self) -> Result<Option<Owner>> {

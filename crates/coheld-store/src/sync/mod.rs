@@ -9,6 +9,7 @@ mod condition;
 mod event;
 mod lock;
 mod semaphore;
+pub(crate) mod standing;
 pub(crate) mod wait;
 
 use coheld_shm::{Guard, Lost, Segment, Wakes};
@@ -17,12 +18,13 @@ use crate::error::{Result, StoreError};
 use crate::kinds::referent as kind;
 
 pub use self::{
-    barrier::{Barrier, Passage},
+    barrier::{Arrived, Barrier, Passage},
     companion::companion,
     condition::Condition,
     event::Event,
     lock::{Lock, LockState},
     semaphore::Semaphore,
+    standing::{Purpose, Standing, Watched},
     wait::Wait,
 };
 

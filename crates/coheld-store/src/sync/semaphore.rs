@@ -17,7 +17,7 @@
 use coheld_shm::{Fate, Guard, Owner, Referent, Segment, Wakes};
 
 use super::wait::{Place, SIGNAL, Turn, lock_to_wake_all};
-use super::{Acquired, Wait, wait};
+use super::{Acquired, Standing, Wait, standing, wait};
 use crate::block::{self, HEADER};
 use crate::error::{Result, StoreError};
 use crate::kinds::{self, referent as kind};
@@ -41,9 +41,10 @@ const REDO_WORDS: u64 = 3;
 /// Accounts that a block begins with, and grows by.
 const ACCOUNTS: u64 = 8;
 
-const PLACE: Place = Place {
+pub(super) const PLACE: Place = Place {
     role: 0,
     owned: true,
+    invites: true,
 };
 
 /// A semaphore of kind `SEMAPHORE` or `BOUNDED_SEMAPHORE`.
@@ -188,6 +189,15 @@ impl<'a> Semaphore<'a> {
         }
     }
 
+    /// Tries to acquire a permit, once: in the place in line, or as a newcomer who would wait.
+    /// Otherwise as [`Self::acquire`].
+    pub fn attempt(&self, standing: Option<&mut Standing<'_>>) -> Result<Option<Acquired>> {
+        let acquired = standing::attempt(standing, |turn| self.try_once(turn))?;
+        let tell =
+            |acquired: Acquired| acquired.or_error(self.referent.segment(), || self.release(1));
+        acquired.map(tell).transpose()
+    }
+
     #[cold]
     fn acquire_in_line(&self, wait: Wait) -> Result<Option<Acquired>> {
         let attempt = |turn: Turn<'_, '_>| self.try_once(turn);
@@ -265,7 +275,7 @@ impl<'a> Semaphore<'a> {
     }
 
     /// Gives back what members have that are dead.
-    fn free_from_dead(&self) -> Result<()> {
+    pub(super) fn free_from_dead(&self) -> Result<()> {
         let segment = self.referent.segment();
         let me = segment.owner()?;
         for slot in 0..segment.used_slots() {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use coheld_shm::{Error, Guard, Referent, Waiter, Wakes};
 
+use super::Standing;
 use crate::error::{Result, StoreError};
 
 /// How long an operation waits for what it needs.
@@ -53,7 +54,7 @@ impl Wait {
 /// How long a waiter sleeps before it looks up by itself for the first time: whether the owner of
 /// what it waits for lives, whether somebody in line has died. The question costs half a
 /// microsecond for each process asked about.
-const PATIENCE: Duration = Duration::from_millis(20);
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 /// It looks up less and less often, down to this if it is one of the first in line, who are the
 /// first to be served,
 const MOST_PATIENCE_IN_FRONT: Duration = Duration::from_millis(160);
@@ -61,7 +62,7 @@ const MOST_PATIENCE_IN_FRONT: Duration = Duration::from_millis(160);
 const MOST_PATIENCE: Duration = Duration::from_millis(1280);
 
 /// The next patience, after one look-up more.
-fn next_patience(patience: Duration, in_front: bool, owned: bool) -> Duration {
+pub(super) fn next_patience(patience: Duration, in_front: bool, owned: bool) -> Duration {
     match (in_front, owned) {
         (true, true) => PATIENCE,
         (true, false) => (2 * patience).min(MOST_PATIENCE_IN_FRONT),
@@ -79,6 +80,19 @@ pub(crate) struct Place {
     pub role: u32,
     /// Whether a death can be what is waited for, so that it is asked about soon again and again.
     pub owned: bool,
+    /// Whether a signal invites to look; else it is what was waited for.
+    pub invites: bool,
+}
+
+impl Place {
+    /// For one who is told what he waits for by his signal.
+    pub const fn told(role: u32) -> Self {
+        Self {
+            role,
+            owned: false,
+            invites: false,
+        }
+    }
 }
 
 /// Who looks, and whether he lets those in line go first.
@@ -136,10 +150,9 @@ pub(crate) fn until<T>(
         return attempt(Turn::first(Wait::No));
     }
     loop {
-        let waiter = referent.segment().waiter()?;
-        referent.lock()?.enqueue(&waiter, place.role, 0);
-        let ended = sleep_and_try(referent, wait, place, &waiter, &mut attempt, &mut look_up);
-        if waiter.is_foreign() {
+        let mut standing = Standing::of_sleeper(referent, place)?;
+        let ended = sleep_and_try(&mut standing, wait, &mut attempt, &mut look_up);
+        if standing.is_foreign() {
             // Forked by a signal handler while it slept: the child starts again, unless the handler
             // raised in it.
             match ended {
@@ -147,57 +160,33 @@ pub(crate) fn until<T>(
                 failed @ Err(_) => return failed,
             }
         }
-        return ended;
+        let ended = ended?;
+        standing.leave()?;
+        return Ok(ended);
     }
 }
 
 fn sleep_and_try<T>(
-    referent: &Referent<'_>,
+    standing: &mut Standing<'_>,
     wait: Wait,
-    place: Place,
-    waiter: &Waiter<'_>,
     attempt: &mut impl FnMut(Turn<'_, '_>) -> Result<Option<T>>,
     look_up: &mut impl FnMut() -> Result<()>,
 ) -> Result<Option<T>> {
     let mut patience = PATIENCE;
-    let mut polite = true;
     loop {
-        waiter.listen();
-        // The first attempt in line sees what happened before the waiter stood there.
-        // A signal that came before an attempt that failed was for whoever can make one.
-        let turn = Turn {
-            waiter: Some(waiter),
-            polite,
-        };
-        let done = attempt(turn).inspect_err(|_| waiter.hand_on(SIGNAL))?;
+        let done = standing.attempt(&mut *attempt)?;
         if done.is_some() || wait.is_over() {
-            step_out(referent, place, waiter)?;
             return Ok(done);
         }
-        waiter.park(wait.at_most(patience))?;
-        if waiter.is_foreign() {
+        standing.waiter().park(wait.at_most(patience))?;
+        if standing.is_foreign() {
             return Ok(None);
         }
-        polite = true;
-        if waiter.signal() == 0 {
+        if !standing.is_signalled() {
             look_up()?;
-            referent.sweep_line()?;
-            polite = false;
-            let in_front = referent.lock()?.is_in_front(waiter, place.role);
-            patience = next_patience(patience, in_front, place.owned);
+            patience = standing.look_around(patience)?;
         }
     }
-}
-
-/// Leaves the line; a signal that came after the last look is for somebody else.
-fn step_out(referent: &Referent<'_>, place: Place, waiter: &Waiter<'_>) -> Result<()> {
-    let mut wakes = Wakes::new(referent.segment());
-    let guard = referent.lock_uninterrupted()?;
-    if guard.leave(waiter) != 0 {
-        guard.signal_first(place.role, SIGNAL, &mut wakes);
-    }
-    drop(guard);
-    Ok(())
 }
 
 /// How waiting for a signal of one's own ended.

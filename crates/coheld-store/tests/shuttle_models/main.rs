@@ -13,6 +13,7 @@ mod channels;
 mod locks;
 mod meetings;
 mod queues;
+mod standings;
 
 use std::env;
 
