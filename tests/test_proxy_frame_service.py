@@ -186,7 +186,6 @@ def block(served, target):
         "t\u00e4xt",
         [1, [2.0]],
         {"a": None},
-        {1: 2},
     ],
 )
 def test_values_are_sent_as_values(block, target, value):
@@ -194,6 +193,19 @@ def test_values_are_sent_as_values(block, target, value):
     assert target.value == value
     assert ask(block, GET, [id(target), "value"]) == [id(target), value, None]
     assert ask(block, EXECUTE, [id(target), "give", [value], {}]) == [id(target), value, None]
+
+
+def test_dicts_that_clients_cannot_read_are_objects(block, target, served):
+    assert ask(block, SET, [id(target), "value", {1: 2}])[2] is None
+    assert target.value == {1: 2}
+    reply = ask(block, GET, [id(target), "value"])
+    assert reply == [id(target.value), f"<proxy>-{dict}", None]
+    assert ask(block, EXECUTE, [id(target.value), "get", [1], {}])[1] == 2
+    served.server._wrap_unserializable_objects = False
+    error = ask(block, GET, [id(target), "value"])[2]
+    assert (
+        error == "TypeError: in a frame the keys of dicts are of type 'str' or 'bytes', not 'int'"
+    )
 
 
 def test_arguments_and_results_that_msgpack_turns_into_others(block, target):
@@ -239,7 +251,17 @@ def test_what_does_not_travel_is_reached_through_the_same_block(block, target, s
 
 
 @pytest.mark.parametrize(
-    "expression", ["{1, 2}", "iter([1])", "{1: 2}.keys()", "[1, {2}]", "{'a': object()}", "1j"]
+    "expression",
+    [
+        "{1, 2}",
+        "iter([1])",
+        "{1: 2}",
+        "[{None: 1}]",
+        "{1: 2}.keys()",
+        "[1, {2}]",
+        "{'a': object()}",
+        "1j",
+    ],
 )
 def test_values_without_a_form_become_objects_of_their_own(block, target, served, expression):
     target_id, text, error = ask(block, EXECUTE, [id(target), "evaluate", [expression], {}])

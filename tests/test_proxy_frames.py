@@ -153,6 +153,22 @@ def test_what_has_no_form_is_named(value):
     assert str(found.value) == str(expected.value)
 
 
+def test_plain_frames_are_those_that_duck_reads():
+    for value in ({"a": {b"b": [{Text("c"): None}]}}, {}, 5):
+        data = pack_frame(0, value, plain=True)
+        assert data == reference_bytes(0, value)
+        msgpack.unpackb(data, raw=False)
+    for value in ({1: 2}, [{"a": {None: 1}}], {1.5: 2}, {(1,): 2}):
+        with pytest.raises(TypeError, match="the keys of dicts are of type 'str' or 'bytes', not"):
+            pack_frame(0, value, plain=True)
+        assert pack_frame(0, value) == reference_bytes(0, value)
+    deepest = 1022
+    data = pack_frame(0, nested(deepest), plain=True)
+    assert depth_of(msgpack.unpackb(data, raw=False)[1]) == deepest
+    with pytest.raises(ValueError, match="recursion limit exceeded"):
+        pack_frame(0, nested(deepest + 1), plain=True)
+
+
 def test_lone_surrogates_have_no_form():
     with pytest.raises(UnicodeEncodeError):
         pack_frame(0, "\ud800")

@@ -39,7 +39,7 @@ class Answer:
 
     def give(self, payload):
         """Store a reply. False: its client has gone, and the block belongs to another request."""
-        packed = pack(Frame(ProxyOpCode.EXECUTION_RESULT, payload), self.limit)
+        packed = pack(Frame(ProxyOpCode.EXECUTION_RESULT, payload), self.limit, plain=True)
         with _turns_lock:
             if _turns.get(self.block) is not self._turn:
                 return False

@@ -108,11 +108,14 @@ def snapshot(buffer, limit):
     return copy
 
 
-def pack(frame, limit):
-    """Return the bytes of a frame with its length, of which there may be *limit*."""
+def pack(frame, limit, plain=False):
+    """Return the bytes of a frame with its length, of which there may be *limit*.
+
+    A *plain* frame has no dicts with keys that are no text, which Duck writes and cannot read.
+    """
     if not isinstance(frame, Frame):
         raise AssertionError(f"Frame must be an instance of Frame not {type(frame)}.")
-    data = pack_frame(frame.opcode, frame.payload)
+    data = pack_frame(frame.opcode, frame.payload, plain)
     total = len(data) + PREFIX_LEN
     if total > limit:
         raise DataTooBigError(

@@ -19,25 +19,31 @@ use crate::interpreter;
 /// itself.
 const DEPTH: usize = 1024;
 
-/// An operation code and a payload.
-pub(super) fn frame(opcode: &Bound<'_, PyAny>, payload: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+/// An operation code and a payload. If it is `plain`, every reader takes it: `msgpack` writes keys
+/// and depths that it does not read, and whoever waits for such a frame in Duck waits for ever.
+pub(super) fn frame(
+    opcode: &Bound<'_, PyAny>,
+    payload: &Bound<'_, PyAny>,
+    plain: bool,
+) -> PyResult<Vec<u8>> {
     let mut out = ByteBuf::with_capacity(64);
     encode::write_array_len(&mut out, 2).map_err(impossible)?;
-    write(opcode, &mut out)?;
-    write(payload, &mut out)?;
+    write(opcode, &mut out, plain)?;
+    write(payload, &mut out, plain)?;
     Ok(out.into_vec())
 }
 
 /// Writes a value with everything in it. It keeps a stack of its own: that of a thread may be
 /// small.
-fn write(value: &Bound<'_, PyAny>, out: &mut ByteBuf) -> PyResult<()> {
+fn write(value: &Bound<'_, PyAny>, out: &mut ByteBuf, plain: bool) -> PyResult<()> {
+    let depth = if plain { DEPTH - 1 } else { DEPTH };
     let mut open: Vec<Open<'_>> = begin(value, out)?.into_iter().collect();
     while let Some(innermost) = open.last_mut() {
-        let Some(next) = innermost.next()? else {
+        let Some(next) = innermost.next(plain)? else {
             open.pop();
             continue;
         };
-        if open.len() == DEPTH {
+        if open.len() == depth {
             return Err(PyValueError::new_err("recursion limit exceeded."));
         }
         open.extend(begin(&next, out)?);
@@ -73,7 +79,7 @@ impl<'py> Open<'py> {
     }
 
     /// The value that is to be written next; an error if one that was promised is gone.
-    fn next(&mut self) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn next(&mut self, plain: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
         if let Some(value) = self.waiting.take() {
             return Ok(Some(value));
         }
@@ -89,11 +95,26 @@ impl<'py> Open<'py> {
                 let (key, value) = pairs
                     .get_item(index)?
                     .extract::<(Bound<'_, _>, Bound<'_, _>)>()?;
+                if plain && !is_text(&key) {
+                    return Err(odd_key(&key));
+                }
                 self.waiting = Some(value);
                 key
             }
         }))
     }
+}
+
+fn is_text(key: &Bound<'_, PyAny>) -> bool {
+    key.is_instance_of::<PyString>() || key.is_instance_of::<PyBytes>()
+}
+
+#[cold]
+fn odd_key(key: &Bound<'_, PyAny>) -> PyErr {
+    PyTypeError::new_err(format!(
+        "in a frame the keys of dicts are of type 'str' or 'bytes', not '{}'",
+        kind(key)
+    ))
 }
 
 /// Writes a value, or the beginning of a container, of one of the types that have a form.

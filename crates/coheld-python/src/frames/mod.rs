@@ -14,13 +14,15 @@ use pyo3::{
     types::{PyBytes, PyList, PyTuple},
 };
 
-/// The bytes of a frame.
+/// The bytes of a frame; a plain one is one that clients and servers of Duck can read.
 #[pyfunction]
+#[pyo3(signature = (opcode, payload, plain=false))]
 pub(crate) fn pack_frame<'py>(
     opcode: &Bound<'py, PyAny>,
     payload: &Bound<'py, PyAny>,
+    plain: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let frame = encode::frame(opcode, payload)?;
+    let frame = encode::frame(opcode, payload, plain)?;
     Ok(PyBytes::new(opcode.py(), &frame))
 }
 
