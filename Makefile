@@ -106,6 +106,8 @@ crash: $(VENV)/installed ## kill operations at every instruction, then members a
 	cargo run --release --package coheld-crash
 	$(VENV)/bin/python tests/kill_storm.py $(ARGS)
 	$(VENV)/bin/python tests/waiting_storm.py $(ARGS)
+	$(VENV)/bin/python tests/mishap_storm.py $(ARGS)
+	$(VENV)/bin/python tests/proxy_storm.py --calls 1000000
 
 # The dev profile, for its checks of overflow.
 fuzz: ## change messages of the wire protocols at random and see what becomes of them

@@ -65,7 +65,7 @@ class Storm:
 
     def __init__(self, manager, folder: str, kills: int, members: int, seed: int, births: bool):
         self.manager, self.folder, self.kills, self.births = manager, folder, kills, births
-        self.board = Board(folder, records=kills + members + 1)
+        self.board = Board(folder, records=kills + 2 * members + 1)
         self.random = random.Random(seed)
         self.contexts = {name: multiprocessing.get_context(name) for name in ("fork", "spawn")}
         self.shared = self.make_shared(manager)
@@ -324,12 +324,12 @@ def storm(
     )
 
 
-def main(kind: type[Storm] = Storm, kills: int = 2000) -> int:
+def main(kind: type[Storm] = Storm, kills: int = 2000, members: int = MEMBERS) -> int:
     parser = argparse.ArgumentParser(description="Kill members at random while others work.")
     parser.add_argument(
         "--kills", type=int, default=int(os.environ.get("COHELD_STORM_KILLS", kills))
     )
-    parser.add_argument("--members", type=int, default=MEMBERS)
+    parser.add_argument("--members", type=int, default=members)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)

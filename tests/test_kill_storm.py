@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import kill_storm
+import mishap_storm
 import pytest
 import subject
 import waiting_storm
@@ -29,6 +30,15 @@ def test_kill_storm(capsys):
 def test_two_members_killed_all_the_time():
     """With few members, most kills leave the survivor alone with what the dead one held."""
     kill_storm.storm(max(KILLS // 3, 20), members=2, seed=2)
+
+
+@pytest.mark.skipif(subject.IS_STOCK, reason="its members wait for the locks of the dead")
+@pytest.mark.timeout(240 + KILLS)
+def test_mishap_storm(capsys):
+    """Kills, stops, forks, daemons, exits, other programs, closed descriptors."""
+    told = mishap_storm.storm(KILLS, seed=4)
+    with capsys.disabled():
+        print(f"\n{told}")
 
 
 @pytest.mark.skipif(subject.IS_STOCK, reason="a lock of the dead is never free again there")

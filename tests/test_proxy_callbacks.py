@@ -44,6 +44,19 @@ def test_a_function_is_called_on_the_thread_that_waits(shared, processes):
     assert processes.run(FORK, use)
 
 
+def test_bound_methods_and_iterators_of_the_caller(shared, processes):
+    """They pickle, but a copy would go its own way."""
+
+    def use():
+        heard, numbers = [], iter([1, 2, 3])
+        assert shared.apply(heard.append, 5) is None and heard == [5]
+        assert shared.apply(next, numbers) == 1
+        assert next(numbers) == 2
+        return shared.apply(len, [1, 2])
+
+    assert processes.run(FORK, use) == 2
+
+
 def test_callbacks_call_back(shared, processes):
     """To and fro, each time on the thread that waits."""
 

@@ -11,7 +11,7 @@ import marks
 import pytest
 
 #: The last one needs a server, as the text says; test_rust_server.py runs such programs.
-NAMES = ["first", "any_class", "other_machines", "unchanged", "without_python"]
+NAMES = ["first", "any_class", "any_object", "other_machines", "unchanged", "without_python"]
 
 README = pathlib.Path(__file__).parent.parent / "README.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)

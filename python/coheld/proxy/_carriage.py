@@ -5,9 +5,26 @@
 
 import pickle
 import traceback
+import types
 from multiprocessing.reduction import ForkingPickler
 
 from ._remote import remote_exception
+
+#: Values of these types always travel as copies.
+PLAIN = frozenset({int, str, float, bool, bytes, complex, type(None), type(NotImplemented)})
+
+METHODS = frozenset({types.MethodType, types.BuiltinMethodType, types.MethodWrapperType})
+
+#: What shows a dict as it is at any time. For managers, these pickle as lists.
+_VIEWS = frozenset({type({}.keys()), type({}.values()), type({}.items())})
+
+
+def stays(value):
+    """Whether a value never travels as a copy, although it might: that would go its own way."""
+    kind = type(value)
+    if kind in METHODS:
+        return not isinstance(value.__self__, (type, types.ModuleType, type(None)))
+    return kind in _VIEWS or hasattr(kind, "__next__")
 
 
 class _Self:

@@ -7,9 +7,9 @@ from multiprocessing.managers import RemoteError
 
 from .._coheld import call_limit
 from ..errors import CallTimeout, ManagerGone
-from ._carriage import SELF, Failure, MethodOf, Pickled, outgoing_pickle
+from ._carriage import PLAIN, SELF, Failure, MethodOf, Pickled, outgoing_pickle, stays
 from ._errors import LimitedProxyChaining, ProxyError
-from ._owner import PLAIN, callback_domain
+from ._owner import callback_domain
 from ._remote import remote_exception
 
 
@@ -31,16 +31,24 @@ class Link:
         return self._ask(proxy, "get", (name,))
 
     def set(self, proxy, name, value):
-        self._ask(proxy, "set", (name, value))
+        self._ask(proxy, "set", (name, self._passed(value)))
 
     def delete(self, proxy, name):
         self._ask(proxy, "delete", (name,))
 
     def call(self, proxy, name, args, kwargs):
-        return self._ask(proxy, "call", (name, args, kwargs))
+        for value in args:
+            if type(value) not in PLAIN:
+                args = map(self._passed, args)
+                break
+        if kwargs:
+            kwargs = {key: self._passed(value) for key, value in kwargs.items()}
+        return self._ask(proxy, "call", (name, *args), kwargs)
 
     def special(self, proxy, name, args=(), kwargs=None):
-        return self._ask(proxy, "special", (name, args, kwargs or {}))
+        if kwargs:
+            kwargs = {key: self._passed(value) for key, value in kwargs.items()}
+        return self._ask(proxy, "special", (name, *map(self._passed, args)), kwargs)
 
     def of_method(self, proxy, name, attribute):
         """An attribute of a method; without one, its text."""
@@ -76,7 +84,8 @@ class Link:
 
     def begin(self, proxy, name, args, kwargs, inbox, key):
         """Have something begun whose outcome comes through a queue."""
-        self._ask(proxy, "begin", (name, args, kwargs, inbox, key))
+        args = map(self._passed, args)
+        self._ask(proxy, "begin", (name, inbox, key, *args), kwargs)
 
     def cancel(self, proxy, key):
         """Have something ended that was begun."""
@@ -94,25 +103,26 @@ class Link:
             )
         return self.reference
 
-    def _ask(self, proxy, operation, args):
+    def _ask(self, proxy, operation, args, kwargs=None):
+        # One message, flat: nested containers would have to be pickled.
         reference = self.reference or self.reference_or_closed()
         try:
-            answer = reference._callmethod(operation, args)
+            answer = reference._callmethod(operation, args, kwargs)
         except ManagerGone as error:
             raise remote_exception(error) from None
         except RemoteError as error:
             raise ProxyError(f"the owner of the object could not answer: {error}") from None
         except Exception:
             # Encoding comes before sending: if that has failed, nothing was sent.
-            replaced = self._replaced(args)
+            replaced = self._replaced(args, kwargs or {})
             if replaced is None:
                 raise
-            answer = self._ask_again(reference, operation, replaced)
+            answer = self._ask_again(reference, operation, *replaced)
         return answer if type(answer) in PLAIN else self._arrive(proxy, answer)
 
-    def _ask_again(self, reference, operation, args):
+    def _ask_again(self, reference, operation, args, kwargs):
         try:
-            return reference._callmethod(operation, args)
+            return reference._callmethod(operation, args, kwargs)
         except ManagerGone as error:
             raise remote_exception(error) from None
         except RemoteError as error:
@@ -139,7 +149,13 @@ class Link:
                 raise LimitedProxyChaining(self.limit, description)
         return answer
 
-    def _replaced(self, args):
+    def _passed(self, value):
+        """An argument as it is passed: a proxy for what must not be copied."""
+        if type(value) in PLAIN or not stays(value):
+            return value
+        return callback_domain(self.reference_or_closed()).proxy_of(value)
+
+    def _replaced(self, args, kwargs):
         """The arguments with proxies for those that do not pickle; None if all of them do."""
         found = False
 
@@ -150,15 +166,9 @@ class Link:
             found = True
             return callback_domain(self.reference).proxy_of(value)
 
-        changed = []
-        for value in args:
-            if type(value) is tuple:
-                changed.append(tuple(map(replace, value)))
-            elif type(value) is dict:
-                changed.append({name: replace(item) for name, item in value.items()})
-            else:
-                changed.append(replace(value))
-        return tuple(changed) if found else None
+        args = tuple(map(replace, args))
+        kwargs = {key: replace(value) for key, value in kwargs.items()}
+        return (args, kwargs) if found else None
 
 
 def _text(proxy):

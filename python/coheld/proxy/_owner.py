@@ -18,14 +18,20 @@ from multiprocessing import util
 
 from .. import _coheld
 from . import _loop
-from ._carriage import SELF, Failure, MethodOf, Pickled, outgoing_pickle
+from ._carriage import (
+    METHODS,
+    PLAIN,
+    SELF,
+    Failure,
+    MethodOf,
+    Pickled,
+    outgoing_pickle,
+    stays,
+)
 from ._description import describe
 from ._errors import ProxyError, ProxyObjectNotFound
 from ._exposure import OPEN
 from ._special import CHANGING, OPERATORS
-
-#: Values of these types always travel as copies.
-PLAIN = frozenset({int, str, float, bool, bytes, complex, type(None), type(NotImplemented)})
 
 #: Iterators of these types have no effect but on themselves, so a few items may be taken ahead.
 _QUIET_ITERATORS = frozenset(
@@ -45,11 +51,7 @@ _QUIET_ITERATORS = frozenset(
     )
 )
 
-_METHODS = frozenset({types.MethodType, types.BuiltinMethodType, types.MethodWrapperType})
-_FUNCTIONS = (*_METHODS, types.FunctionType, functools.partial)
-
-#: What shows a dict as it is at any time. For managers, these pickle as lists.
-_VIEWS = frozenset({type({}.keys()), type({}.values()), type({}.items())})
+_FUNCTIONS = (*METHODS, types.FunctionType, functools.partial)
 
 OPERATIONS = (
     "about",
@@ -108,7 +110,7 @@ class Record:
         # A function that is an attribute is there to be called, and that happens here.
         return MethodOf(name) if isinstance(value, _FUNCTIONS) else self._outgoing(value)
 
-    def call(self, name, args, kwargs):
+    def call(self, name, /, *args, **kwargs):
         try:
             if name not in self._passed:
                 self._check(name, "call")
@@ -117,7 +119,7 @@ class Record:
             return Failure.of(error)
         return value if type(value) in PLAIN else self._outgoing(value)
 
-    def special(self, name, args, kwargs):
+    def special(self, name, /, *args, **kwargs):
         """What Python does for an expression in which the object stands."""
         try:
             if name not in self._passed:
@@ -183,7 +185,7 @@ class Record:
             return Failure.of(error)
         return self._outgoing(value)
 
-    def begin(self, name, args, kwargs, inbox, key):
+    def begin(self, name, inbox, key, /, *args, **kwargs):
         """Begin something that is awaited; its outcome goes into a queue of the caller."""
         try:
             self._check(name or "__await__", "call")
@@ -246,15 +248,10 @@ class Record:
             return value
         if value is self.target:
             return SELF
-        kind = type(value)
-        if kind in _METHODS:
-            owner = value.__self__
-            if owner is self.target and self.exposure.allows(value.__name__, "call"):
+        if type(value) in METHODS and value.__self__ is self.target:
+            if self.exposure.allows(value.__name__, "call"):
                 return MethodOf(value.__name__)
-            if not isinstance(owner, (type, types.ModuleType, type(None))):
-                return self._as_proxy(value)
-        if kind in _VIEWS or hasattr(kind, "__next__") or self.domain.knows(value):
-            # A copy would go its own way.
+        if stays(value) or self.domain.knows(value):
             return self._as_proxy(value)
         pickle = outgoing_pickle(value)
         return self._as_proxy(value) if pickle is None else Pickled(pickle)

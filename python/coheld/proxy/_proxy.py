@@ -49,8 +49,9 @@ class BaseTransparent:
         kind = type(self)
         if name in kind._local:
             return object.__getattribute__(self, name)
-        if name in kind._methods:
-            return Method(self, name)
+        method = kind._methods.get(name)
+        if method is not None:
+            return method(self, name)
         return _link_slot(self).get(self, name)
 
     def __setattr__(self, name, value):
@@ -111,8 +112,6 @@ class Method:
 
     def __call__(self, /, *args, **kwargs):
         proxy = self._proxy
-        if self._name in _description_of(proxy).coroutines:
-            return awaiting(proxy, self._name, args, kwargs)
         return _link_slot(proxy).call(proxy, self._name, args, kwargs)
 
     def __getattr__(self, name):
@@ -132,7 +131,7 @@ class Method:
         return link_of(self._proxy).of_method(self._proxy, self._name, None)
 
     def __eq__(self, other):
-        if type(other) is not Method:
+        if not issubclass(type(other), Method):
             return NotImplemented
         return self._name == other._name and _is_same(self._proxy, other._proxy)
 
@@ -141,6 +140,15 @@ class Method:
 
     def __reduce__(self):
         return _rebuild_method, (self._proxy, self._name)
+
+
+class Coroutine(Method):
+    """A method that begins when what it returns is awaited."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args, **kwargs):
+        return awaiting(self._proxy, self._name, args, kwargs)
 
 
 def _is_same(one, other):
@@ -269,7 +277,10 @@ def class_of(flavour, description):
         __module__=flavour.__module__,
         _flavour=flavour,
         _local=flavour._local | frozenset(content),
-        _methods=frozenset(description.methods),
+        _methods={
+            name: Coroutine if name in description.coroutines else Method
+            for name in description.methods
+        },
     )
     made = type(flavour.__name__, (flavour,), content)
     with _classes_lock:

@@ -1,4 +1,4 @@
-//! Calls inside a call, back to whoever waits for the answer: they are answered on that very thread.
+//! Calls inside a call, back to whoever waits for the answer: that very thread answers them.
 //!
 //! A method that was called may call an object of its caller's process (a callback). The thread
 //! there that waits for the method's answer is the one that the callback is meant for: it may hold
