@@ -11,8 +11,6 @@ import random
 import threading
 import time
 
-import coheld.aio
-
 #: Ends what waits for items.
 STOP = -1
 

@@ -14,11 +14,10 @@ import threading
 import warnings
 
 import aio_programs as programs
-import marks
-import pytest
-
 import coheld
 import coheld.aio
+import marks
+import pytest
 
 pytestmark = marks.coheld_only
 

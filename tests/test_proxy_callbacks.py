@@ -182,6 +182,24 @@ def test_an_owner_that_dies_while_it_is_called_back(processes):
     assert processes.run(FORK, use)
 
 
+def test_ctrl_c_in_a_callback(shared, processes):
+    """It is meant for this process, and arrives as what it is."""
+
+    def use():
+        def callback():
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("not interrupted")
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            shared.apply(callback)
+        except KeyboardInterrupt:
+            return shared.add(1)
+        return None
+
+    assert processes.run(FORK, use) == 2
+
+
 def test_a_child_that_is_forked_in_a_callback(shared, processes):
     """The call belongs to its parent; the child has calls of its own."""
 

@@ -517,3 +517,30 @@ def test_blocks_go_with_their_server(processes):
     server.stop()
     with pytest.raises(FileNotFoundError):
         shared_memory.SharedMemory(name=name)
+
+
+def test_frames_change_nothing_of_what_is_read_only(server):
+    """Neither do they change what such an object gives away."""
+    Frame, OpCode = coheld.proxy.Frame, coheld.proxy.ProxyOpCode
+    target = classes.Service()
+    shared = server.create_proxy(target, readonly=True)
+    block = shared.get_shared_memory()
+
+    def ask(opcode, *payload):
+        shared.write_frame(block, Frame(opcode, [*payload]))
+        for _ in range(10_000):
+            reply = shared.read_frame(block)
+            if reply.opcode == OpCode.EXECUTION_RESULT:
+                return reply.payload
+            time.sleep(0.001)
+        raise TimeoutError
+
+    try:
+        assert ask(OpCode.GET, id(target), "number") == [id(target), 100, None]
+        assert "readonly" in ask(OpCode.SET, id(target), "number", 5)[2]
+        inner, text, error = ask(OpCode.GET, id(target), "inner")
+        assert inner == id(target.inner) and text.startswith("<proxy>-") and error is None
+        assert "readonly" in ask(OpCode.SET, inner, "value", 5)[2]
+    finally:
+        block.close()
+    assert (target.number, target.inner.value) == (100, 7)

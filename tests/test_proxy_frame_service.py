@@ -35,7 +35,7 @@ class PlainServer(FrameServing):
         self._proxy_chaining_max_level = 7
         self.requests = 0
 
-    def _register_target(self, target, block):
+    def _register_target(self, target, block, giver=None):
         with self._lock:
             self.proxy_objects.setdefault(id(target), [target, None, block])
             return id(target)

@@ -137,7 +137,7 @@ async def awaiting(proxy, name=None, args=(), kwargs=None):
     link = link_of(proxy)
     loop = asyncio.get_running_loop()
     reference = link.reference_or_closed()
-    inbox = await loop.run_in_executor(None, _inbox_for, reference)
+    inbox = _inbox_for(reference)
     key, future = inbox.expect(loop, reference)
     asked = functools.partial(link.begin, proxy, name, args, kwargs or {}, inbox.queue, key)
     try:
@@ -146,13 +146,30 @@ async def awaiting(proxy, name=None, args=(), kwargs=None):
         outcome = await future
     except asyncio.CancelledError:
         if not future.done() or future.cancelled():
-            loop.run_in_executor(None, link.cancel, proxy, key)
+            _cancel(loop, link, proxy, key)
         raise
     except ManagerGone as error:
         raise remote_exception(error) from None
     finally:
         inbox.forget(key)
     return link.arrived(proxy, outcome)
+
+
+def _cancel(loop, link, proxy, key):
+    """Have the owner end what is not awaited any more, without waiting for that."""
+
+    def ask():
+        try:
+            link.cancel(proxy, key)
+        except Exception:
+            # Its end was the owner's, or the proxy was closed.
+            pass
+
+    try:
+        loop.run_in_executor(None, ask)
+    except RuntimeError:
+        # The loop is about to be closed, and has no threads any more.
+        threading.Thread(target=ask, name="coheld-cancel", daemon=True).start()
 
 
 def _forget():

@@ -4,6 +4,7 @@
 # mypy: ignore-errors
 
 import pickle
+import threading
 import traceback
 import types
 from multiprocessing.reduction import ForkingPickler
@@ -25,6 +26,21 @@ def stays(value):
     if kind in METHODS:
         return not isinstance(value.__self__, (type, types.ModuleType, type(None)))
     return kind in _VIEWS or hasattr(kind, "__next__")
+
+
+_interrupts = []
+
+
+def take_interrupt(failure):
+    """The `KeyboardInterrupt` that came while the main thread ran a callback, if a failure of the
+    callback's caller is due to that.
+
+    It was Ctrl-C, and meant for this process; what others make of it is not.
+    """
+    if not _interrupts or threading.current_thread() is not threading.main_thread():
+        return None
+    interrupt = _interrupts.pop()
+    return interrupt if KeyboardInterrupt.__name__ in failure.text else None
 
 
 class _Self:
@@ -86,6 +102,8 @@ class Failure:
     def of(cls, error):
         """What is sent for an exception, whatever it is."""
         kind = type(error)
+        if kind is KeyboardInterrupt and threading.current_thread() is threading.main_thread():
+            _interrupts[:] = [error]
         try:
             text = str(error)
         except Exception:

@@ -7,7 +7,16 @@ from multiprocessing.managers import RemoteError
 
 from .._coheld import call_limit
 from ..errors import CallTimeout, ManagerGone
-from ._carriage import PLAIN, SELF, Failure, MethodOf, Pickled, outgoing_pickle, stays
+from ._carriage import (
+    PLAIN,
+    SELF,
+    Failure,
+    MethodOf,
+    Pickled,
+    outgoing_pickle,
+    stays,
+    take_interrupt,
+)
 from ._errors import LimitedProxyChaining, ProxyError
 from ._owner import callback_domain
 from ._remote import remote_exception
@@ -16,16 +25,14 @@ from ._remote import remote_exception
 class Link:
     """A reference to an object, and how far it is from one that was shared by its owner."""
 
-    __slots__ = ("level", "limit", "reference", "server")
+    __slots__ = ("level", "limit", "reference")
 
-    def __init__(self, reference, level=0, limit=None, server=None):
+    def __init__(self, reference, level=0, limit=None):
         #: None: closed in this process.
         self.reference = reference
         self.level = level
         #: Most levels; None: as many as there are.
         self.limit = limit
-        #: The server that has made the proxy, in its process.
-        self.server = server
 
     def get(self, proxy, name):
         return self._ask(proxy, "get", (name,))
@@ -133,7 +140,8 @@ class Link:
         if kind is Pickled:
             return answer.value()
         if kind is Failure:
-            raise answer.exception()
+            interrupt = take_interrupt(answer)
+            raise answer.exception() if interrupt is None else interrupt
         if answer is SELF:
             return proxy
         from ._proxy import Method, link_of

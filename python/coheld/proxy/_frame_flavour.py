@@ -35,7 +35,6 @@ class FrameLink(Link):
 
     def __init__(self, client, *_):
         self.reference = client
-        self.server = None
 
     def get(self, proxy, name):
         value = self.reference_or_closed().get(name)

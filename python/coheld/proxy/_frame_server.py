@@ -29,8 +29,9 @@ class FrameServing:
 
     * ``_check_exposed(entry, name, operation)``, which raises if the name may not be used; the
       operation is ``"get"``, ``"set"`` or ``"call"``;
-    * ``_register_target(target, block)``, which returns the id of an object that is to be reached
-      through the block, in the table from then on or already;
+    * ``_register_target(target, block, giver)``, which returns the id of an object that the one
+      with the id ``giver`` has given away and that is to be reached through the block, in the
+      table from then on or already;
     * ``_release_target(target_id)``: no client refers any more to an object that was registered.
     """
 
@@ -104,7 +105,7 @@ class FrameServing:
             except TypeError:
                 if not chains:
                     raise
-        self._give_proxy(answer, value)
+        self._give_proxy(answer, value, payload[0])
 
     def _entry(self, target_id):
         with self._lock:
@@ -159,10 +160,10 @@ class FrameServing:
 
     # ---- Objects that do not travel ------------------------------------------------------------
 
-    def _give_proxy(self, answer, value):
+    def _give_proxy(self, answer, value, giver):
         with self._lock:
             before = len(self.proxy_objects)
-            target_id = self._register_target(value, answer.block)
+            target_id = self._register_target(value, answer.block, giver)
             if self._handed_out is None:
                 self._handed_out = {}
             if len(self.proxy_objects) > before or target_id in self._handed_out:

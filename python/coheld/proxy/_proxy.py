@@ -291,9 +291,9 @@ def class_of(flavour, description):
         return _classes.setdefault(key, made)
 
 
-def make_proxy(flavour, reference, description, level=0, limit=None, server=None):
+def make_proxy(flavour, reference, description, level=0, limit=None):
     """Return a proxy of a flavour."""
-    link = flavour._link_class(reference, level, limit, server)
+    link = flavour._link_class(reference, level, limit)
     return put_together(flavour, link, description)
 
 

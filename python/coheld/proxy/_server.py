@@ -99,7 +99,7 @@ class ProxyServer(FrameServing):
                 self._process.stop()
                 self._process = None
                 return
-            for target, _, _ in self.proxy_objects.values():
+            for target, *_ in self.proxy_objects.values():
                 self._domain.record_of(target).close()
             self.proxy_objects.clear()
             self._frames.stop()
@@ -155,7 +155,7 @@ class ProxyServer(FrameServing):
             key = self._key_of(target)
             if key not in self.proxy_objects:
                 raise ProxyError(f"{target!r} has no proxy of this server")
-            found, _, block = self.proxy_objects.pop(key)
+            found, _, block, *_ = self.proxy_objects.pop(key)
             self._domain.record_of(found).close()
             if block is not None and not any(e[2] is block for e in self.proxy_objects.values()):
                 self._frames.remove(block)
@@ -179,7 +179,7 @@ class ProxyServer(FrameServing):
         record.server = self
         reference = self._domain.reference(record)
         description = describe(target, exposure)
-        proxy = make_proxy(Proxy, reference, description, 0, self._proxy_chaining_max_level, self)
+        proxy = make_proxy(Proxy, reference, description, 0, self._proxy_chaining_max_level)
         self.proxy_objects[id(target)] = [target, proxy, block]
         if block is not None:
             self._frames.add(block)
@@ -208,11 +208,14 @@ class ProxyServer(FrameServing):
                 self._frames.add(entry[2])
             return entry[2] and entry[2].name
 
-    def _register_target(self, target, block):
-        """Have an object that was given away be found by its id, as long as the server runs."""
+    def _register_target(self, target, block, giver):
+        """Have an object that another one has given away be found by its id."""
         with self._lock:
             if id(target) not in self.proxy_objects:
-                self.proxy_objects[id(target)] = [target, None, block]
+                exposure = self._domain.record_of(self.proxy_objects[giver][0]).exposure
+                record = self._domain.record_of(target, exposure.derived())
+                # The record, which nobody else may refer to, says what may be used.
+                self.proxy_objects[id(target)] = [target, None, block, record]
             return id(target)
 
     def _check_exposed(self, entry, name, operation):
@@ -235,17 +238,22 @@ class Inline:
     def __init__(self):
         self._calls = queue.SimpleQueue()
         self._thread = threading.get_ident()
+        self._lock = threading.Lock()
+        self._is_open = True
 
     def run(self, function, args, kwargs):
         """Have a call run, and wait for it."""
         if threading.get_ident() == self._thread:
             return function(*args, **kwargs)
         call = Call(function, args, kwargs)
-        self._calls.put(call)
+        with self._lock:
+            if not self._is_open:
+                raise ProxyError("the server has been stopped")
+            self._calls.put(call)
         return call.result()
 
     def serve(self):
-        """Run calls until `stop`."""
+        """Run calls until `stop`; whoever has called before that gets an answer."""
         while True:
             call = self._calls.get()
             if call is None:
@@ -253,7 +261,11 @@ class Inline:
             call.run()
 
     def stop(self):
-        self._calls.put(None)
+        """Have nothing run any more."""
+        with self._lock:
+            if self._is_open:
+                self._is_open = False
+                self._calls.put(None)
 
 
 class Call:
