@@ -48,7 +48,9 @@ if __name__ == "__main__":
 # The same for statements with `await`, in a loop of asyncio.
 AWAITING = PROGRAM.replace("import coheld\n", "import asyncio, coheld.aio\n")
 AWAITING = AWAITING.replace("def loop(", "async def loop(")
-AWAITING = AWAITING[: AWAITING.index('if __name__')] + """
+AWAITING = (
+    AWAITING[: AWAITING.index("if __name__")]
+    + """
 async def main():
     {setup}
     await loop(1000)
@@ -62,6 +64,7 @@ if __name__ == "__main__":
     asyncio.run(main())
     manager.shutdown()
 """
+)
 
 MILLION = 1_000_000
 

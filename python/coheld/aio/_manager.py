@@ -89,6 +89,4 @@ def Manager(*, ctx=None, capacity=None, owner_died="warn", call_timeout=None):
 
     The parameters are those of `coheld.Manager`.
     """
-    return SyncManager(
-        ctx=ctx, capacity=capacity, owner_died=owner_died, call_timeout=call_timeout
-    )
+    return SyncManager(ctx=ctx, capacity=capacity, owner_died=owner_died, call_timeout=call_timeout)

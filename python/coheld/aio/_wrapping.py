@@ -46,7 +46,6 @@ def wrap(proxy):
     return CallView(proxy)
 
 
-
 class CallView(View):
     """An object of another process, whose methods are awaited.
 
