@@ -15,6 +15,12 @@ import time
 STOP = -1
 
 
+def wrapped(*proxies):
+    """A view of a proxy, or a list of views."""
+    views = [coheld.aio.wrap(proxy) for proxy in proxies]
+    return views if len(views) > 1 else views[0]
+
+
 def number_of_threads() -> int:
     """Threads of this process as the kernel counts them."""
     return len(os.listdir("/proc/self/task"))

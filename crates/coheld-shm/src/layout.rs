@@ -109,7 +109,7 @@ pub(crate) struct Lane {
 pub(crate) struct WaiterCell {
     /// Tag of its member; 0 when the cell is free.
     pub owner: u32,
-    /// 1: whoever signals it rings the bell of its member, instead of waking who sleeps on `signal`.
+    /// 1: whoever signals it rings the bell of its member, and nobody sleeps on `signal`.
     pub rings: u32,
     /// What it sleeps on: other than 0 once it is served.
     pub signal: u32,

@@ -111,7 +111,8 @@ class AcquirerView(View):
 
     def _has_task(self):
         hold = _holds_of_loop().get(self._place)
-        return hold is not None and hold.task() is asyncio.current_task()
+        task = asyncio.current_task()
+        return task is not None and hold is not None and hold.task() is task
 
     def _check_task(self, operation):
         if self._is_reentrant and not self._has_task():

@@ -5,7 +5,7 @@ import collections
 import weakref
 
 from .. import _coheld
-from ._watching import forks, watcher_of
+from . import _watching
 
 #: The lines of each loop, by what is waited for. Who waits keeps its line, and so do views.
 _lines = weakref.WeakKeyDictionary()
@@ -44,21 +44,17 @@ class Line:
 
     def __init__(self, loop, proxy, purpose, segment):
         self.loop = loop
-        self._forks = forks()
+        self.epoch = _watching.epoch
         self._is_shared = purpose in _SHARED
-        self._watcher = watcher_of(proxy, segment)
+        self._watcher = _watching.watcher_of(proxy, segment)
         self.standing = _coheld.Standing(proxy, purpose, self._watcher.watch)
         self._watcher.introduce(self)
         #: In the order in which they came.
-        self._tickets = collections.OrderedDict()
-
-    def is_of(self, loop):
-        """Whether a task of this loop can wait here."""
-        return self.loop is loop and self._forks == forks()
+        self.tickets = collections.OrderedDict()
 
     def is_over(self):
         """Whether those who wait have been told already, so that newcomers wait elsewhere."""
-        return bool(self._tickets) and self.standing.is_signalled()
+        return bool(self.tickets) and self.standing.is_signalled()
 
     def stand(self):
         """Take a place in line; what the standing says of it."""
@@ -79,7 +75,7 @@ class Line:
     def wake(self):
         """Have the first task try, or all of them. Called on the loop."""
         try:
-            for ticket in self._tickets:
+            for ticket in self.tickets:
                 # Also if it is just being cancelled: it passes its turn on then.
                 ticket.is_woken = True
                 ticket.wake()
@@ -90,17 +86,16 @@ class Line:
                 raise
             self.abandon()
 
-    def take_now(self, argument=None):
-        """Try once, unless others have come before; the result in a tuple, or None."""
-        return None if self._tickets else self.standing.attempt(argument)
-
     async def take(self, argument=None, seconds=None):
-        """Try until it succeeds, after `take_now` did not; None: the time is over."""
+        """Try until it succeeds, and return the result in a tuple; None: the time is over.
+
+        Whoever finds no tickets here tries by `standing.attempt` before.
+        """
         ticket = _Ticket()
-        self._tickets[ticket] = None
+        self.tickets[ticket] = None
         done = None
         try:
-            if len(self._tickets) == 1:
+            if len(self.tickets) == 1:
                 self.stand()
                 done = self.standing.attempt(argument)
             if done is None:
@@ -118,11 +113,11 @@ class Line:
         if done is not None:
             return done
         ticket = _Ticket()
-        self._tickets[ticket] = None
+        self.tickets[ticket] = None
         try:
             return await self._wait(ticket, None, seconds)
         finally:
-            del self._tickets[ticket]
+            del self.tickets[ticket]
 
     async def _wait(self, ticket, argument, seconds):
         timer = None
@@ -132,7 +127,7 @@ class Line:
             while True:
                 ticket.future = self.loop.create_future()
                 await ticket.future
-                if self._is_shared or next(iter(self._tickets)) is ticket:
+                if self._is_shared or next(iter(self.tickets)) is ticket:
                     ticket.is_woken = False
                     done = self.standing.attempt(argument)
                     if done is not None:
@@ -144,8 +139,8 @@ class Line:
                 timer.cancel()
 
     def _leave(self, ticket, has_taken):
-        del self._tickets[ticket]
-        if not self._tickets or self.loop.is_closed():
+        del self.tickets[ticket]
+        if not self.tickets or self.loop.is_closed():
             self.standing.leave()
             return
         if self._is_shared:
@@ -171,7 +166,7 @@ def line_of(proxy, purpose, renew=False):
         lines = _lines[loop] = weakref.WeakValueDictionary()
     key = purpose, place
     line = lines.get(key)
-    if renew or line is None or not line.is_of(loop):
+    if renew or line is None or line.epoch is not _watching.epoch:
         line = lines[key] = Line(loop, proxy, purpose, place[1])
     return line
 

@@ -16,7 +16,7 @@ class QueueView(View):
         if not block:
             self._proxy.put_nowait(item)
             return
-        seconds = seconds_of(timeout)
+        seconds = None if timeout is None else seconds_of(timeout)
         put = self._take_now("put", item)
         if put is None:
             put = await self._take("put", item, seconds, self._try_put, _keep)
@@ -31,7 +31,7 @@ class QueueView(View):
         """
         if not block:
             return self._proxy.get_nowait()
-        seconds = seconds_of(timeout)
+        seconds = None if timeout is None else seconds_of(timeout)
         taken = self._take_now("get")
         if taken is None:
             taken = await self._take("get", None, seconds, self._try_get, self._proxy.put)

@@ -1,7 +1,8 @@
 """`View`: what all awaitable views of shared objects have."""
 
-import asyncio
+from asyncio import get_running_loop
 
+from . import _watching
 from ._line import line_of
 from ._polling import Turns
 
@@ -26,15 +27,16 @@ class View:
         return f"<{type(self).__name__} of {self._proxy!r}>"
 
     def _line(self, purpose):
+        # None, if the object is out of reach.
         line = self._lines.get(purpose)
-        if line is None or not line.is_of(asyncio.get_running_loop()):
+        if line is None or line.loop is not get_running_loop() or line.epoch is not _watching.epoch:
             line = self._lines[purpose] = line_of(self._proxy, purpose)
         return line
 
     def _take_now(self, purpose, argument=None):
         """Return what is there, if nobody comes before, in a tuple; else None."""
         line = self._line(purpose)
-        return None if line is None else line.take_now(argument)
+        return None if line is None or line.tickets else line.standing.attempt(argument)
 
     async def _take(self, purpose, argument, seconds, attempt, undo):
         """Wait for something, after `_take_now`; as that, and None when the time is over.
@@ -46,13 +48,13 @@ class View:
         if line is not None:
             return await line.take(argument, seconds)
         turns = self._turns.get(purpose)
-        if turns is None or turns.loop is not asyncio.get_running_loop():
+        if turns is None or turns.loop is not get_running_loop():
             turns = self._turns[purpose] = Turns(attempt, undo)
         return await turns.take(argument, seconds)
 
 
 def seconds_of(timeout, words="'timeout' must be a non-negative number"):
     """Return a time-out, or raise what the standard library does about a negative one."""
-    if timeout is not None and timeout < 0:
+    if timeout < 0:
         raise ValueError(words)
     return timeout

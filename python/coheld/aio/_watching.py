@@ -10,15 +10,11 @@ from .. import _coheld
 _LOOK = 1.0
 
 _lock = threading.Lock()
-#: The watcher of each segment, by its identity.
-_watchers = {}
-#: How often the process has forked since it began as one: what was made before is the parent's.
-_forks = 0
-
-
-def forks():
-    """Return a number that is another one in each forked child."""
-    return _forks
+#: The one watcher of each segment, by its identity. Its lines and its thread keep it, and it keeps
+#: the memory.
+_watchers = weakref.WeakValueDictionary()
+#: Another object in each forked child: what was made under another one is the parent's.
+epoch = object()
 
 
 class Watcher:
@@ -88,21 +84,19 @@ def _wake(lines):
 
 def watcher_of(proxy, segment):
     """Return the watcher of the segment that a proxy's object lies in."""
-    watcher = _watchers.get(segment)
-    if watcher is None:
-        with _lock:
-            watcher = _watchers.get(segment)
-            if watcher is None:
-                watcher = _watchers[segment] = Watcher(proxy)
-    return watcher
+    with _lock:
+        watcher = _watchers.get(segment)
+        if watcher is None:
+            watcher = _watchers[segment] = Watcher(proxy)
+        return watcher
 
 
 def _begin_anew():
-    global _lock, _forks
+    global _lock, epoch
     # The threads are the parent's, and so are the places that they watch.
     _lock = threading.Lock()
     _watchers.clear()
-    _forks += 1
+    epoch = object()
 
 
 os.register_at_fork(after_in_child=_begin_anew)

@@ -54,6 +54,9 @@ fn referent_for<'s>(
     Ok(referent)
 }
 
+/// Kind of a referent, its segment, and where in it the referent lies.
+type WaitedPlace = (&'static str, [u8; 16], u64, u32);
+
 /// Where one stands in line for a purpose: the kind of the referent, the identity of the segment,
 /// place and generation of the referent. `None`: the object is not in the memory of this process.
 #[pyfunction]
@@ -61,7 +64,7 @@ pub(crate) fn waited_place(
     py: Python<'_>,
     proxy: &Bound<'_, BaseProxy>,
     purpose: &str,
-) -> PyResult<Option<(&'static str, [u8; 16], u64, u32)>> {
+) -> PyResult<Option<WaitedPlace>> {
     let Some(state) = native_state(proxy)? else {
         return Ok(None);
     };
@@ -133,8 +136,8 @@ impl Standing {
 
     /// Makes a place in line of a store's standing.
     fn take(&self, py: Python<'_>, standing: store::Standing<'_>) -> PyResult<()> {
-        // SAFETY: `standing` borrows the segment of `proxy`'s attachment, which lies behind an `Arc`
-        // in its state; `self` keeps the proxy, whose state is never replaced, and drops the place
+        // SAFETY: `standing` borrows the segment of `proxy`'s attachment, which lies behind an
+        // `Arc` in its state; `self` keeps the proxy, whose state is never replaced, and drops the place
         // before the proxy.
         let standing = unsafe {
             std::mem::transmute::<store::Standing<'_>, store::Standing<'static>>(standing)

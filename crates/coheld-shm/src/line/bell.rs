@@ -7,8 +7,8 @@
 //!
 //! Both sides exchange the word, so one exchange comes first. If it is the ring, the listener reads
 //! it and so sees the signal that was given before; if it is the listening, the word says that it
-//! rang, and the sleep does not begin. Who rings a bell that rings already wakes nevertheless: the one
-//! before may have died before it did.
+//! rang, and the sleep does not begin. Who rings a bell that rings already wakes nevertheless: the
+//! one before may have died before it did.
 
 use crate::sync::{AtomicU32, Ordering};
 
@@ -71,7 +71,7 @@ mod of_members {
         /// Rings the bell of the member whose waiter was signalled, under the lock of the line.
         pub(in crate::line) fn ring_for(&self, cell: u64, wakes: &mut Wakes<'_>) {
             let tag = self.get32(field!(cell, WaiterCell.owner));
-            // A cell of the dead may name anybody by now; a bell that rings for nothing is silenced.
+            // A cell of the dead may name anybody by now; a needless ring does no harm.
             if slot::slot_of(tag) < self.map.member_limit {
                 self.bell(tag).ring();
                 wakes.add(self.bell_cell(tag));

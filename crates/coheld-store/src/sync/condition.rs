@@ -154,8 +154,8 @@ impl<'a> Condition<'a> {
         Ok(())
     }
 
-    /// The first half of [`Self::wait`], for somebody who does not sleep: stands in line and lets go
-    /// of the lock. Also how often the lock was acquired.
+    /// The first half of [`Self::wait`], for somebody who does not sleep: stands in line and lets
+    /// go of the lock. Also how often the lock was acquired.
     ///
     /// He acquires the lock again after the signal, by himself, and leaves the line then; one who
     /// has no use for his signal any more drops the standing, and it goes to the next.

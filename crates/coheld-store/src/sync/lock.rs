@@ -75,8 +75,8 @@ impl<'a> Lock<'a> {
     }
 
     /// Tries to acquire it, once: in the place in line, or as a newcomer who would wait. Otherwise
-    /// as [`Self::acquire`]. An RLOCK that the calling thread has already is acquired once more only
-    /// with `again`.
+    /// as [`Self::acquire`]. An RLOCK that the calling thread has already is acquired once more
+    /// only with `again`.
     pub fn attempt(
         &self,
         again: bool,
