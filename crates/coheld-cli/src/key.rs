@@ -11,8 +11,16 @@ const OTHERS: u32 = 0o077;
 
 /// The key in the file, or else in the environment.
 pub(crate) fn find(manager: &Manager) -> Result<Vec<u8>, Failure> {
-    match &manager.authkey_file {
-        Some(file) => read(file, manager.insecure_permissions),
+    find_in(
+        manager.authkey_file.as_deref(),
+        manager.insecure_permissions,
+    )
+}
+
+/// The same, from what the command line says.
+pub(crate) fn find_in(file: Option<&Path>, insecure: bool) -> Result<Vec<u8>, Failure> {
+    match file {
+        Some(file) => read(file, insecure),
         None => Ok(coheld::authkey_from_environment()?),
     }
 }

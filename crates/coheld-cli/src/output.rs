@@ -54,6 +54,14 @@ fn write(text: &str) {
         .and_then(|()| output.flush());
 }
 
+/// Prints a text as it is; an error if nobody reads any more.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+}
+
 /// Says something to the person in front of the screen.
 pub(crate) fn say(text: &str) {
     eprintln!("{text}");

@@ -85,6 +85,8 @@ pub enum Error {
     },
     /// One operation recorded more blocks than a lane has entries.
     TooManyEntries,
+    /// This process only looks at the segment; it cannot join or change it.
+    Observed,
     /// The operating system refused a call.
     Os {
         /// Name of the call.
@@ -169,6 +171,8 @@ impl fmt::Display for Error {
                 "one operation touched more blocks than a lane can record; \
                  report this as a bug",
             ),
+            Self::Observed => formatter
+                .write_str("this process only looks at the segment, it cannot join or change it"),
             Self::Os { call, errno } => {
                 write!(
                     formatter,

@@ -234,6 +234,12 @@ pub(crate) const CLASS_SIZES: [u32; 36] = [
     21840,
     32768,
 ];
+/// Bytes of the blocks of a size class, header included.
+#[must_use]
+pub fn class_size(class: usize) -> Option<u32> {
+    CLASS_SIZES.get(class).copied()
+}
+
 /// The class of referents.
 pub(crate) const REFERENT_CLASS: usize = 0;
 /// Largest total size that a slab serves; above it a block gets pages of its own.

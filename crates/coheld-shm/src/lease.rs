@@ -24,7 +24,7 @@ use crate::{
 /// lease is only that one referent stays that much longer.
 const LEASE_SECONDS: u64 = 600;
 
-const COUNT_MASK: u64 = 0xff_ffff;
+pub(crate) const COUNT_MASK: u64 = 0xff_ffff;
 
 /// A reference under way; has to be redeemed or dropped, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

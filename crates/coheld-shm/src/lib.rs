@@ -80,7 +80,7 @@ pub use self::{
     error::Error,
     heap::Block,
     host::Host,
-    inspect::{ReferentView, Statistics},
+    inspect::{LockPlace, LockView, MemberState, MemberView, ReferentView, Statistics, WaitView},
     lease::Lease,
     line::{Lost, Owner, Sign, Waiter, Wakes},
     member::fork::Reservation,

@@ -258,6 +258,24 @@ impl Segment {
         reaped
     }
 
+    /// Leaves the segment and frees the slot at once, for a member that nobody may be there to reap.
+    /// No thread of this process may be using the segment any more.
+    pub fn retire(&self) {
+        let tag = self.member_cell().load(Ordering::Relaxed);
+        if tag == 0 {
+            return;
+        }
+        let (slot, generation) = (slot::slot_of(tag), slot::generation_of(tag));
+        // CRASH: alive until the last store and dead then; whoever reaps does all of it again.
+        self.settle_member(slot, tag);
+        self.member_cell().store(0, Ordering::Relaxed);
+        // COMMIT: the slot is free, all its traces are gone.
+        // Release: pairs with the Acquire in `slot::claim`.
+        self.member_cell_of(slot)
+            .store(slot::pack(generation, slot::FREE), Ordering::Release);
+        self.backing.release_slot(slot);
+    }
+
     fn reap(&self, slot: u32, word: u64, reaper: u32) -> bool {
         let reaper_cell = self.control32(field!(self.map.member(slot), Member.reaper));
         let previous = reaper_cell.load(Ordering::Acquire);

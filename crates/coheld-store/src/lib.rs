@@ -32,6 +32,7 @@ pub mod queue;
 pub mod set;
 pub mod slice;
 pub mod snapshot;
+pub mod survey;
 pub mod sync;
 mod table;
 pub mod value;

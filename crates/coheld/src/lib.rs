@@ -13,6 +13,7 @@
 //! * [`hosted`]: objects that live in one process, which the others call;
 //! * [`value`]: what can be in them;
 //! * [`server`]: a manager without Python, for clients of the standard library too;
+//! * [`observe`]: looking at a segment from outside, for tools;
 //! * [`control`]: the server and client between which segments are handed over.
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ mod host;
 pub mod hosted;
 mod key;
 mod manager;
+pub mod observe;
 pub mod proxy;
 mod registry;
 pub mod server;

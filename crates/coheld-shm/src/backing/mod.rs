@@ -1,8 +1,9 @@
 //! What a segment stands on: memory, liveness, waiting and time.
 //!
 //! Everything above works over this seam, so the same code serves a memfd shared by processes
-//! ([`MemfdBacking`]), a buffer shared by the threads of a test ([`HeapBacking`]) and a copied
-//! image of a segment on which recovery is tried ([`SnapshotBacking`]).
+//! ([`MemfdBacking`]), one that is only looked at ([`ObservedBacking`]), a buffer shared by the
+//! threads of a test ([`HeapBacking`]) and a copied image of a segment on which recovery is tried
+//! ([`SnapshotBacking`]).
 
 // The atomics of the core, not the facade: the member cell of a memfd backing is a word of a
 // page that the kernel wipes, which no model checker can stand in for.
@@ -13,12 +14,14 @@ use crate::Error;
 
 mod heap;
 mod memfd;
+mod observed;
 #[cfg(shuttle)]
 mod sleepers;
 mod snapshot;
 
 pub use heap::HeapBacking;
 pub use memfd::MemfdBacking;
+pub use observed::ObservedBacking;
 pub use snapshot::SnapshotBacking;
 
 /// Who a process is, for liveness. The process id is as seen in its own namespace.

@@ -60,6 +60,18 @@ pub fn seal(file: BorrowedFd<'_>) -> Result<(), Error> {
 
 /// The size of a file that was handed over, after a look at whether it can be trusted.
 pub fn sealed_size(file: BorrowedFd<'_>) -> Result<u64, Error> {
+    let size = readable_size(file)?;
+    let flags = rustix::fs::fcntl_getfl(file).map_err(|errno| refused("fcntl(F_GETFL)", errno))?;
+    if flags & OFlags::RWMODE != OFlags::RDWR {
+        return Err(Error::NotASegment {
+            why: "its descriptor is not open for writing",
+        });
+    }
+    Ok(size)
+}
+
+/// The same for a file that is only to be read.
+pub fn readable_size(file: BorrowedFd<'_>) -> Result<u64, Error> {
     let Ok(seals) = rustix::fs::fcntl_get_seals(file) else {
         return Err(Error::NotASegment {
             why: "it is not a memory file",
@@ -73,12 +85,6 @@ pub fn sealed_size(file: BorrowedFd<'_>) -> Result<u64, Error> {
     if seals.intersects(SealFlags::WRITE | SealFlags::FUTURE_WRITE) {
         return Err(Error::NotASegment {
             why: "it is sealed against writing",
-        });
-    }
-    let flags = rustix::fs::fcntl_getfl(file).map_err(|errno| refused("fcntl(F_GETFL)", errno))?;
-    if flags & OFlags::RWMODE != OFlags::RDWR {
-        return Err(Error::NotASegment {
-            why: "its descriptor is not open for writing",
         });
     }
     let status = rustix::fs::fstat(file).map_err(|errno| refused("fstat", errno))?;
@@ -96,13 +102,21 @@ pub fn file_id(file: impl AsFd) -> Result<FileId, Error> {
 
 /// Maps the whole file, shared and without reserving memory for it.
 pub fn map(file: BorrowedFd<'_>, length: u64) -> Result<NonNull<u8>, Error> {
+    map_for(file, length, ProtFlags::READ | ProtFlags::WRITE)
+}
+
+/// Maps the whole file to be read: a store into it ends the process, so there is none.
+pub fn map_to_read(file: BorrowedFd<'_>, length: u64) -> Result<NonNull<u8>, Error> {
+    map_for(file, length, ProtFlags::READ)
+}
+
+fn map_for(file: BorrowedFd<'_>, length: u64, access: ProtFlags) -> Result<NonNull<u8>, Error> {
     let too_long = Error::TooLarge {
         what: "a mapping",
         requested: length,
         limit: isize::MAX.cast_unsigned() as u64,
     };
     let length = usize::try_from(length).map_err(|_| too_long)?;
-    let access = ProtFlags::READ | ProtFlags::WRITE;
     let flags = MapFlags::SHARED | MapFlags::NORESERVE;
     // SAFETY: a null hint without MAP_FIXED only adds a mapping where there was none.
     let start = unsafe { rustix::mm::mmap(core::ptr::null_mut(), length, access, flags, file, 0) };

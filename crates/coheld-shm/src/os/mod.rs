@@ -15,10 +15,12 @@ pub(crate) mod futex;
 pub(crate) mod memfd;
 pub mod parent;
 pub mod passing;
+pub mod peek;
 pub mod process;
 pub mod readiness;
 pub(crate) mod record_lock;
 pub mod socket_file;
+pub mod terminal;
 
 use crate::Error;
 

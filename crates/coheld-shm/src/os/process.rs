@@ -128,7 +128,35 @@ fn line_names(line: &[u8], file: FileId) -> bool {
     rustix::fs::makedev(major, minor) == file.device && inode == Some(file.inode)
 }
 
+/// State, start time and name of the process `pid`.
+pub(super) fn status(pid: u32) -> Option<(u8, u64, String)> {
+    let mut path = PathBuffer::default();
+    let content = read_file(path.of(pid, "stat"))?;
+    let status = parse_status(&content.0[..content.1])?;
+    Some((
+        status.state,
+        status.start_time,
+        name_in(&content.0[..content.1]),
+    ))
+}
+
+/// The name between the outermost parentheses.
+fn name_in(content: &[u8]) -> String {
+    let start = content.iter().position(|&byte| byte == b'(');
+    let end = content.iter().rposition(|&byte| byte == b')');
+    let name = start
+        .zip(end)
+        .and_then(|(start, end)| content.get(start + 1..end));
+    String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
+}
+
 fn read_status(path: &CStr) -> Option<Status> {
+    let (content, length) = read_file(path)?;
+    parse_status(&content[..length])
+}
+
+/// The first bytes of a file, and how many there are. Allocates nothing.
+fn read_file(path: &CStr) -> Option<([u8; STATUS_BYTES], usize)> {
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut content = [0; STATUS_BYTES];
     let length = loop {
@@ -138,7 +166,7 @@ fn read_status(path: &CStr) -> Option<Status> {
             Err(_) => return None,
         }
     };
-    parse_status(&content[..length])
+    Some((content, length))
 }
 
 /// Reads `pid (name) state ...`. The name may hold anything, also `) Z 1`, so what follows it is
@@ -194,6 +222,7 @@ mod tests {
                 start_time: 777
             }
         );
+        assert_eq!(name_in(line), "a) Z (b)");
         assert_eq!(parse_status(b""), None);
         assert_eq!(parse_status(b"12 (short) S 1"), None);
     }

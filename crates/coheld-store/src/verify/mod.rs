@@ -1,9 +1,11 @@
 //! Looking over a whole segment: does every word, block, edge and index say the same?
 //!
 //! The heap knows which blocks are in use, the referents know which they own; the two must agree
-//! to the block. Nothing is locked: the segment has to be at rest (in tests, after a recovery, in
-//! the doctor). Private memory is taken freely, no lock is held.
+//! to the block. Nothing is locked: for [`verify`] the segment has to be at rest (in tests, after a
+//! recovery). [`examine`] bears others that use it meanwhile. Private memory is taken freely, no
+//! lock is held.
 
+mod live;
 mod table;
 mod walk;
 
@@ -11,6 +13,7 @@ use core::fmt;
 
 use coheld_shm::Segment;
 
+pub use self::live::{Examination, LOOKS, Look, Size, examine, look};
 use self::walk::Walk;
 use crate::error::StoreError;
 use crate::kinds;
@@ -29,7 +32,7 @@ pub struct Report {
 }
 
 /// Something that is wrong in a segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Problem {
     /// A lane holds the traces of an operation, though none is under way.
@@ -104,6 +107,39 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// The block or referent that it is about; 0 for the segment.
+    #[must_use]
+    pub fn place(&self) -> u64 {
+        match *self {
+            Self::LaneInUse => 0,
+            Self::Leaked { block, .. } | Self::OwnedTwice { block, .. } => block,
+            Self::Dangling { referent, .. }
+            | Self::LostEdge { referent, .. }
+            | Self::EdgeCount { referent, .. }
+            | Self::Unreferenced { referent }
+            | Self::NotAlive { referent }
+            | Self::Broken { referent, .. }
+            | Self::Unreadable { referent, .. } => referent,
+        }
+    }
+
+    /// The name of this kind of problem, for programs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::LaneInUse => "lane-in-use",
+            Self::Leaked { .. } => "leaked",
+            Self::Dangling { .. } => "dangling",
+            Self::OwnedTwice { .. } => "owned-twice",
+            Self::LostEdge { .. } => "lost-edge",
+            Self::EdgeCount { .. } => "edge-count",
+            Self::Unreferenced { .. } => "unreferenced",
+            Self::NotAlive { .. } => "not-alive",
+            Self::Broken { .. } => "broken",
+            Self::Unreadable { .. } => "unreadable",
+        }
+    }
+
     fn unreadable(referent: u64, error: &StoreError) -> Self {
         Self::Unreadable {
             referent,

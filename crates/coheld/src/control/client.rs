@@ -1,5 +1,6 @@
 //! The client's side of the control plane.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,22 @@ pub fn connect(
     channel.send(protocol::SEND)?;
     let file = channel.receive_descriptor()?;
     Attachment::attach(file, address.clone(), authkey, ticket, id)
+}
+
+/// The segment of the manager at `address`, for a process that will not be a member: its id, and
+/// the descriptor of its memory.
+pub(crate) fn borrow_segment(
+    address: &Address,
+    authkey: &[u8],
+    timeout: Duration,
+) -> Result<([u8; 16], OwnedFd), Error> {
+    let (mut channel, body) = ask(address, authkey, timeout, Request::Attach)?;
+    let (id, elsewhere) = protocol::read_segment(&body)?;
+    if let Some(name) = elsewhere {
+        channel = ask_nearby(address, name, authkey, channel.time_left()?, id)?;
+    }
+    channel.send(protocol::SEND)?;
+    Ok((id, channel.receive_descriptor()?))
 }
 
 /// Asks the manager at `address` once more for the segment `id`, at its Unix socket. That is in

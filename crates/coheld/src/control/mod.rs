@@ -14,7 +14,7 @@ mod protocol;
 mod reaper;
 mod server;
 
-pub(crate) use client::{Answered, dial, join};
+pub(crate) use client::{Answered, borrow_segment, dial, join};
 pub use client::{connect, ping, shutdown};
 pub use server::{Ending, Server, Stopper};
 
