@@ -2,6 +2,7 @@ from contextlib import AbstractContextManager
 from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
+from . import aio as aio
 from . import managers as managers
 from .errors import (
     CallTimeout as CallTimeout,
@@ -45,6 +46,7 @@ __all__ = [
     "ReferentGone",
     "ShutDown",
     "StartupError",
+    "aio",
     "call_timeout",
     "install",
     "managers",
