@@ -52,6 +52,7 @@ AWAITING = (
     AWAITING[: AWAITING.index("if __name__")]
     + """
 async def main():
+    global x
     {setup}
     await loop(1000)
     gc.disable()
@@ -159,8 +160,11 @@ def test_no_system_call_in_a_million(strace, tmp_path, loop):
 @pytest.mark.parametrize("loop", AWAITED_LOOPS)
 def test_no_system_call_in_a_hundred_thousand_awaits(strace, tmp_path, loop):
     setup, statement = AWAITED_LOOPS[loop]
-    number = MILLION // 10
-    assert calls_in_loop(strace, tmp_path, setup, statement, number, AWAITING) == {}
+    calls = calls_in_loop(strace, tmp_path, setup, statement, MILLION // 10, AWAITING)
+    if sys.version_info < (3, 12):
+        # Asked by asyncio.get_running_loop(), which has to notice forks.
+        del calls["getpid"]
+    assert calls == {}
 
 
 def test_the_method_sees_system_calls(strace, tmp_path):

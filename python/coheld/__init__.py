@@ -38,6 +38,7 @@ __all__ = [
     "ReferentGone",
     "ShutDown",
     "StartupError",
+    "aio",
     "call_timeout",
     "install",
     "managers",
@@ -123,13 +124,14 @@ def share(target, *, exposed=None, readonly=False):
 
 def __getattr__(name):
     # These bring multiprocessing along; who only imports `coheld` does not wait.
-    if name in ("managers", "proxy", "ReferentGone"):
+    if name in ("aio", "managers", "proxy", "ReferentGone"):
         import importlib
 
-        module = importlib.import_module(".proxy" if name == "proxy" else ".managers", __name__)
+        module = "managers" if name == "ReferentGone" else name
+        module = importlib.import_module(f".{module}", __name__)
         return module.ReferentGone if name == "ReferentGone" else module
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), "managers", "proxy", "ReferentGone"})
+    return sorted({*globals(), "aio", "managers", "proxy", "ReferentGone"})

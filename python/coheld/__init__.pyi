@@ -3,6 +3,7 @@ from contextlib import AbstractContextManager
 from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
+from . import aio as aio
 from . import managers as managers
 from . import proxy as proxy
 from .errors import (
@@ -47,6 +48,7 @@ __all__ = [
     "ReferentGone",
     "ShutDown",
     "StartupError",
+    "aio",
     "call_timeout",
     "install",
     "managers",

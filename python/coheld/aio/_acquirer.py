@@ -1,5 +1,8 @@
 """Views of locks and semaphores."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import asyncio
 import weakref
 

@@ -1,5 +1,8 @@
 """Views of events."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 from ._line import line_of
 from ._view import View
 

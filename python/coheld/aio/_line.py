@@ -1,5 +1,8 @@
 """Lines: the tasks of one loop that wait for the same, first come first served."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import asyncio
 import collections
 import weakref

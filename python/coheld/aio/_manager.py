@@ -1,5 +1,8 @@
 """`SyncManager` and `Manager`: a manager whose objects are awaited."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import asyncio
 
 from .. import managers

@@ -1,5 +1,8 @@
 """Waiting for objects that this process cannot reach but by calls: threads for a short while."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor

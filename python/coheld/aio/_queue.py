@@ -1,5 +1,8 @@
 """Views of queues."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import queue
 
 from ._view import View, seconds_of

@@ -1,5 +1,8 @@
 """`View`: what all awaitable views of shared objects have."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 from asyncio import get_running_loop
 
 from . import _watching

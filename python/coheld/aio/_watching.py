@@ -1,5 +1,8 @@
 """The thread that sleeps for all tasks of this process, one for each manager whose objects wait."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 import os
 import threading
 import weakref

@@ -1,5 +1,8 @@
 """`wrap`: the awaitable view of a proxy, and that of an object which is called."""
 
+# What programs see of it is typed in the stubs beside.
+# mypy: ignore-errors
+
 from .. import _coheld
 from .._coheld import (
     AcquirerProxy,
