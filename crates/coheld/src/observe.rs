@@ -20,7 +20,7 @@ use crate::{Address, Error, control, host, key, registry};
 /// How long a manager has to answer before its members are asked.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long mending may take: it waits for locks, and those of stopped processes do not come.
-const MENDING: Duration = Duration::from_secs(10);
+const MENDING: Duration = Duration::from_secs(5);
 
 /// A segment that this process looks at.
 pub struct Observation {
