@@ -6,7 +6,6 @@ The copy is a memory file of the calling process, so `coheld doctor --pid` can l
 from __future__ import annotations
 
 import fcntl
-import mmap
 import os
 import struct
 
@@ -48,7 +47,10 @@ def read(segment_id):
 
 
 class Image:
-    """A copy in a memory file of its own."""
+    """A copy in a memory file of its own.
+
+    It is not mapped here: a process that has it mapped is taken for the member of its number.
+    """
 
     def __init__(self, content: bytes) -> None:
         self.descriptor = os.memfd_create("coheld", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -57,7 +59,6 @@ class Image:
             at += os.pwrite(self.descriptor, content[at:], at)
         # The record locks of the members are not copied, so all of them are dead.
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, SEALS)
-        self.memory = mmap.mmap(self.descriptor, len(content))
         limit, lanes = struct.unpack_from("<II", content, 0x20)
 
         def up(number, step):
@@ -71,17 +72,10 @@ class Image:
         self.heap = up(self.bitmaps + 256 * pages, PAGE)
 
     def get(self, at: int) -> int:
-        return struct.unpack_from("<Q", self.memory, at)[0]
+        return struct.unpack("<Q", os.pread(self.descriptor, 8, at))[0]
 
     def put(self, at: int, word: int) -> None:
-        struct.pack_into("<Q", self.memory, at, word)
-
-    def content(self) -> bytes:
-        return bytes(self.memory)
-
-    @property
-    def segment_id(self) -> str:
-        return bytes(self.memory[0x38:0x48]).hex()
+        os.pwrite(self.descriptor, struct.pack("<Q", word), at)
 
     def block_of(self, referent: int) -> int:
         """The block that is the root of a referent."""
@@ -108,5 +102,4 @@ class Image:
         return (self.get(self.member(slot)) >> 8) << 10 | slot
 
     def close(self) -> None:
-        self.memory.close()
         os.close(self.descriptor)

@@ -17,6 +17,9 @@ import subject
 import tool_programs
 from rust_server import binary
 
+if not subject.IS_STOCK:
+    from coheld import OwnerDiedWarning
+
 pytestmark = marks.coheld_only
 
 FORK = multiprocessing.get_context("fork")
@@ -99,6 +102,11 @@ def stopped():
             pass
 
 
+def by_pid(pid, proxy):
+    """Arguments that name a process; it may have other segments, too."""
+    return ["--pid", str(pid), "--segment", proxy._token.text.split()[1]]
+
+
 def place_of(proxy):
     return int(proxy._token.text.split()[3], 16)
 
@@ -108,15 +116,14 @@ def place_of(proxy):
 
 def test_a_sound_program(manager):
     numbers, texts = manager.list(range(10)), manager.dict(a="a text of some length")
-    ways = [[numbers._token.text], ["--pid", str(os.getpid())], [f"--pid={manager._process.pid}"]]
-    for way in ways:
+    pids = os.getpid(), manager._process.pid
+    for way in ([numbers._token.text], *(by_pid(pid, numbers) for pid in pids)):
         code, report = doctor(manager, *way)
         assert (code, report["findings"]) == (0, []), report
         assert report["is_sound"] is True
         assert report["segment"] == numbers._token.text.split()[1]
         assert report["layout_version"] == 3
-        pids = {member["pid"] for member in report["members"]}
-        assert pids == {os.getpid(), manager._process.pid}
+        assert {member["pid"] for member in report["members"]} == set(pids)
         assert report["referents"]["list"]["count"] == 1
         assert report["referents"]["list"]["items"] == 10
         assert report["referents"]["dict"]["items"] == 1
@@ -167,7 +174,8 @@ def test_a_stopped_owner_and_who_waits_for_it(manager, processes, stopped):
     assert (code, report["mended"]["locks"]) == (1, 0)
     os.kill(owner.pid, signal.SIGCONT)
     owner.kill()
-    waiter.result()
+    with pytest.raises(OwnerDiedWarning):
+        waiter.result()
 
 
 # Without the manager.
@@ -179,7 +187,7 @@ def test_the_manager_is_killed(manager, processes):
     killed = manager._process.pid
     os.kill(killed, signal.SIGKILL)
     manager._process.join()
-    for way in ([numbers._token.text], ["--pid", str(member.pid)]):
+    for way in ([numbers._token.text], by_pid(member.pid, numbers)):
         code, report = doctor(manager, *way)
         assert (code, kinds(report)) == (1, ["dead-member"]), report
         assert report["source"].startswith("process ")
@@ -204,7 +212,7 @@ def test_the_manager_is_stopped(manager, processes, stopped):
     code, report = doctor(manager, numbers._token.text)
     assert (code, kinds(report)) == (1, ["dead-member", "lock-of-the-dead"]), report
     assert finding(report, "lock-of-the-dead")["pid"] == owner.pid
-    done = run(manager, "doctor", "--pid", str(os.getpid()))
+    done = run(manager, "doctor", *by_pid(os.getpid(), numbers))
     assert done.returncode == 1
     assert f"pid {owner.pid}" in done.stdout
     assert "(mend)" in done.stdout
@@ -222,15 +230,10 @@ def test_the_manager_is_stopped(manager, processes, stopped):
 
 def test_nobody_has_it_any_more():
     manager = subject.start_manager()
-    token = manager.list()._token.text
-    done = subprocess.run(
-        [binary(), "doctor", token.replace(token.split()[1], "0" * 32)],
-        capture_output=True,
-        text=True,
-        env=environment(manager),
-        timeout=50,
-    )
+    numbers = manager.list()
+    token = numbers._token.text
     manager.shutdown()
+    done = run(manager, "doctor", token.replace(token.split()[1], "0" * 32))
     assert done.returncode == 3, done
     assert "hint:" in done.stderr
     assert done.stdout == ""
@@ -402,18 +405,21 @@ def test_a_sound_segment_stays_as_it_is(small, stopped):
     numbers, texts = small.list(["a text of some length"] * 10), small.dict(a=1)
     queue = small.Queue()
     queue.put(numbers)
-    segment_id = numbers._token.text.split()[1]
+    # Making a token takes a lease.
+    token = texts._token.text
+    segment_id = token.split()[1]
     stopped(small._process.pid)
     before = segment_image.read(segment_id)
     pages = os.fstat(segment_image.descriptor_of(segment_id)).st_blocks
-    code, report = doctor(small, texts._token.text)
+    code, report = doctor(small, token)
     assert (code, report["findings"]) == (0, [])
-    top(small, texts._token.text)
-    run(small, "top", "--once", "--interval", "0.1", "--pid", str(os.getpid()))
+    top(small, token)
+    way = ["--pid", str(os.getpid()), "--segment", segment_id]
+    assert run(small, "top", "--once", "--interval", "0.1", *way).returncode == 0
     assert segment_image.read(segment_id) == before
     assert os.fstat(segment_image.descriptor_of(segment_id)).st_blocks == pages
     # Mending a sound segment takes a slot and gives it back; what it was used for stays the same.
-    code, report = doctor(small, texts._token.text, "--mend")
+    code, report = doctor(small, token, "--mend")
     assert (code, report["findings"]) == (0, [])
     done = {**report["mended"], "gone": len(report["mended"]["gone"])}
     assert done == {"members": 0, "locks": 0, "leases": 0, "is_complete": True, "gone": 0}
@@ -493,7 +499,8 @@ def test_pictures_follow_each_other_without_a_terminal(manager):
 
 
 def test_who_stops_reading_ends_it(manager):
-    program = start_top(manager, manager.list()._token.text, "--json", "--interval", "0.1")
+    numbers = manager.list()
+    program = start_top(manager, numbers._token.text, "--json", "--interval", "0.1")
     try:
         assert program.stdout.readline()
         program.stdout.close()
@@ -505,8 +512,9 @@ def test_who_stops_reading_ends_it(manager):
 
 
 def test_the_terminal_is_as_it_was(manager):
+    numbers = manager.list()
     ours, theirs = pty.openpty()
-    program = start_top(manager, manager.list()._token.text, "--interval", "0.1", output=theirs)
+    program = start_top(manager, numbers._token.text, "--interval", "0.1", output=theirs)
     os.close(theirs)
     seen = b""
     try:
@@ -531,7 +539,8 @@ def test_the_terminal_is_as_it_was(manager):
 
 
 def test_nobody_is_a_member_of_a_copy(small, copied):
-    held = copied(small.list())
+    numbers = small.list()
+    held = copied(numbers)
     done = run(None, "top", "--json", "--interval", "0.1", "--pid", str(held.process.pid))
     # All members are dead: one picture, and the end.
     assert done.returncode == 0
