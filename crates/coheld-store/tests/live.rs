@@ -151,7 +151,7 @@ fn a_lock_of_the_dead_is_freed_and_its_next_owner_told() {
         let Sketch::Lock { owner, .. } = survey::sketch(&first, &view) else {
             panic!("a lock is a lock");
         };
-        assert_eq!(owner.map(|owner| owner.word()), Some(view.words[0]));
+        assert_eq!(owner.map(coheld_shm::Owner::word), Some(view.words[0]));
         // Of the living it is not taken.
         assert!(!survey::free_from_dead(&held.referent).unwrap());
         // The view ends with its process.

@@ -198,9 +198,12 @@ fn mend_in_time(segment: Segment) -> Mended {
     let (report, reports) = mpsc::channel();
     let segment = Arc::new(segment);
     let work = move || {
-        let mut done = Mended::default();
-        // The processes of the dead are told only as long as they have their slots.
-        done.locks = free_locks(&segment);
+        // First: the processes of the dead are told only as long as they have their slots.
+        let locks = free_locks(&segment);
+        let mut done = Mended {
+            locks,
+            ..Mended::default()
+        };
         let _ = report.send(done);
         done.members = segment.reap_dead();
         let _ = report.send(done);
