@@ -1,4 +1,4 @@
-"""A copy of the memory of a manager, and damage done to it; the offsets are those of docs/layout.md.
+"""A copy of the memory of a manager, and damage done to it. Its offsets are in docs/layout.md.
 
 The copy is a memory file of the calling process, so `coheld doctor --pid` can look at it.
 """
