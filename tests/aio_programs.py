@@ -11,6 +11,8 @@ import random
 import threading
 import time
 
+import coheld.aio
+
 #: Ends what waits for items.
 STOP = -1
 

@@ -2,8 +2,9 @@
 //! look at the memory of a running program.
 //!
 //! On the standard output is data and nothing else; what a person wants to know is on the standard
-//! error output. The exit code is 0 if it worked, 1 if the manager or a method refused or the doctor
-//! has found something, 2 if the command line is wrong, and 3 if there is no manager to be reached.
+//! error output. The exit code is 0 if it worked, 1 if the manager or a method refused or the
+//! doctor has found something, 2 if the command line is wrong, and 3 if there is no manager to be
+//! reached.
 
 #![forbid(unsafe_code)]
 

@@ -251,9 +251,18 @@ pub(crate) fn items(sketch: &Sketch) -> Option<u64> {
     }
 }
 
+/// A count as a real number.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "people do not read the sixteenth digit"
+)]
+pub(crate) fn real(count: u64) -> f64 {
+    count as f64
+}
+
 /// A number of bytes, to be read by people.
 pub(crate) fn bytes(count: u64) -> String {
-    let mut shown = count as f64;
+    let mut shown = real(count);
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if shown < 1024.0 {
             return if unit == "B" {

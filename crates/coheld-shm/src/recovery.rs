@@ -258,8 +258,8 @@ impl Segment {
         reaped
     }
 
-    /// Leaves the segment and frees the slot at once, for a member that nobody may be there to reap.
-    /// No thread of this process may be using the segment any more.
+    /// Leaves the segment and frees the slot at once, for a member that nobody may be there to
+    /// reap. No thread of this process may be using the segment any more.
     pub fn retire(&self) {
         let tag = self.member_cell().load(Ordering::Relaxed);
         if tag == 0 {

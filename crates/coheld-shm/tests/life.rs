@@ -44,6 +44,25 @@ fn put_block(segment: &Segment, place: (u64, u32), payload: u64) -> u64 {
 }
 
 #[test]
+fn a_member_that_retires_leaves_nothing_to_be_reaped() {
+    let (backing, segment) = segment();
+    let visitor = other(&backing);
+    let place = segment.create_referent(5, 7).unwrap();
+    visitor.acquire(place.0, place.1).unwrap();
+    assert_eq!(segment.members().len(), 2);
+    let own = visitor.create_referent(5, 7).unwrap();
+    visitor.retire();
+    assert_eq!(segment.members().len(), 1);
+    assert_eq!(segment.reap_dead(), 0);
+    assert_eq!(segment.count_referents(), 1);
+    assert!(segment.referent(own.0, own.1).unwrap().lock().is_err());
+    assert!(segment.lanes_idle());
+    // The slot is free for the next one, under another tag.
+    let tag = other(&backing).own_tag().unwrap();
+    assert!(segment.is_current_member(tag));
+}
+
+#[test]
 fn a_root_owns_its_block_until_the_referent_goes() {
     let (_backing, segment) = segment();
     let place = segment.create_referent(5, 7).unwrap();

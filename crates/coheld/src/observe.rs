@@ -20,7 +20,7 @@ use crate::{Address, Error, control, host, key, registry};
 /// How long a manager has to answer before its members are asked.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long mending may take: it waits for locks, and those of stopped processes do not come.
-const MENDING: Duration = Duration::from_secs(10);
+const MENDING: Duration = Duration::from_secs(5);
 
 /// A segment that this process looks at.
 pub struct Observation {
@@ -198,9 +198,12 @@ fn mend_in_time(segment: Segment) -> Mended {
     let (report, reports) = mpsc::channel();
     let segment = Arc::new(segment);
     let work = move || {
-        let mut done = Mended::default();
-        // The processes of the dead are told only as long as they have their slots.
-        done.locks = free_locks(&segment);
+        // First: the processes of the dead are told only as long as they have their slots.
+        let locks = free_locks(&segment);
+        let mut done = Mended {
+            locks,
+            ..Mended::default()
+        };
         let _ = report.send(done);
         done.members = segment.reap_dead();
         let _ = report.send(done);

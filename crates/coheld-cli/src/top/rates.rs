@@ -8,7 +8,7 @@ use coheld_shm::{LockPlace, Segment};
 use coheld_store::survey::Sketch;
 use coheld_store::verify;
 
-use crate::picture::Picture;
+use crate::picture::{Picture, real};
 
 /// Samples of the inner locks in one picture.
 const SAMPLES: u32 = 10;
@@ -44,9 +44,9 @@ impl Rates {
                 .filter(|known| known.view.generation == view.generation);
             // What is new has had all its changes since.
             let (version, tickets) = known.map_or((0, 0), |it| (it.view.version, it.view.tickets));
-            let changes = view.version.wrapping_sub(version) as f64 / seconds;
+            let changes = real(view.version.saturating_sub(version)) / seconds;
             rates.changes += changes;
-            rates.waits += view.tickets.saturating_sub(tickets) as f64 / seconds;
+            rates.waits += real(view.tickets.saturating_sub(tickets)) / seconds;
             rates.of.insert(view.offset, changes);
             if let Sketch::Channel { requests, .. } = shared.sketch {
                 let earlier = match known.map(|it| &it.sketch) {
