@@ -1,5 +1,7 @@
 """Requests in frames, answered by a server of plain objects: each once, whatever goes wrong."""
 
+# Size: one fixture, a server of plain objects, and all that can go wrong with its requests.
+
 from __future__ import annotations
 
 import functools

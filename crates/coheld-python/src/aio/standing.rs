@@ -137,8 +137,8 @@ impl Standing {
     /// Makes a place in line of a store's standing.
     fn take(&self, py: Python<'_>, standing: store::Standing<'_>) -> PyResult<()> {
         // SAFETY: `standing` borrows the segment of `proxy`'s attachment, which lies behind an
-        // `Arc` in its state; `self` keeps the proxy, whose state is never replaced, and drops the place
-        // before the proxy.
+        // `Arc` in its state; `self` keeps the proxy, whose state is never replaced, and drops the
+        // place before the proxy.
         let standing = unsafe {
             std::mem::transmute::<store::Standing<'_>, store::Standing<'static>>(standing)
         };

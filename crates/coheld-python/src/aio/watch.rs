@@ -64,7 +64,8 @@ impl Places {
     /// Adds a place under a key that has none.
     pub(super) fn add(&self, py: Python<'_>, key: u64, watched: Watched<'_>) -> PyResult<()> {
         // SAFETY: `watched` borrows a segment that `attachment` keeps, which lies behind an `Arc`
-        // and lives as long as `self`: `Standing` has taken this from the map for the same attachment.
+        // and lives as long as `self`: `Standing` has taken this from the map for the same
+        // attachment.
         let watched = unsafe { std::mem::transmute::<Watched<'_>, Watched<'static>>(watched) };
         let mut entries = self.entries();
         let is_first = entries.of_key.is_empty();
