@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 import warnings
+from pathlib import Path
 
 import marks
 import pytest
@@ -25,6 +26,7 @@ pytestmark = marks.coheld_only
 FORK = multiprocessing.get_context("fork")
 CAPACITY = 32 << 20
 LONG = 30
+LAYOUT = Path(__file__).parent.parent / "docs" / "layout.md"
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ def test_a_sound_program(manager):
         assert (code, report["findings"]) == (0, []), report
         assert report["is_sound"] is True
         assert report["segment"] == numbers._token.text.split()[1]
-        assert report["layout_version"] == 3
+        assert f"Layout version: {report['layout_version']}." in LAYOUT.read_text()
         assert {member["pid"] for member in report["members"]} == set(pids)
         assert report["referents"]["list"]["count"] == 1
         assert report["referents"]["list"]["items"] == 10

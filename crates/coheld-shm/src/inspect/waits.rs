@@ -25,8 +25,8 @@ impl Segment {
         for number in 0..self.waiter_high() {
             let cell = self.waiter_cell(number);
             // Acquire: pairs with the Release by which cells are given back.
-            let owner = self.control(field!(cell, WaiterCell.owner));
-            let owner = owner.load(Ordering::Acquire) as u32;
+            let owner = self.control32(field!(cell, WaiterCell.owner));
+            let owner = owner.load(Ordering::Acquire);
             if owner == 0 {
                 continue;
             }
