@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import queue
 import threading
+import time
 
 import aio_programs as programs
 import coheld
@@ -107,6 +108,48 @@ def test_the_thread_ends_when_nobody_waits(manager):
         await asyncio.sleep(0.01)
         view.proxy.put("again")
         assert await task == "again"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_woken", [False, True])
+def test_a_task_that_was_told_and_is_cancelled_passes_that_on(manager, is_woken):
+    async def main():
+        items = wrapped(manager.Queue())
+        tasks = [asyncio.ensure_future(items.get()) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        items.put_nowait("one")
+        # While the loop is busy, the first task is told once, and no more.
+        time.sleep(0.3)
+        if is_woken:
+            items._line("get").wake()
+        tasks[0].cancel()
+        tasks[1].cancel()
+        assert await tasks[2] == "one"
+
+    asyncio.run(main())
+
+
+def test_who_has_given_up_stands_in_no_line(manager):
+    async def main():
+        items = wrapped(manager.Queue())
+        standing = items._line("get").standing
+        with pytest.raises(queue.Empty):
+            await items.get(timeout=0.01)
+        task = asyncio.ensure_future(items.get())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        items.put_nowait(1)
+        assert not standing.is_signalled()
+        task = asyncio.ensure_future(items.get())
+        assert await task == 1
+        task = asyncio.ensure_future(items.get())
+        await asyncio.sleep(0.01)
+        items.put_nowait(2)
+        # It is told what is for it.
+        assert standing.is_signalled()
+        assert await task == 2
 
     asyncio.run(main())
 

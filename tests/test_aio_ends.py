@@ -16,6 +16,7 @@ import aio_programs as programs
 import coheld
 import coheld.aio
 import marks
+import subject
 from aio_programs import wrapped
 
 pytestmark = marks.coheld_only
@@ -117,6 +118,19 @@ def test_a_closed_loop_leaves_no_place_in_line(manager):
     thread.join(20)
     assert notified == [True]
     # Kept until here, so that it was not the end of the task that has left the line.
+    task._log_destroy_pending = False
+    task.get_coro().close()
+
+
+def test_a_party_of_a_closed_loop_is_as_one_that_has_died(manager):
+    barrier = manager.Barrier(2)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(wrapped(barrier).wait())
+    loop.run_until_complete(asyncio.sleep(0.05))
+    assert barrier.n_waiting == 1
+    loop.close()
+    assert subject.wait_until(lambda: barrier.broken)
+    assert barrier.n_waiting == 0
     task._log_destroy_pending = False
     task.get_coro().close()
 

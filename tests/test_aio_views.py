@@ -125,8 +125,11 @@ def use_from_afar(address):
             await items.put(item)
         got = await asyncio.gather(*tasks[10:])
         assert sorted(got) == list(range(30))
-        with pytest.raises(queue.Empty):
-            await items.get(timeout=0.01)
+        for timeout in (0.01, 0):
+            with pytest.raises(queue.Empty):
+                await items.get(timeout=timeout)
+        await items.put("there")
+        assert await items.get(timeout=0) == "there"
         lock, event = await manager.create("Lock"), await manager.create("Event")
         async with lock:
             assert not await lock.acquire(timeout=0.01)

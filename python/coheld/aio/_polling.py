@@ -54,7 +54,7 @@ class Turns:
     async def take(self, argument, seconds):
         """Return what was got in a tuple; None: the time is over."""
         end = None if seconds is None else self.loop.time() + seconds
-        if end is None:
+        if end is None or not self._turn.locked():
             await self._turn.acquire()
         else:
             try:

@@ -2,8 +2,8 @@
 
 use coheld_shm::{Referent, Segment, word as shm_word};
 use coheld_store::{
-    Barrier, Condition, Event, Input, Lock, Queue, Result, Semaphore, StoreError, Wait,
-    kinds::referent as kind, sync::companion, word,
+    Barrier, Condition, Event, Input, Lock, Purpose, Queue, Result, Semaphore, Standing,
+    StoreError, Wait, kinds::referent as kind, sync::companion, word,
 };
 
 use super::{Case, Place};
@@ -98,6 +98,15 @@ fn event(segment: &Segment) -> Result<Vec<Place>> {
 
 fn set(segment: &Segment, places: &[Place]) -> Result<()> {
     Event::new(&at(segment, &places[0])?).set()
+}
+
+/// An event with two in line who are told by the bell of this process.
+fn event_with_bell(segment: &Segment) -> Result<Vec<Place>> {
+    let place = make(segment, kind::EVENT, 0)?;
+    for _ in 0..2 {
+        core::mem::forget(Standing::new(&at(segment, &place)?, Purpose::Event)?);
+    }
+    Ok(vec![place])
 }
 
 /// A condition with three in line, whose lock is already acquired.
@@ -213,6 +222,16 @@ fn come_and_go(segment: &Segment, places: &[Place]) -> Result<()> {
     Ok(())
 }
 
+/// What a loop does whose tasks wait for items: one of them gets one, another one goes on waiting
+/// behind those of other processes, and is cancelled.
+fn take_by_standing(segment: &Segment, places: &[Place]) -> Result<()> {
+    let referent = at(segment, &places[0])?;
+    let mut standing = Standing::new(&referent, Purpose::Get)?;
+    in_time(Queue::new(&referent).attempt_get(Some(&mut standing))?)?;
+    standing.rotate()?;
+    standing.leave()
+}
+
 fn list(segment: &Segment) -> Result<Vec<Place>> {
     Ok(vec![make(segment, kind::LIST, 0)?])
 }
@@ -270,6 +289,12 @@ const ROWS: &[Row] = &[
         notify_one,
         false,
     ),
+    (
+        "event: set with two who hear a bell",
+        event_with_bell,
+        set,
+        false,
+    ),
     ("condition: notify all three", condition, notify_all, true),
     ("barrier: the last one arrives", barrier, arrive, true),
     ("barrier: abort", barrier, abort, false),
@@ -281,6 +306,12 @@ const ROWS: &[Row] = &[
     ("queue: the last task done", last_task, task_done, false),
     ("queue: shut down", queue, shut_down, false),
     ("queue: shut down at once", queue, shut_down_at_once, false),
+    (
+        "queue: get a number by a place in line",
+        queue,
+        take_by_standing,
+        false,
+    ),
     ("queue: come in line, leave it", queue, come_and_go, false),
     ("event: come in line, leave it", event, come_and_go, true),
 ];
