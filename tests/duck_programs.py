@@ -122,7 +122,8 @@ def in_child(function, *args):
         sender.send(function(*args))
         sender.close()
 
-    process = multiprocessing.get_context("fork").Process(target=run)
+    # If one fails, this process does not wait for the others.
+    process = multiprocessing.get_context("fork").Process(target=run, daemon=True)
     process.start()
     sender.close()
     return process, receiver

@@ -17,15 +17,21 @@ from coheld.proxy._frame_proxy import FrameClient, remote_error
 
 PROGRAMS = Path(__file__).with_name("duck_programs.py")
 
+#: Without it, each process that imports Duck makes up a secret and writes it into the folder that
+#: it runs in, and of several at once some fail at that.
+ENVIRONMENT = {**os.environ, "DXS": "of-the-tests"}
+
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("duck") is None, reason="the package duckframework is not installed"
 )
 
 
-def run_program(role, given=None):
-    """Run a program of Duck's; return what it prints."""
+def run_program(folder, role, given=None):
+    """Run a program with Duck in a folder; return what it prints."""
     done = subprocess.run(
         [sys.executable, str(PROGRAMS), role],
+        cwd=folder,
+        env=ENVIRONMENT,
         input=json.dumps(given),
         capture_output=True,
         text=True,
@@ -79,9 +85,9 @@ EXPRESSIONS = [
 ]
 
 
-def test_duck_proxies_use_a_server_of_coheld():
+def test_duck_proxies_use_a_server_of_coheld(tmp_path):
     expressions = [expression for expression, _ in EXPRESSIONS]
-    answers = run_program("client", expressions)
+    answers = run_program(tmp_path, "client", expressions)
     for (expression, expected), (kind, text) in zip(EXPRESSIONS, answers):
         if type(expected) is tuple:
             assert kind == expected[0], (expression, text)
@@ -91,22 +97,24 @@ def test_duck_proxies_use_a_server_of_coheld():
     assert len(answers) == len(expressions)
 
 
-def test_several_proxies_of_duck_at_once():
-    found = run_program("clients")
+def test_several_proxies_of_duck_at_once(tmp_path):
+    found = run_program(tmp_path, "clients")
     assert found == {"wrong": [0, 0, 0], "counts": [200, 200, 200]}
 
 
-def test_the_answer_to_a_killed_proxy_of_duck_goes_to_nobody_else():
-    assert run_program("killed") == [*range(20), None, *range(100)]
+def test_the_answer_to_a_killed_proxy_of_duck_goes_to_nobody_else(tmp_path):
+    assert run_program(tmp_path, "killed") == [*range(20), None, *range(100)]
 
 
 # ---- Coheld's clients of Duck's server -----------------------------------------------------------
 
 
 class DuckServer:
-    def __init__(self) -> None:
+    def __init__(self, folder) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(PROGRAMS), "server"],
+            cwd=folder,
+            env=ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -130,8 +138,8 @@ class DuckServer:
 
 
 @pytest.fixture
-def duck_server():
-    made = DuckServer()
+def duck_server(tmp_path):
+    made = DuckServer(tmp_path)
     yield made
     made.close()
 
@@ -308,7 +316,7 @@ def use_and_end(target):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_whoever_uses_a_block_leaves_it_where_it_is(duck_server, method):
+def test_whoever_uses_a_block_leaves_it_where_it_is(duck_server, method, tmp_path):
     program = (
         "import multiprocessing, test_duck_interop as test\n"
         "if __name__ == '__main__':\n"
@@ -319,11 +327,11 @@ def test_whoever_uses_a_block_leaves_it_where_it_is(duck_server, method):
         "    child.join()\n"
         "    assert child.exitcode == 0\n"
     )
-    folder = PROGRAMS.parent
+    script = tmp_path / "use.py"
+    script.write_text(program)
     done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(PROGRAMS.parent)},
         capture_output=True,
         text=True,
         timeout=50,
