@@ -17,6 +17,7 @@ from multiprocessing import shared_memory
 import pytest
 from coheld._coheld import pack_frame
 from coheld.proxy._errors import DataTooBigError, EmptyData, ProxyError
+from coheld.proxy._frame_proxy import FrameClient
 from coheld.proxy._frame_server import FrameServing
 from coheld.proxy._frame_service import FrameService
 from coheld.proxy._frames import Frame, ProxyOpCode, read_frame, write_frame
@@ -678,3 +679,25 @@ def test_the_names_of_a_server_of_frames(served, target):
 def test_other_processes_are_served(block, target, processes):
     context = multiprocessing.get_context("fork")
     assert processes.run(context, ask, block, EXECUTE, [id(target), "add", [1, 2], {}])[1] == 3
+
+
+def use_client(name, idx):
+    client = FrameClient(name, idx)
+    odd = client.get("odd")
+    answers = [client.execute("add", [1], {"y": 2}), client.get("partial")(2), odd.get("text")]
+    try:
+        client.get("missing")
+    except AttributeError as error:
+        answers.append(isinstance(error, ProxyError))
+    client.set("value", odd.chain_level)
+    return answers
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_clients_that_speak_in_frames(block, target, processes, method):
+    assert use_client(block.name, id(target)) == [3, 42, "odd", True]
+    context = multiprocessing.get_context(method)
+    assert processes.run(context, use_client, block.name, id(target)) == [3, 42, "odd", True]
+    assert target.value == 0
+    with pytest.raises(TypeError, match="the keys of dicts"):
+        FrameClient(block.name, id(target)).set("value", {1: 2})
