@@ -11,6 +11,9 @@ from .. import _coheld
 from .._serving import _arbitrary_address
 from ._owner import Domain
 
+#: Seconds that the end of a process waits for the thread of its segment.
+_PATIENCE = 2
+
 _lock = threading.Lock()
 _home = None
 
@@ -23,12 +26,17 @@ class Home:
         self.process = os.getpid()
         self._server = _coheld.Server(_arbitrary_address(), self.authkey)
         self.attachment = self._server.attachment
-        threading.Thread(target=self._serve, name="coheld-segment", daemon=True).start()
-        util.Finalize(self, self._server.stop, exitpriority=-5)
+        self._thread = threading.Thread(target=self._serve, name="coheld-segment", daemon=True)
+        self._thread.start()
+        util.Finalize(None, self._end, exitpriority=-5)
 
     def _serve(self):
-        # Ends with the process, or by `stop`.
         self._server.serve()
+
+    def _end(self):
+        """At the end of the process: before multiprocessing removes the folder of the socket."""
+        self._server.stop()
+        self._thread.join(_PATIENCE)
 
 
 def home():

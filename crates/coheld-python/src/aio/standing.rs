@@ -225,10 +225,13 @@ impl Standing {
     #[new]
     fn new(proxy: Bound<'_, BaseProxy>, purpose: &str, watch: &Bound<'_, Watch>) -> PyResult<Self> {
         let purpose = purpose_named(purpose)?;
-        if native_state(&proxy)?.is_none() {
+        let Some(state) = native_state(&proxy)? else {
             return Err(PyTypeError::new_err(
                 "only for an object in shared memory one can stand in line",
             ));
+        };
+        if !watch.get().places().is_at(state.attachment()) {
+            return Err(PyTypeError::new_err("the watch is that of another manager"));
         }
         Ok(Self {
             place: Mutex::new(None),

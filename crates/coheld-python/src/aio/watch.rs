@@ -54,6 +54,11 @@ impl Places {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether they are those in the segment of this attachment.
+    pub(super) fn is_at(&self, attachment: &Arc<Attachment>) -> bool {
+        Arc::ptr_eq(&self.attachment, attachment)
+    }
+
     /// A key for places that are taken one after the other.
     pub(super) fn new_key(&self) -> u64 {
         let mut entries = self.entries();
@@ -64,8 +69,7 @@ impl Places {
     /// Adds a place under a key that has none.
     pub(super) fn add(&self, py: Python<'_>, key: u64, watched: Watched<'_>) -> PyResult<()> {
         // SAFETY: `watched` borrows a segment that `attachment` keeps, which lies behind an `Arc`
-        // and lives as long as `self`: `Standing` has taken this from the map for the same
-        // attachment.
+        // and so lives as long as `self`: whoever calls this has asked `is_at`.
         let watched = unsafe { std::mem::transmute::<Watched<'_>, Watched<'static>>(watched) };
         let mut entries = self.entries();
         let is_first = entries.of_key.is_empty();
