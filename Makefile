@@ -47,6 +47,7 @@ demo: $(VENV)/installed $(WORDS) ## index a source tree with the stock manager a
 bench: $(VENV)/installed ## measure every operation beside the stock manager
 	$(VENV)/bin/python benches/run.py --json docs/bench.json --plot docs/bench.svg $(ARGS)
 	$(VENV)/bin/python benches/wire.py --json docs/wire-bench.json $(ARGS)
+	$(VENV)/bin/python benches/proxy.py $(ARGS)
 	cargo bench -p coheld-bench
 
 venv: $(VENV)/installed ## put Coheld, built for release, into .venv
