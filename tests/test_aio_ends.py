@@ -167,8 +167,11 @@ def test_a_loop_that_is_dropped_leaves_no_place_in_line(manager):
 
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys
 import coheld.aio
+
+# Who starts the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def main():
     async with coheld.aio.Manager() as manager:
