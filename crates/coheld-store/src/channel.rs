@@ -29,8 +29,8 @@ const INLINE: u64 = (SIZE - AREAS) / 2;
 
 // Offsets from the start of the block. Both message words have cache lines of their own wherever
 // the block begins.
-const CLIENT: u64 = 0x20;
-const HOST: u64 = 0x28;
+pub(crate) const CLIENT: u64 = 0x20;
+pub(crate) const HOST: u64 = 0x28;
 const AREAS: u64 = 0x180;
 /// Offsets from a message word.
 const LENGTH: u64 = 8;
@@ -38,18 +38,18 @@ const TAKEN: u64 = 16;
 
 /// One direction: where its parts are, from the start of the block.
 #[derive(Clone, Copy)]
-struct Direction {
+pub(crate) struct Direction {
     large: u64,
-    message: u64,
+    pub(crate) message: u64,
     area: u64,
 }
 
-const REQUEST: Direction = Direction {
+pub(crate) const REQUEST: Direction = Direction {
     large: HEADER,
     message: 0x80,
     area: AREAS,
 };
-const REPLY: Direction = Direction {
+pub(crate) const REPLY: Direction = Direction {
     large: HEADER + 8,
     message: 0x100,
     area: AREAS + INLINE,

@@ -1,32 +1,17 @@
-//! What each referent is at the moment, for people who look at a running program; and what a lock
-//! of the dead needs when nobody comes for it.
+//! What each referent is at the moment, for people who look at a running program.
 //!
-//! Everything but [`free_from_dead`] only reads, without locks: what it tells may be over by the
-//! time that it is told, and of a referent in the middle of a change it may be a mixture.
+//! All of it only reads, without locks: what it tells may be over by the time that it is told, and
+//! of a referent in the middle of a change it may be a mixture.
 
-use coheld_shm::{HostPlace, Owner, Referent, ReferentView, Segment, Wakes};
+use coheld_shm::{HostPlace, Owner, ReferentView, Segment};
 
 use crate::block::{self, HEADER};
+use crate::channel::{CLIENT, HOST, REPLY, REQUEST};
 use crate::error::Result;
 use crate::kinds::{block as blocks, referent as kind};
-use crate::sync::wait::SIGNAL;
+use crate::sync::{lock, semaphore};
 use crate::table::Table;
 use crate::word;
-
-/// The words of a lock; see `docs/layout.md`.
-const OWNER: usize = 0;
-const DEPTH: usize = 1;
-const DIED: u64 = 2;
-/// Words in front of the accounts of a semaphore, and where the generation is in an account.
-const REDO_WORDS: u64 = 3;
-const GENERATION_SHIFT: u32 = 40;
-/// Bit of the second word of a semaphore: permits go from one member to another.
-const TRAVELLING: u64 = 1 << 63;
-/// Where the tags and the messages of a channel are, from the start of its block.
-const CLIENT: u64 = 0x20;
-const HOST: u64 = 0x28;
-const REQUEST: u64 = 0x80;
-const REPLY: u64 = 0x100;
 
 /// What a referent is at the moment, beside its kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,12 +80,12 @@ pub fn sketch(segment: &Segment, view: &ReferentView) -> Sketch {
             shut_down: view.words[0] & 1 != 0,
         }),
         kind::LOCK | kind::RLOCK => Ok(Sketch::Lock {
-            owner: Owner::from_word(view.words[OWNER]),
-            depth: view.words[DEPTH],
+            owner: Owner::from_word(view.words[lock::OWNER as usize]),
+            depth: view.words[lock::DEPTH as usize],
         }),
         kind::SEMAPHORE | kind::BOUNDED_SEMAPHORE => {
             permits(segment, view).map(|permits| Sketch::Semaphore {
-                free: view.words[0],
+                free: view.words[semaphore::VALUE as usize],
                 permits,
             })
         }
@@ -156,26 +141,11 @@ fn array(segment: &Segment, view: &ReferentView) -> Result<u64> {
 }
 
 fn permits(segment: &Segment, view: &ReferentView) -> Result<Vec<(u32, u32, u64)>> {
-    let mut found = Vec::new();
-    if view.root == word::EMPTY || view.words[1] & TRAVELLING != 0 {
-        return Ok(found);
+    if view.words[semaphore::INITIAL as usize] & semaphore::SIGNALS != 0 {
+        return Ok(Vec::new());
     }
-    let header = block::header_of_word(segment, view.root)?;
-    if header.kind != blocks::PERMITS {
-        return Ok(found);
-    }
-    let accounts = (header.length / 8)
-        .saturating_sub(REDO_WORDS)
-        .min(segment.member_limit().into());
-    for slot in 0..accounts {
-        let account = segment.load(header.payload + 8 * (REDO_WORDS + slot))?;
-        let permits = account & ((1 << GENERATION_SHIFT) - 1);
-        if permits != 0 {
-            let generation = (account >> GENERATION_SHIFT) as u32;
-            found.push((slot as u32, generation, permits));
-        }
-    }
-    Ok(found)
+    // Without the lock it may be in the middle of getting others.
+    semaphore::Accounts::at(segment, view.root).map_or(Ok(Vec::new()), |accounts| accounts.all())
 }
 
 fn channel(segment: &Segment, view: &ReferentView) -> Result<Sketch> {
@@ -185,8 +155,8 @@ fn channel(segment: &Segment, view: &ReferentView) -> Result<Sketch> {
     }
     let start = header.payload - HEADER;
     let (request, reply) = (
-        segment.message(start + REQUEST)?.look(),
-        segment.message(start + REPLY)?.look(),
+        segment.message(start + REQUEST.message)?.look(),
+        segment.message(start + REPLY.message)?.look(),
     );
     Ok(Sketch::Channel {
         client: segment.load(start + CLIENT)? as u32,
@@ -195,32 +165,4 @@ fn channel(segment: &Segment, view: &ReferentView) -> Result<Sketch> {
         is_calling: request.number != reply.number,
         is_closed: request.closed || reply.closed,
     })
-}
-
-/// Frees a lock whose owner is dead, as the next to acquire it would, who is told of the death all
-/// the same. Whether it was one.
-pub fn free_from_dead(referent: &Referent<'_>) -> Result<bool> {
-    let segment = referent.segment();
-    let owner_now = || -> Result<Option<Owner>> {
-        let guard = referent.lock_uninterrupted()?;
-        let is_lock = matches!(guard.kind(), kind::LOCK | kind::RLOCK);
-        Ok(Owner::from_word(guard.word(OWNER as u64)).filter(|_| is_lock))
-    };
-    // The question is asked without the lock.
-    let Some(owner) = owner_now()?.filter(|&owner| segment.is_gone(owner)) else {
-        return Ok(false);
-    };
-    let process = segment.process_of(owner);
-    let mut wakes = Wakes::new(segment);
-    let guard = referent.lock_uninterrupted()?;
-    let freed = guard.word(OWNER as u64) == owner.word();
-    if freed {
-        // CRASH: noted, and still owned by the dead: the next in line mends it, as ever.
-        guard.set_word(DIED, u64::from(process) + 1);
-        // COMMIT: the lock is free.
-        guard.commit_word(guard.word_cell(OWNER as u64), 0)?;
-        guard.signal_next(0, SIGNAL, &mut wakes);
-    }
-    drop(guard);
-    Ok(freed)
 }

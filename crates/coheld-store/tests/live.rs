@@ -153,11 +153,11 @@ fn a_lock_of_the_dead_is_freed_and_its_next_owner_told() {
         };
         assert_eq!(owner.map(coheld_shm::Owner::word), Some(view.words[0]));
         // Of the living it is not taken.
-        assert!(!survey::free_from_dead(&held.referent).unwrap());
+        assert!(!Lock::new(&held.referent).free_from_dead().unwrap());
         // The view ends with its process.
     }
-    assert!(survey::free_from_dead(&held.referent).unwrap());
-    assert!(!survey::free_from_dead(&held.referent).unwrap());
+    assert!(Lock::new(&held.referent).free_from_dead().unwrap());
+    assert!(!Lock::new(&held.referent).free_from_dead().unwrap());
     let acquired = Lock::new(&held.referent).acquire(Wait::No).unwrap();
     assert!(acquired.unwrap().owner_died.is_some());
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use coheld_shm::backing::{MemfdBacking, ObservedBacking};
 use coheld_shm::os::peek;
 use coheld_shm::{Segment, os::process};
-use coheld_store::{MENDER, kinds::referent as kind, survey};
+use coheld_store::{Lock, MENDER, kinds::referent as kind};
 
 use crate::{Address, Error, control, host, key, registry};
 
@@ -236,7 +236,7 @@ fn free_locks(segment: &Segment) -> usize {
     });
     let freed = locks.into_iter().filter(|&(offset, generation)| {
         let referent = segment.referent(offset, generation);
-        referent.is_ok_and(|referent| survey::free_from_dead(&referent).unwrap_or(false))
+        referent.is_ok_and(|referent| Lock::new(&referent).free_from_dead().unwrap_or(false))
     });
     freed.count()
 }

@@ -13,8 +13,8 @@ use super::{Acquired, Standing, Wait, standing, wait};
 use crate::error::{Result, StoreError};
 use crate::kinds::referent as kind;
 
-const OWNER: u64 = 0;
-const DEPTH: u64 = 1;
+pub(crate) const OWNER: u64 = 0;
+pub(crate) const DEPTH: u64 = 1;
 const DIED: u64 = 2;
 
 /// The one thing that is waited for.
@@ -97,7 +97,7 @@ impl<'a> Lock<'a> {
     fn acquire_in_line(&self, wait: Wait, depth: u64) -> Result<Option<Acquired>> {
         let attempt = |turn: Turn<'_, '_>| self.try_once(turn, depth);
         wait::until(self.referent, wait, PLACE, attempt, || {
-            self.free_from_dead()
+            self.free_from_dead().map(drop)
         })
     }
 
@@ -126,18 +126,20 @@ impl<'a> Lock<'a> {
         }
     }
 
-    /// Takes the lock away from an owner that is dead.
-    pub(super) fn free_from_dead(&self) -> Result<()> {
+    /// Takes the lock away from an owner that is dead; whether it had one. The next to acquire it
+    /// is told of the death all the same.
+    pub fn free_from_dead(&self) -> Result<bool> {
         let segment = self.referent.segment();
         let owner = Owner::from_word(self.referent.lock()?.word(OWNER));
         let Some(owner) = owner.filter(|&owner| segment.is_gone(owner)) else {
-            return Ok(());
+            return Ok(false);
         };
         let process = segment.process_of(owner);
         let mut wakes = Wakes::new(segment);
         let guard = self.referent.lock()?;
         check(&guard)?;
-        if guard.word(OWNER) == owner.word() {
+        let is_freed = guard.word(OWNER) == owner.word();
+        if is_freed {
             // CRASH: noted, and still owned by the dead: the next in line mends it by calling this.
             guard.set_word(DIED, u64::from(process) + 1);
             // COMMIT: the lock is free.
@@ -145,7 +147,7 @@ impl<'a> Lock<'a> {
             guard.signal_next(PLACE.role, SIGNAL, &mut wakes);
         }
         drop(guard);
-        Ok(())
+        Ok(is_freed)
     }
 
     /// Releases it once.

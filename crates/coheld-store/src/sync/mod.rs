@@ -7,8 +7,8 @@ mod barrier;
 mod companion;
 mod condition;
 mod event;
-mod lock;
-mod semaphore;
+pub(crate) mod lock;
+pub(crate) mod semaphore;
 pub(crate) mod standing;
 pub(crate) mod wait;
 

@@ -23,12 +23,12 @@ use crate::error::{Result, StoreError};
 use crate::kinds::{self, referent as kind};
 use crate::word;
 
-const VALUE: u64 = 0;
-const INITIAL: u64 = 1;
+pub(crate) const VALUE: u64 = 0;
+pub(crate) const INITIAL: u64 = 1;
 const DIED: u64 = 2;
 
 /// Bit of the word `INITIAL`: permits go from one member to another.
-const SIGNALS: u64 = 1 << 63;
+pub(crate) const SIGNALS: u64 = 1 << 63;
 /// Most permits; what Python's `threading` would count to in some centuries.
 pub const PERMITS_LIMIT: u64 = (1 << 40) - 1;
 
@@ -55,7 +55,7 @@ pub struct Semaphore<'a> {
 
 /// The block of accounts.
 #[derive(Clone, Copy)]
-struct Accounts<'s> {
+pub(crate) struct Accounts<'s> {
     segment: &'s Segment,
     payload: u64,
     count: u64,
@@ -73,8 +73,12 @@ enum Look {
 
 impl<'s> Accounts<'s> {
     fn open(guard: &Guard<'s>) -> Result<Self> {
-        let segment = guard.segment();
-        if guard.root() == word::EMPTY {
+        Self::at(guard.segment(), guard.root())
+    }
+
+    /// The accounts below the root of a semaphore.
+    pub(crate) fn at(segment: &'s Segment, root: u64) -> Result<Self> {
+        if root == word::EMPTY {
             let (payload, count) = (0, 0);
             return Ok(Self {
                 segment,
@@ -82,7 +86,7 @@ impl<'s> Accounts<'s> {
                 count,
             });
         }
-        let header = block::header_of_word(segment, guard.root())?;
+        let header = block::header_of_word(segment, root)?;
         if header.kind != kinds::block::PERMITS || header.length < 8 * REDO_WORDS {
             return Err(StoreError::Corrupted(
                 "a semaphore keeps its accounts elsewhere",
@@ -101,6 +105,20 @@ impl<'s> Accounts<'s> {
 
     fn cell(&self, slot: u32) -> Option<u64> {
         (u64::from(slot) < self.count).then(|| self.payload + 8 * (REDO_WORDS + u64::from(slot)))
+    }
+
+    /// Slot, generation and permits of each member that has any.
+    pub(crate) fn all(&self) -> Result<Vec<(u32, u32, u64)>> {
+        let mut found = Vec::new();
+        for slot in 0..self.segment.member_limit() {
+            let Some(cell) = self.cell(slot) else { break };
+            let account = self.segment.load(cell)?;
+            let permits = account & PERMITS_LIMIT;
+            if permits != 0 {
+                found.push((slot, (account >> 40) as u32, permits));
+            }
+        }
+        Ok(found)
     }
 
     /// Permits that a member has; what an earlier member of its slot has left does not count.
