@@ -15,7 +15,7 @@ use crate::{Attachment, Error, Handle};
 /// looks less and less often,
 const PATIENCE: Duration = Duration::from_millis(20);
 /// down to this: a long call costs nothing, and a death is noticed soon all the same.
-const MOST_PATIENCE: Duration = Duration::from_millis(160);
+pub(super) const MOST_PATIENCE: Duration = Duration::from_millis(160);
 
 /// Calls a method of the object that `handle` refers to; the number in `request` is of no account.
 ///
@@ -60,7 +60,8 @@ fn exchange(
     limit: Option<Duration>,
 ) -> Result<Reply, Error> {
     let segment = attachment.joined()?;
-    if segment.own_tag()? == place.tag {
+    let own_tag = segment.own_tag()?;
+    if own_tag == place.tag {
         return match local::find(&attachment.segment_id(), place) {
             Some(host) => Ok(host.answer_here(request)),
             None => Err(gone(attachment, place, request)),
@@ -71,7 +72,7 @@ fn exchange(
         .filter(|limit| *limit != Duration::MAX);
     if limit.is_none()
         && let Some(partner) =
-            Partner::find(&attachment.segment_id(), segment.own_tag()?, place.tag)
+            Partner::find(&attachment.segment_id(), own_tag, place.tag)
     {
         let reply = partner.ask(place, request)?;
         return reply.ok_or_else(|| gone(attachment, place, request));

@@ -8,7 +8,9 @@
 //! The kind of a reply stands at its end so that a body, which may be large, is never moved to make
 //! room for it. Numbers are little endian. Reading is total: any bytes are a message or an error.
 
-use super::Leases;
+use coheld_store::StoreError;
+
+use super::{Leases, buffers};
 use crate::Error;
 
 /// Bytes of a request before the name of its method.
@@ -192,6 +194,41 @@ impl Reply {
     /// Whether it is a call inside the call.
     pub(super) fn is_nested(message: &[u8]) -> bool {
         message.last() == Some(&(ReplyKind::Nested as u8))
+    }
+
+    /// Has `send` deliver it; what it hands over, to be kept until its receiver has it for sure.
+    /// A reply that does not fit becomes one that says so.
+    ///
+    /// [`StoreError::Closed`]: nobody will read it, and what it hands over was taken back.
+    pub(super) fn deliver(
+        mut self,
+        send: impl Fn(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<Leases, Error> {
+        let leases = std::mem::take(&mut self.leases);
+        let reply = self.encode();
+        match send(&reply) {
+            Ok(()) => {
+                buffers::keep(reply);
+                Ok(leases)
+            }
+            Err(StoreError::Shm(
+                error
+                @ (coheld_shm::Error::OutOfMemory { .. } | coheld_shm::Error::TooLarge { .. }),
+            )) => {
+                let size = reply.len() - 1;
+                drop(reply);
+                leases.give_back();
+                let text = format!("a result of {size} bytes does not fit: {error}\n");
+                send(&Self::new(ReplyKind::Traceback, text).encode())?;
+                Ok(Leases::new())
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Closed) {
+                    leases.give_back();
+                }
+                Err(error.into())
+            }
+        }
     }
 
     /// Reads a reply.

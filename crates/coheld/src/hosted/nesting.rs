@@ -22,16 +22,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use coheld_shm::HostPlace;
 use coheld_store::{Channel, StoreError};
 
+use super::client::MOST_PATIENCE;
 use super::{Reply, ReplyKind, Request, buffers, inbox, local};
 use crate::{Error, Handle};
-
-/// How long one side sleeps at most before it looks whether the other one lives.
-const PATIENCE: Duration = Duration::from_millis(160);
 
 thread_local! {
     /// Who waits for this thread, through which channel; the latest comes last.
@@ -160,8 +157,8 @@ impl Partner {
                         return Ok(None);
                     }
                     match self.end {
-                        End::Host => channel.wait_for_request(PATIENCE)?,
-                        End::Caller => channel.wait_for_reply(PATIENCE)?,
+                        End::Host => channel.wait_for_request(MOST_PATIENCE)?,
+                        End::Caller => channel.wait_for_reply(MOST_PATIENCE)?,
                     }
                     has_waited = true;
                     continue;
@@ -207,7 +204,7 @@ impl Partner {
         let (place, request) = read(message)?;
         let place = place.filter(|place| place.tag == self.own_tag);
         let host = place.and_then(|place| local::find(&self.segment, place));
-        let mut reply = match host {
+        let reply = match host {
             Some(host) => {
                 let _waits = self.waits();
                 host.answer_here(&request)
@@ -219,23 +216,9 @@ impl Partner {
                 why: "the call belongs to the process that this one was forked from",
             });
         }
-        let leases = std::mem::take(&mut reply.leases);
-        match self.send_answer(channel, &reply.encode()) {
-            Ok(()) => Ok(()),
-            Err(StoreError::Closed) => {
-                leases.give_back();
-                Ok(())
-            }
-            Err(StoreError::Shm(
-                error
-                @ (coheld_shm::Error::OutOfMemory { .. } | coheld_shm::Error::TooLarge { .. }),
-            )) => {
-                leases.give_back();
-                let text = format!("a result does not fit: {error}\n");
-                let reply = Reply::new(ReplyKind::Traceback, text).encode();
-                Ok(self.send_answer(channel, &reply)?)
-            }
-            Err(error) => Err(error.into()),
+        match reply.deliver(|reply| self.send_answer(channel, reply)) {
+            Ok(_) | Err(Error::Store(StoreError::Closed)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -105,7 +105,8 @@ fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
     loop {
         let mut message = buffers::spare();
         match channel.take_request_into(&mut message) {
-            Ok(true) => sent = Leases::new(),
+            // The caller has had the last reply.
+            Ok(true) => {}
             Ok(false) => {
                 buffers::keep(message);
                 channel.wait_for_request(PATIENCE)?;
@@ -120,7 +121,7 @@ fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
             }
             Err(error) => return Err(error.into()),
         }
-        let mut reply = match Request::decode(&message) {
+        let reply = match Request::decode(&message) {
             Ok(request) => {
                 // The caller waits for this thread, which may call back.
                 let is_waited_for = request.flags & Request::LIMITED == 0;
@@ -134,28 +135,10 @@ fn answer_all(entry: &Entry, handle: &Handle) -> Result<(), Error> {
             // The object has forked, and this is the child.
             return Ok(());
         }
-        let leases = std::mem::take(&mut reply.leases);
-        let reply = reply.encode();
-        match channel.answer(&reply) {
-            Ok(()) => {
-                buffers::keep(reply);
-                sent = leases;
-            }
-            Err(StoreError::Shm(
-                error
-                @ (coheld_shm::Error::OutOfMemory { .. } | coheld_shm::Error::TooLarge { .. }),
-            )) => {
-                let size = reply.len() - 1;
-                drop(reply);
-                leases.give_back();
-                let text = format!("a result of {size} bytes does not fit: {error}\n");
-                channel.answer(&Reply::new(ReplyKind::Traceback, text).encode())?;
-            }
-            Err(StoreError::Closed) => {
-                leases.give_back();
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
+        match reply.deliver(|reply| channel.answer(reply)) {
+            Ok(leases) => sent = leases,
+            Err(Error::Store(StoreError::Closed)) => return Ok(()),
+            Err(error) => return Err(error),
         }
     }
 }
