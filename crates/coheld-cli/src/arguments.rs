@@ -39,6 +39,18 @@ pub(crate) enum Command {
     Top(Top),
 }
 
+/// Where the key of a manager is.
+#[derive(Args, Debug)]
+pub(crate) struct Key {
+    /// File with the key: its bytes, without a line feed at the end. Without it, the hexadecimal
+    /// digits in `COHELD_AUTHKEY`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authkey_file: Option<PathBuf>,
+    /// Take a key that other users of this machine can read
+    #[arg(long)]
+    pub(crate) insecure_permissions: bool,
+}
+
 /// Which memory to look at.
 #[derive(Args, Debug)]
 pub(crate) struct Target {
@@ -54,13 +66,8 @@ pub(crate) struct Target {
     /// Which segment, where the process has several: 32 hexadecimal digits
     #[arg(long, value_name = "ID", value_parser = segment_id)]
     pub(crate) segment: Option<[u8; 16]>,
-    /// File with the key: its bytes, without a line feed at the end. Without it, the hexadecimal
-    /// digits in `COHELD_AUTHKEY`
-    #[arg(long, value_name = "FILE")]
-    pub(crate) authkey_file: Option<PathBuf>,
-    /// Take a key that other users of this machine can read
-    #[arg(long)]
-    pub(crate) insecure_permissions: bool,
+    #[command(flatten)]
+    pub(crate) key: Key,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -111,13 +118,8 @@ pub(crate) struct Manager {
     /// `HOST:PORT`, `unix:/PATH` or `abstract:NAME`; port 0: any that is free
     #[arg(long, env = "COHELD_ADDRESS", value_parser = address::parse)]
     pub(crate) address: Address,
-    /// File with the key: its bytes, without a line feed at the end. Without it, the hexadecimal
-    /// digits in `COHELD_AUTHKEY`
-    #[arg(long, value_name = "FILE")]
-    pub(crate) authkey_file: Option<PathBuf>,
-    /// Take a key that other users of this machine can read
-    #[arg(long)]
-    pub(crate) insecure_permissions: bool,
+    #[command(flatten)]
+    pub(crate) key: Key,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

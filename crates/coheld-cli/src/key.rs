@@ -3,24 +3,16 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::arguments::Manager;
+use crate::arguments::Key;
 use crate::failure::{Failure, Kind};
 
 /// Permissions of others than the owner.
 const OTHERS: u32 = 0o077;
 
 /// The key in the file, or else in the environment.
-pub(crate) fn find(manager: &Manager) -> Result<Vec<u8>, Failure> {
-    find_in(
-        manager.authkey_file.as_deref(),
-        manager.insecure_permissions,
-    )
-}
-
-/// The same, from what the command line says.
-pub(crate) fn find_in(file: Option<&Path>, insecure: bool) -> Result<Vec<u8>, Failure> {
-    match file {
-        Some(file) => read(file, insecure),
+pub(crate) fn find(key: &Key) -> Result<Vec<u8>, Failure> {
+    match &key.authkey_file {
+        Some(file) => read(file, key.insecure_permissions),
         None => Ok(coheld::authkey_from_environment()?),
     }
 }

@@ -37,7 +37,7 @@ enum Problem {
 impl Managed {
     /// Connects.
     pub(crate) fn connect(manager: &Manager) -> Result<Self, Failure> {
-        let authkey = key::find(manager)?;
+        let authkey = key::find(&manager.key)?;
         let link = Link::connect(&manager.address, &authkey, Serializer::Pickle)?;
         Ok(Self { link })
     }

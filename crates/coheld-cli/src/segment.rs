@@ -29,8 +29,7 @@ fn of_manager(
     id: Option<[u8; 16]>,
     purpose: Purpose,
 ) -> Result<Observation, Failure> {
-    let key = key::find_in(target.authkey_file.as_deref(), target.insecure_permissions);
-    let key = key.map_err(|failure| {
+    let key = key::find(&target.key).map_err(|failure| {
         failure.hint(
             "give a file with the key: --authkey-file FILE; or a process of yours that has the \
              memory: --pid PID",

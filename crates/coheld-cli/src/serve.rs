@@ -13,7 +13,7 @@ use crate::{address, key, output};
 
 /// Runs a manager until it is told to stop.
 pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
-    let authkey = key::find(&arguments.manager)?;
+    let authkey = key::find(&arguments.manager.key)?;
     let mut builder = Server::builder(arguments.manager.address.clone(), &authkey);
     for (name, creation) in &arguments.share {
         builder.share(name, *creation);
