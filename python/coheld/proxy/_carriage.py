@@ -129,7 +129,5 @@ def outgoing_pickle(value):
     """Return the pickle of a value; None if it has none, whatever the reason."""
     try:
         return bytes(ForkingPickler.dumps(value))
-    except RecursionError:
-        return None
     except Exception:
         return None

@@ -17,7 +17,7 @@ from ._carriage import (
     stays,
     take_interrupt,
 )
-from ._errors import LimitedProxyChaining, ProxyError
+from ._errors import LimitedProxyChaining, ProxyError, closed_here
 from ._owner import callback_domain
 from ._remote import remote_exception
 
@@ -105,9 +105,7 @@ class Link:
     def reference_or_closed(self):
         """The reference; a `ProxyError` if there is none any more."""
         if self.reference is None:
-            raise ProxyError(
-                "this proxy was closed in this process; its object lives on with its owner"
-            )
+            raise closed_here()
         return self.reference
 
     def _ask(self, proxy, operation, args, kwargs=None):
@@ -115,25 +113,18 @@ class Link:
         reference = self.reference or self.reference_or_closed()
         try:
             answer = reference._callmethod(operation, args, kwargs)
-        except ManagerGone as error:
-            raise remote_exception(error) from None
-        except RemoteError as error:
-            raise ProxyError(f"the owner of the object could not answer: {error}") from None
+        except (ManagerGone, RemoteError) as error:
+            raise _unanswered(error) from None
         except Exception:
             # Encoding comes before sending: if that has failed, nothing was sent.
             replaced = self._replaced(args, kwargs or {})
             if replaced is None:
                 raise
-            answer = self._ask_again(reference, operation, *replaced)
+            try:
+                answer = reference._callmethod(operation, *replaced)
+            except (ManagerGone, RemoteError) as error:
+                raise _unanswered(error) from None
         return answer if type(answer) in PLAIN else self._arrive(proxy, answer)
-
-    def _ask_again(self, reference, operation, args, kwargs):
-        try:
-            return reference._callmethod(operation, args, kwargs)
-        except ManagerGone as error:
-            raise remote_exception(error) from None
-        except RemoteError as error:
-            raise ProxyError(f"the owner of the object could not answer: {error}") from None
 
     def _arrive(self, proxy, answer):
         kind = type(answer)
@@ -177,6 +168,13 @@ class Link:
         args = tuple(map(replace, args))
         kwargs = {key: replace(value) for key, value in kwargs.items()}
         return (args, kwargs) if found else None
+
+
+def _unanswered(error):
+    """What is raised when a call has got no answer of the object."""
+    if isinstance(error, ManagerGone):
+        return remote_exception(error)
+    return ProxyError(f"the owner of the object could not answer: {error}")
 
 
 def _text(proxy):

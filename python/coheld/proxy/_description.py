@@ -92,7 +92,7 @@ def _known(*key):
 def describe(target, exposure):
     """Return the description of an object, as far as it is exposed."""
     kind = type(target)
-    specials, methods = _plan(kind)
+    specials, methods, coroutines = _plan(kind)
     exposed = tuple(name for name in specials if exposure.allows(name, "call"))
     try:
         own = object.__getattribute__(target, "__dict__")
@@ -102,7 +102,7 @@ def describe(target, exposure):
         # Its attributes are not those of its instances.
         methods, own = (), ()
     methods = tuple(name for name in methods if name not in own and exposure.allows(name, "call"))
-    coroutines = tuple(name for name in methods if _is_coroutine(kind, name))
+    coroutines = tuple(name for name in methods if name in coroutines)
     return _known(kind.__module__, kind.__qualname__, exposed, methods, coroutines, kind)
 
 
@@ -111,11 +111,14 @@ def _is_coroutine(kind, name):
 
 
 def _plan(kind):
-    """The special methods of a class, and the names of its functions; looked up once."""
+    """The special methods of a class, the names of its functions, and those of them that are
+    coroutine functions; looked up once."""
     version = _version(kind)
     found = _plans.get(kind)
     if found is None or found[0] != version:
-        plan = tuple(sorted(specials_of(kind))), tuple(sorted(_functions_of(kind)))
+        methods = tuple(sorted(_functions_of(kind)))
+        coroutines = frozenset(name for name in methods if _is_coroutine(kind, name))
+        plan = tuple(sorted(specials_of(kind))), methods, coroutines
         with _plans_lock:
             if len(_plans) > _LIMIT:
                 _plans.clear()

@@ -3,11 +3,11 @@
 # What programs see of it is typed in the stubs beside.
 # mypy: ignore-errors
 
-from . import _frames
+from . import _frames, _proxy
 from ._blocks import attach
 from ._errors import ProxyError
 from ._frames import CALLABLE_PREFIX, PREFIX_LEN, PROXY_PREFIX, ProxyOpCode
-from ._proxy import _OWN, BaseTransparent, link_of
+from ._proxy import OWN, BaseTransparent, link_of
 from ._share import share_as
 
 #: Names that a `Proxy` has itself; all others are those of its object.
@@ -42,7 +42,7 @@ class Proxy(BaseTransparent):
 
     __slots__ = ()
 
-    _local = _OWN | _LOCAL
+    _local = OWN | _LOCAL
     _callable_prefix = CALLABLE_PREFIX
     _proxy_prefix = PROXY_PREFIX
     _DATA_SIZE_PREFIX_LEN = PREFIX_LEN
@@ -60,7 +60,7 @@ class Proxy(BaseTransparent):
 
     def close(self):
         """Let go of the object in this process. Other processes go on using it."""
-        link_of(self).reference = None
+        _proxy.close(self)
 
     @property
     def idx(self):
@@ -127,6 +127,6 @@ def _closing(leave):
                 return leave(self, exc_type, exc_value, traceback)
             return False
         finally:
-            link_of(self).reference = None
+            _proxy.close(self)
 
     return __exit__

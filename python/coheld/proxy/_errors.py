@@ -8,6 +8,11 @@ class ProxyError(Exception):
     """Base of what goes wrong with proxies; what an object raises in its process is one, too."""
 
 
+def closed_here():
+    """Return what is raised by a proxy that was closed."""
+    return ProxyError("this proxy was closed in this process; its object lives on with its owner")
+
+
 class ProxyObjectNotFound(ProxyError):
     """The object is not shared any more, or never was."""
 

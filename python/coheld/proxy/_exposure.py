@@ -5,9 +5,6 @@
 
 from ._special import ALWAYS, CHANGING, INFORMATION, is_special
 
-#: What is being done, for the error.
-_DOING = {"get": "read", "call": "call", "set": "set", "delete": "delete"}
-
 
 class Exposure:
     """Which names of an object may be used from other processes, and for what."""
@@ -25,7 +22,7 @@ class Exposure:
 
     def allows(self, name, operation="get"):
         """Whether the name may be used; *operation* is ``get``, ``call``, ``set``, ``delete``."""
-        if self.readonly and (operation in ("set", "delete") or name in CHANGING):
+        if self._protects(name, operation):
             return False
         if self.names is not None:
             return name in self.names or name in ALWAYS or name in INFORMATION
@@ -34,8 +31,8 @@ class Exposure:
     def refusal(self, target, name, operation):
         """Return the exception for a name that is not allowed."""
         what = f"{type(target).__name__!r} object: attribute {name!r}"
-        doing = _DOING.get(operation, operation)
-        if self.readonly and (operation in ("set", "delete") or name in CHANGING):
+        doing = "read" if operation == "get" else operation
+        if self._protects(name, operation):
             why = "its owner has shared it with readonly=True"
         elif self.names is not None:
             shown = ", ".join(sorted(self.names)) or "nothing"
@@ -46,6 +43,10 @@ class Exposure:
                 f"may name it in create_proxy(..., exposed=[{name!r}, ...])"
             )
         return AttributeError(f"cannot {doing} {what} through a proxy: {why}")
+
+    def _protects(self, name, operation):
+        """Whether it is refused because it would change the object."""
+        return self.readonly and (operation in ("set", "delete") or name in CHANGING)
 
     def derived(self):
         """What holds for the objects that an object with this exposure gives away."""

@@ -4,7 +4,7 @@
 # mypy: ignore-errors
 
 from . import _errors
-from ._errors import LimitedProxyChaining, ProxyError
+from ._errors import LimitedProxyChaining, ProxyError, closed_here
 from ._frame_lines import line_to
 from ._frames import CALLABLE_PREFIX, PROXY_PREFIX, REQUESTS, Frame, ProxyOpCode
 from ._remote import remote_exception
@@ -88,9 +88,7 @@ class FrameClient:
     def _open_line(self):
         line = self._line
         if line is None:
-            raise ProxyError(
-                "this proxy was closed in this process; its object lives on with its owner"
-            )
+            raise closed_here()
         return line
 
     # ---- Replies -------------------------------------------------------------------------------

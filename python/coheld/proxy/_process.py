@@ -5,7 +5,6 @@
 
 import multiprocessing
 import os
-import threading
 from multiprocessing import connection, process
 
 from ._carriage import outgoing_pickle
@@ -67,7 +66,6 @@ class ServerProcess:
         self._process.daemon = True
         self._process.start()
         theirs.close()
-        self._lock = threading.Lock()
         try:
             self._registrar = self._pipe.recv()
         except EOFError:
@@ -76,11 +74,6 @@ class ServerProcess:
                 "the process of the server ended before it could serve, with exit code "
                 f"{self._process.exitcode}"
             ) from None
-
-    @property
-    def pid(self):
-        """The id of the process."""
-        return self._process.pid
 
     def create(self, target, exposed, readonly, most_levels):
         """Have the process keep a copy of an object; return its proxy."""

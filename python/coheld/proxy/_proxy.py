@@ -11,32 +11,8 @@ from ._client import Link
 from ._owner import own_record
 from ._special import INFORMATION
 
-#: Names that a `Proxy` has itself, as those of Duck do; all others are those of its object.
-_LOCAL = frozenset(
-    {
-        "get_shared_memory",
-        "get_response",
-        "read_frame",
-        "write_frame",
-        "idx",
-        "close",
-        "target_obj_str",
-        "shared_memory_name",
-        "_sm",
-        "_bufsize",
-        "_server_running",
-        "_callable_prefix",
-        "_proxy_prefix",
-        "_close_on_delete",
-        "_DATA_SIZE_PREFIX_LEN",
-        "_chain_level",
-        "_proxy_chaining_max_level",
-        "_last_error",
-    }
-)
-
 #: What pickle, copy and the interpreter itself ask every object for.
-_OWN = frozenset({"__class__", "__reduce_ex__", "__reduce__", "__init__", "__new__", "__del__"})
+OWN = frozenset({"__class__", "__reduce_ex__", "__reduce__", "__init__", "__new__", "__del__"})
 
 
 class BaseTransparent:
@@ -44,7 +20,7 @@ class BaseTransparent:
 
     __slots__ = ("__weakref__", "_description", "_link")
 
-    _local = _OWN
+    _local = OWN
     _link_class = Link
 
     def __getattribute__(self, name):

@@ -85,6 +85,9 @@ def _operators():
 #: What the owner does for a special method, if that is more than to call the method.
 OPERATORS = _operators()
 
+#: For the class that an object is an attribute of: a proxy has none of them.
+_DESCRIPTOR = frozenset({"__get__", "__set__", "__delete__"})
+
 #: Those by which an object is changed.
 CHANGING = frozenset(
     {"__setitem__", "__delitem__", "__set__", "__delete__"} | {f"__i{name}__" for name in _BINARY}
@@ -105,13 +108,10 @@ _CALLED = frozenset(
         "__missing__",
         "__instancecheck__",
         "__subclasscheck__",
-        "__get__",
-        "__set__",
-        "__delete__",
     }
 )
 
-SPECIAL = frozenset(OPERATORS) | _CALLED
+SPECIAL = frozenset(OPERATORS) | _CALLED | _DESCRIPTOR
 
 #: What every object has.
 ALWAYS = frozenset({"__repr__", "__str__", "__format__", "__dir__", "__eq__", "__ne__", "__hash__"})
@@ -155,11 +155,7 @@ def _defines(kind, name):
 
 def specials_of(kind):
     """Return the special methods that proxies of the instances of a class have."""
-    found = {name for name in SPECIAL if _defines(kind, name)} - {
-        "__get__",
-        "__set__",
-        "__delete__",
-    }
+    found = {name for name in SPECIAL - _DESCRIPTOR if _defines(kind, name)}
     found |= ALWAYS | {"__copy__", "__deepcopy__"}
     if kind.__hash__ is None:
         found.discard("__hash__")
