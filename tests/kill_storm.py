@@ -110,12 +110,17 @@ class Storm:
                 # A spawned member that is still starting Python has nothing of Coheld's to hit.
                 continue
             place.process.kill()
-            place.process.join()
-            place.process.close()
-            self.killed.append(place.number)
-            self.places[position] = self.start()
-            if len(self.killed) % KILLS_BETWEEN_AUDITS == 0:
-                self.audit()
+            self.replace(position)
+
+    def replace(self, position: int) -> None:
+        """Put a new member in the place of one that ends."""
+        place = self.places[position]
+        place.process.join()
+        place.process.close()
+        self.killed.append(place.number)
+        self.places[position] = self.start()
+        if len(self.killed) % KILLS_BETWEEN_AUDITS == 0:
+            self.audit()
 
     def watch(self) -> None:
         """Nobody may hang, and nobody may end by himself."""
