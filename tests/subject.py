@@ -10,6 +10,9 @@ import gc
 import multiprocessing
 import os
 import re
+import subprocess
+import sys
+import textwrap
 import time
 
 IS_STOCK = os.environ.get("COHELD_TEST_STOCK") == "1"
@@ -40,6 +43,24 @@ def wait_until(condition, seconds: float = 10.0, every: float = 0.01) -> bool:
             return True
         time.sleep(every)
     return bool(condition())
+
+
+def state_of(process: int) -> str:
+    """The letter by which the kernel says what a process does: R runs, S sleeps, T is stopped."""
+    with open(f"/proc/{process}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+def run_program(text: str, seconds: float = 60) -> str:
+    """Run a program that has to end by itself and without complaint; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(text)],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
 
 
 def objects_left(manager, expected: int = 0, seconds: float = 10.0) -> int:

@@ -85,25 +85,38 @@ def test_a_fork_with_waiters_pending(manager, processes):
     asyncio.run(main())
 
 
+class Waiting:
+    """A condition with a task in its line, and behind that a thread, for which the one notification
+    is meant."""
+
+    def __init__(self, manager) -> None:
+        self.condition = manager.Condition(manager.Lock())
+        self.thread = threading.Thread(target=self.block)
+        self.notified: list[bool] = []
+
+    async def wait(self) -> None:
+        # No `async with`: at its end there would be a lock to release.
+        await wrapped(self.condition).acquire()
+        await wrapped(self.condition).wait()
+
+    def block(self) -> None:
+        with self.condition:
+            self.notified.append(self.condition.wait(30))
+
+    def is_notified(self) -> bool:
+        with self.condition:
+            self.condition.notify()
+        self.thread.join(20)
+        return self.notified == [True]
+
+
 def test_a_closed_loop_leaves_no_place_in_line(manager):
     """A place that was left behind would get the notification that is meant for the next."""
-    condition = manager.Condition(manager.Lock())
-    notified: list[bool] = []
-
-    async def wait():
-        # No `async with`: at its end there would be a lock to release.
-        await wrapped(condition).acquire()
-        await wrapped(condition).wait()
-
-    def block():
-        with condition:
-            notified.append(condition.wait(30))
-
+    waiting = Waiting(manager)
     loop = asyncio.new_event_loop()
-    task = loop.create_task(wait())
+    task = loop.create_task(waiting.wait())
     loop.run_until_complete(asyncio.sleep(0.05))
-    thread = threading.Thread(target=block)
-    thread.start()
+    waiting.thread.start()
     loop.close()
 
     async def look():
@@ -113,10 +126,7 @@ def test_a_closed_loop_leaves_no_place_in_line(manager):
         task.cancel()
 
     asyncio.run(look())
-    with condition:
-        condition.notify()
-    thread.join(20)
-    assert notified == [True]
+    assert waiting.is_notified()
     # Kept until here, so that it was not the end of the task that has left the line.
     task._log_destroy_pending = False
     task.get_coro().close()
@@ -137,33 +147,18 @@ def test_a_party_of_a_closed_loop_is_as_one_that_has_died(manager):
 
 def test_a_loop_that_is_dropped_leaves_no_place_in_line(manager):
     """As above, of a loop that nobody has closed and nobody can run any more."""
-    condition = manager.Condition(manager.Lock())
-    notified: list[bool] = []
-
-    async def wait():
-        # No `async with`: at its end there would be a lock to release.
-        await wrapped(condition).acquire()
-        await wrapped(condition).wait()
-
-    def block():
-        with condition:
-            notified.append(condition.wait(30))
-
+    waiting = Waiting(manager)
     loop = asyncio.new_event_loop()
-    task = loop.create_task(wait())
+    task = loop.create_task(waiting.wait())
     task._log_destroy_pending = False
     loop.run_until_complete(asyncio.sleep(0.05))
-    thread = threading.Thread(target=block)
-    thread.start()
+    waiting.thread.start()
     with warnings.catch_warnings():
         # About the loop.
         warnings.simplefilter("ignore", ResourceWarning)
         del loop, task
         gc.collect()
-    with condition:
-        condition.notify()
-    thread.join(20)
-    assert notified == [True]
+    assert waiting.is_notified()
 
 
 PROGRAM = """

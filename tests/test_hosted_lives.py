@@ -217,18 +217,13 @@ def test_the_host_is_killed(seconds):
         hosting.shutdown()
 
 
-def state_of(process: int) -> str:
-    with open(f"/proc/{process}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0]
-
-
 @marks.coheld_only
 def test_a_host_that_is_stopped_for_a_while(hosting, echo):
     process = hosting._process.pid
     assert echo.same(1) == 1
     os.kill(process, signal.SIGSTOP)
     try:
-        assert subject.wait_until(lambda: state_of(process) == "T")
+        assert subject.wait_until(lambda: subject.state_of(process) == "T")
         with pytest.raises(TimeoutError):
             echo._callmethod("same", (2,), timeout=0.3)
     finally:

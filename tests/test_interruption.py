@@ -11,6 +11,7 @@ import time
 
 import marks
 import pytest
+import subject
 
 pytestmark = marks.coheld_only
 
@@ -51,10 +52,8 @@ def copy_for_ever(shared):
 
 def stop(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)
-    while True:
-        with open(f"/proc/{pid}/stat") as stat:
-            if stat.read().rpartition(")")[2].split()[0] == "T":
-                return
+    while subject.state_of(pid) != "T":
+        pass
 
 
 def stop_while_it_holds_the_lock(pid: int, shared) -> None:

@@ -13,6 +13,7 @@ import coheld
 import marks
 import proxy_classes as classes
 import pytest
+import subject
 from coheld import ManagerGone, proxy
 from coheld.proxy import ProxyError, ProxyServer
 
@@ -229,11 +230,6 @@ def test_a_fork_while_something_is_awaited(shared, processes):
     assert processes.run(FORK, in_loop, wait_and_fork) == 2
 
 
-def state_of(pid):
-    with open(f"/proc/{pid}/stat") as status:
-        return status.read().rpartition(")")[2].split()[0]
-
-
 def test_a_stopped_owner_does_not_stop_the_loop(processes):
     mine, theirs = FORK.Pipe()
 
@@ -248,7 +244,7 @@ def test_a_stopped_owner_does_not_stop_the_loop(processes):
         assert await shared.double(1) == 2
         os.kill(owner.pid, signal.SIGSTOP)
         try:
-            while state_of(owner.pid) != "T":
+            while subject.state_of(owner.pid) != "T":
                 await asyncio.sleep(0.001)
             task = asyncio.create_task(shared.double(2))
             for _ in range(20):

@@ -20,6 +20,7 @@ import coheld.proxy
 import marks
 import proxy_classes as classes
 import pytest
+import subject
 from coheld.proxy import Proxy, ProxyError, ProxyServer
 
 pytestmark = marks.coheld_only
@@ -75,15 +76,9 @@ multiprocessing.set_start_method("fork")
 """
 
 
-def run_program(text):
-    return subprocess.run(
-        [sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True
-    ).stdout
-
-
 def test_the_documented_example_word_for_word():
     """With Duck its main process never ends."""
-    assert run_program(ALIAS + USAGE) == "100\n"
+    assert subject.run_program(ALIAS + USAGE) == "100\n"
 
 
 def test_the_example_of_the_to_do_list():
@@ -103,7 +98,7 @@ def test_the_example_of_the_to_do_list():
         p1.join()
         """
     )
-    assert run_program(program) == "[1, 2, 3]\n[1, 2, 3, 4]\n"
+    assert subject.run_program(program) == "[1, 2, 3]\n[1, 2, 3, 4]\n"
 
 
 # What comes back (the matrix of section 6).
@@ -323,10 +318,7 @@ def test_defects_10_and_11_targets_keep_their_ends():
         assert "__del__" not in vars(target)
         server.remove(target)
         del target, shared
-        for _ in range(1000):
-            if ended:
-                break
-            time.sleep(0.01)
+        assert subject.wait_until(lambda: ended)
     assert ended == [True]
 
 

@@ -6,9 +6,6 @@ import gc
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 import weakref
@@ -17,6 +14,7 @@ import coheld
 import marks
 import proxy_classes as classes
 import pytest
+import subject
 from coheld import ManagerGone, proxy
 from coheld.proxy import Proxy, ProxyError, ProxyServer
 
@@ -29,18 +27,6 @@ FORK = multiprocessing.get_context("fork")
 def server():
     with ProxyServer(bufsize=200) as started:
         yield started
-
-
-def run_program(text, *arguments, seconds=30):
-    """Run a program that has to end by itself; return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(text), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-    )
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return done.stdout
 
 
 # The server's life.
@@ -115,12 +101,12 @@ def test_removed_objects_are_let_go(server):
     shared = server.create_proxy(service)
     server.remove(service)
     del service, shared
-    for _ in range(1000):
+
+    def is_gone():
         gc.collect()
-        if gone() is None:
-            return
-        time.sleep(0.01)
-    pytest.fail("the object is still there")
+        return gone() is None
+
+    assert subject.wait_until(is_gone)
 
 
 def test_targets_are_not_changed(server):
@@ -133,7 +119,7 @@ def test_targets_are_not_changed(server):
 
 
 def test_programs_that_forget_the_server_end():
-    printed = run_program(
+    printed = subject.run_program(
         """
         import multiprocessing
         from coheld.proxy import ProxyServer

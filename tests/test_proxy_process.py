@@ -11,6 +11,7 @@ import time
 import marks
 import proxy_classes as classes
 import pytest
+import subject
 from coheld.proxy import ProxyError, ProxyServer
 
 pytestmark = marks.coheld_only
@@ -76,13 +77,15 @@ def test_its_process_ends_with_a_killed_starter(processes):
     pid = mine.recv()
     os.kill(starter, signal.SIGKILL)
     processes.join_fork(starter)
-    for _ in range(1000):
+
+    def is_gone():
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
-            return
-        time.sleep(0.02)
-    pytest.fail(f"process {pid} outlives the one that has started it")
+            return True
+        return False
+
+    assert subject.wait_until(is_gone, 20)
 
 
 def test_a_crash_there_is_an_error_here(context):

@@ -7,12 +7,12 @@ import functools
 import multiprocessing
 import operator
 import os
-import threading
 
 import coheld
 import marks
 import proxy_classes as classes
 import pytest
+import subject
 from coheld import proxy
 from coheld.proxy import LimitedProxyChaining, Proxy, ProxyError, ProxyServer
 
@@ -353,21 +353,13 @@ def test_intermediate_objects_go_with_their_proxies(server, processes):
     assert process
     # What remains is what the server has.
     domain = server._domain
-    assert eventually(lambda: len(domain._records) == 1)
+    assert subject.wait_until(lambda: len(domain._records) == 1)
 
 
 def make_many(service):
     for number in range(300):
         assert service.make(number).value == number
     return True
-
-
-def eventually(condition, seconds=10.0):
-    for _ in range(int(seconds * 100)):
-        if condition():
-            return True
-        threading.Event().wait(0.01)
-    return False
 
 
 # Exposure.

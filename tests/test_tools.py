@@ -79,12 +79,7 @@ def start(processes, manager, target, *args):
 def stop(pid):
     """Stop a process, and be sure of it."""
     os.kill(pid, signal.SIGSTOP)
-
-    def is_stopped():
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] == "T"
-
-    assert subject.wait_until(is_stopped, LONG)
+    assert subject.wait_until(lambda: subject.state_of(pid) == "T", LONG)
 
 
 @pytest.fixture
