@@ -26,6 +26,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.timeout(SECONDS_PER_TEST))
 
 
+def pytest_sessionfinish():
+    """A process that a failed test has left must not keep the interpreter from its end."""
+    for child in multiprocessing.active_children():
+        print(f"left by a test, and ended now: {child}")
+        child.kill()
+        child.join()
+
+
 def pytest_report_header():
     return f"module under test: {subject.MODULE}, Python {sys.version.split()[0]}"
 

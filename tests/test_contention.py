@@ -86,7 +86,11 @@ def test_more_threads_than_lanes():
 
 
 def fork_from_handlers(shared, forks, items, told):
-    """Append while a timer forks: the children are in the middle of the same append."""
+    """Append while a timer forks: the children are in the middle of the same append.
+
+    The timer is set anew after each fork: one that repeats by itself goes off within the handler
+    where a fork takes longer than its interval, and then again and again.
+    """
     parent, children = os.getpid(), []
 
     def handler(*_):
@@ -94,9 +98,10 @@ def fork_from_handlers(shared, forks, items, told):
             child = os.fork()
             if child:
                 children.append(child)
+                signal.setitimer(signal.ITIMER_REAL, 0.02)
 
     signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.02)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
     number = 0
     try:
         while len(children) < forks:
@@ -121,9 +126,14 @@ def test_forks_in_the_middle_of_an_operation(manager):
     with reader_of(shared):
         worker = FORK.Process(target=fork_from_handlers, args=(shared, 25, size, told))
         worker.start()
-        number = told.get(timeout=LONG)
-        worker.join(LONG)
-    assert worker.exitcode == 0
+        try:
+            number = told.get(timeout=LONG)
+            worker.join(LONG)
+        finally:
+            status = worker.exitcode
+            worker.kill()
+            worker.join()
+    assert status == 0
     tail = shared[size:]
     counts = collections.Counter(item[:8] for item in tail)
     assert set(counts) >= {b"%08d" % item for item in range(number)}
