@@ -71,8 +71,7 @@ fn exchange(
         .or_else(|| segment.call_limit())
         .filter(|limit| *limit != Duration::MAX);
     if limit.is_none()
-        && let Some(partner) =
-            Partner::find(&attachment.segment_id(), own_tag, place.tag)
+        && let Some(partner) = Partner::find(&attachment.segment_id(), own_tag, place.tag)
     {
         let reply = partner.ask(place, request)?;
         return reply.ok_or_else(|| gone(attachment, place, request));
