@@ -108,6 +108,7 @@ crash: $(VENV)/installed ## kill operations at every instruction, then members a
 	$(VENV)/bin/python tests/kill_storm.py $(ARGS)
 	$(VENV)/bin/python tests/waiting_storm.py $(ARGS)
 	$(VENV)/bin/python tests/mishap_storm.py $(ARGS)
+	$(VENV)/bin/python tests/history_storm.py $(ARGS)
 	$(VENV)/bin/python tests/proxy_storm.py --calls 1000000
 
 # The dev profile, for its checks of overflow.
