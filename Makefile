@@ -32,7 +32,7 @@ PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all interop check bench crash fuzz loom shuttle fmt clean venv build \
+.PHONY: help demo test test-all interop check bench crash soak fuzz loom shuttle fmt clean venv build \
 	wheel test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
 help:
@@ -110,6 +110,9 @@ crash: $(VENV)/installed ## kill operations at every instruction, then members a
 	$(VENV)/bin/python tests/mishap_storm.py $(ARGS)
 	$(VENV)/bin/python tests/history_storm.py $(ARGS)
 	$(VENV)/bin/python tests/proxy_storm.py --calls 1000000
+
+soak: $(VENV)/installed ## a quarter of an hour of work while workers are killed, drawn
+	$(VENV)/bin/python benches/soak.py --json docs/soak.json --plot docs/soak.svg $(ARGS)
 
 # The dev profile, for its checks of overflow.
 fuzz: ## change messages of the wire protocols at random and see what becomes of them
