@@ -13,6 +13,7 @@ PLOT_HEIGHT = 150
 TOP = 64
 GAP = 46
 BOTTOM = 40
+LINE_HEIGHT = 14
 WIDTH = LEFT + PLOT_WIDTH + RIGHT
 HEIGHT = TOP + 2 * PLOT_HEIGHT + GAP + BOTTOM
 # Readable on white and on black.
@@ -87,7 +88,13 @@ def chart(cycles, lines, top, ticks, share, label) -> list[str]:
         parts.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
         )
-        y = height(cycles[-1][field]) + 4
-        x = LEFT + PLOT_WIDTH + 8
-        parts.append(f'<text x="{x}" y="{y:.1f}" style="fill: {colour}">{name}</text>')
+    # Names stand where their lines end, but not on each other.
+    x, lowest = LEFT + PLOT_WIDTH + 8, 0.0
+    ends = sorted(
+        (height(cycles[-1][field]) + 4, name, colour)
+        for (name, field), colour in zip(lines, COLOURS)
+    )
+    for y, name, colour in ends:
+        lowest = max(y, lowest + LINE_HEIGHT)
+        parts.append(f'<text x="{x}" y="{lowest:.1f}" style="fill: {colour}">{name}</text>')
     return parts
