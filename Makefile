@@ -21,6 +21,8 @@ TESTS := .venvs/$(VERSION)
 export PYO3_PYTHON := $(CURDIR)/$(TESTS)/bin/python
 export PYO3_ENVIRONMENT_SIGNATURE := cpython-$(VERSION)-64bit
 export PYO3_BUILD_EXTENSION_MODULE := 1
+SANITIZED = cargo test --target $(shell rustc -vV | sed -n 's/^host: //p') --lib --tests \
+	--package coheld-shm --package coheld-store
 WORDS := $(TARGET)/release/examples/top_words
 # The command, of the tests' profile; the Python tests start it.
 export COHELD_BINARY := $(abspath $(TARGET))/debug/coheld
@@ -32,7 +34,7 @@ PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all interop check bench crash soak fuzz loom shuttle fmt clean venv build \
+.PHONY: help demo test test-all interop check bench crash soak fuzz loom sanitize shuttle fmt clean venv build \
 	wheel test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
 help:
@@ -121,6 +123,18 @@ fuzz: ## change messages of the wire protocols at random and see what becomes of
 loom: ## check the locks and claims under every interleaving
 	RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$(TARGET)/loom \
 		cargo test --package coheld-shm --lib loom
+
+# The sanitizers are part of the stable compiler, but their flags have to be unlocked. Three things
+# are left out: a test that limits the address space, of which the sanitizer needs much; leaks,
+# which tests of deaths make on purpose; and undefined values, which CPython itself works with.
+sanitize: $(TESTS)/installed ## the memory and what lies in it under two sanitizers and valgrind
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address' CARGO_TARGET_DIR=$(TARGET)/address \
+		ASAN_OPTIONS=detect_leaks=0 $(SANITIZED) --package coheld-wire
+	RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(TARGET)/thread \
+		RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
+		TSAN_OPTIONS=suppressions=$(CURDIR)/scripts/thread-sanitizer.txt $(SANITIZED)
+	PYTHONMALLOC=malloc $(TESTS)/bin/python tests/memory_program.py \
+		valgrind --quiet --undef-value-errors=no --error-exitcode=9
 
 shuttle: ## check whatever waits under many schedules, for wake-ups that are lost
 	RUSTFLAGS='--cfg shuttle' CARGO_TARGET_DIR=$(TARGET)/shuttle \

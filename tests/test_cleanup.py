@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import marks
@@ -217,6 +220,77 @@ def test_a_killed_manager_leaves_native_referents_working(manager_of_context, co
     # A child that was forked has the memory already; it needs no manager either.
     assert processes.join_fork(processes.fork(append_many, shared, 10)) == 0
     assert len(shared) == 1011
+
+
+def memory_of(pid: int) -> set:
+    """The device and number of the files of Coheld's memory that a process has mapped."""
+    found = set()
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/maps") as maps:
+        for line in maps:
+            fields = line.split(None, 5)
+            if len(fields) == 6 and "coheld" in fields[5] and "memfd" in fields[5]:
+                found.add((fields[3], fields[4]))
+    return found
+
+
+def descriptors_of(pid: int) -> set:
+    """The numbers of the files of Coheld's memory that a process has open."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            path = f"/proc/{pid}/fd/{name}"
+            with contextlib.suppress(OSError):
+                if "memfd:coheld" in os.readlink(path):
+                    found.add(str(os.stat(path).st_ino))
+    return found
+
+
+MANAGER_AND_FRIENDS = """
+import multiprocessing, os, sys, time, coheld
+
+def wait(shared):
+    shared.append(os.getpid())
+    time.sleep(1000)
+
+fork = multiprocessing.get_context("fork")
+manager = coheld.Manager()
+shared = manager.list(["x" * 1_000_000])
+children = [fork.Process(target=wait, args=(shared,)) for _ in range(2)]
+for child in children:
+    child.start()
+while len(shared) < 3:
+    time.sleep(0.01)
+print(manager._process.pid, *shared[1:], flush=True)
+time.sleep(1000)
+"""
+
+
+@marks.coheld_only
+def test_memory_goes_with_the_last_member():
+    """The file has no name: it is gone when nobody has it mapped or open any more."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", MANAGER_AND_FRIENDS], stdout=subprocess.PIPE, text=True
+    )
+    pids = [program.pid]
+    try:
+        pids += map(int, program.stdout.readline().split())
+        assert len(pids) == 4
+        # They have the creator's segment in common; what a process maps of others is its affair.
+        (memory,) = set.intersection(*map(memory_of, pids))
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        program.stdout.close()
+        program.wait()
+
+    def holders():
+        everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        return [
+            pid for pid in everybody if memory in memory_of(pid) or memory[1] in descriptors_of(pid)
+        ]
+
+    assert subject.wait_until(lambda: not holders()), holders()
 
 
 @marks.coheld_only
