@@ -10,8 +10,14 @@
 //! * when the other process is gone as well, nothing is left.
 
 pub mod cases;
-pub mod check;
-pub mod explore;
+mod check;
+mod explore;
+mod image;
+mod recovery;
+mod stage;
 mod step;
+mod stores;
+mod walk;
 
 pub use explore::{Finding, Outcome, explore};
+pub use recovery::explore_recovery;

@@ -85,6 +85,7 @@ macro_rules! case {
             build: $build,
             run: |segment, places| on(segment, places, |$dict, $hasher| $act),
             sample: $sample,
+            stranger: false,
         }
     };
 }
@@ -101,6 +102,7 @@ macro_rules! set_case {
                 $act
             },
             sample: false,
+            stranger: false,
         }
     };
 }

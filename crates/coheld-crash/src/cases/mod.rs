@@ -5,6 +5,7 @@ mod dict;
 mod hosted;
 mod list;
 mod nested;
+pub mod recovery;
 mod waiting;
 
 use coheld_shm::Segment;
@@ -19,6 +20,9 @@ pub struct Place {
     pub generation: u32,
 }
 
+/// What is done to prepared structures.
+pub type Operation = fn(&Segment, &[Place]) -> Result<()>;
+
 /// One operation on prepared structures.
 pub struct Case {
     /// What it does.
@@ -26,9 +30,12 @@ pub struct Case {
     /// Makes the structures; what it returns is read and compared.
     pub build: fn(&Segment) -> Result<Vec<Place>>,
     /// The operation.
-    pub run: fn(&Segment, &[Place]) -> Result<()>,
+    pub run: Operation,
     /// Whether the short run of the test suite includes it.
     pub sample: bool,
+    /// Whether the process that dies begins as a stranger: neither a member, nor a holder of the
+    /// places.
+    pub stranger: bool,
 }
 
 /// Every case.

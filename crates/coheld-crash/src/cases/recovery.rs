@@ -1,0 +1,170 @@
+//! What is done about the dead: by reaping them, or by going on where they died.
+
+use coheld_shm::Segment;
+use coheld_store::{Dict, Input, Key, KeyHasher, List, Queue, Result, Set, Value, Wait};
+
+use super::{Operation, Place};
+
+/// An operation at whose every instruction a member dies, and what the next one does then, who
+/// dies as well.
+pub struct Case {
+    /// What it does.
+    pub name: String,
+    /// The operation of the first one who dies.
+    pub first: super::Case,
+    /// What the next one does.
+    pub then: Operation,
+    /// Whether leases and reservations have run out by then.
+    pub late: bool,
+    /// At how many deaths of the second one a third one dies.
+    pub second: usize,
+    /// Whether the short run of the test suite includes it.
+    pub sample: bool,
+}
+
+/// Cleans up after the dead.
+pub(crate) fn reap(segment: &Segment, _places: &[Place]) -> Result<()> {
+    segment.reap_dead();
+    Ok(())
+}
+
+fn reap_and_expire(segment: &Segment, _places: &[Place]) -> Result<()> {
+    segment.reap_dead();
+    segment.expire_leases();
+    Ok(())
+}
+
+fn text() -> Input<'static> {
+    Input::str("what the next one adds, in a block")
+}
+
+const KEY: &str = "the key of the next one, in a block";
+
+fn append(segment: &Segment, places: &[Place]) -> Result<()> {
+    List::new(&segment.referent(places[0].offset, places[0].generation)?).append(&text())
+}
+
+fn insert(segment: &Segment, places: &[Place]) -> Result<()> {
+    let hasher = KeyHasher::new(segment.secret());
+    let referent = segment.referent(places[0].offset, places[0].generation)?;
+    Dict::new(&referent).insert(&Key::str(KEY, &hasher), &text())
+}
+
+fn add(segment: &Segment, places: &[Place]) -> Result<()> {
+    let hasher = KeyHasher::new(segment.secret());
+    let referent = segment.referent(places[0].offset, places[0].generation)?;
+    Set::new(&referent).add(&Key::str(KEY, &hasher)).map(drop)
+}
+
+fn set(segment: &Segment, places: &[Place]) -> Result<()> {
+    Value::new(&segment.referent(places[0].offset, places[0].generation)?).set(&text())
+}
+
+fn put(segment: &Segment, places: &[Place]) -> Result<()> {
+    Queue::new(&segment.referent(places[0].offset, places[0].generation)?).put(&text(), Wait::No)
+}
+
+/// The operation of the first one, what the next one does, whether that is late, at how many of its
+/// deaths a third one dies, and whether the short run includes it.
+type Row = (&'static str, &'static str, Operation, bool, usize, bool);
+
+const ROWS: &[Row] = &[
+    ("list insert in the middle", "reaped", reap, false, 40, true),
+    ("list append with growth", "reaped", reap, false, 40, false),
+    ("list append, block", "appended to", append, false, 40, true),
+    ("dict insert with growth", "reaped", reap, false, 40, false),
+    ("dict update, mixed", "reaped", reap, false, 40, true),
+    (
+        "dict update, mixed",
+        "inserted into",
+        insert,
+        false,
+        40,
+        false,
+    ),
+    ("dict delete", "inserted into", insert, false, 40, false),
+    ("set update", "reaped", reap, false, 40, false),
+    ("set update", "added to", add, false, 40, false),
+    (
+        "value set, block over block",
+        "set anew",
+        set,
+        false,
+        40,
+        false,
+    ),
+    ("queue: put a text", "reaped", reap, false, 40, true),
+    ("queue: get a text", "put into", put, false, 40, false),
+    (
+        "semaphore: acquire twice, release once",
+        "reaped",
+        reap,
+        false,
+        40,
+        false,
+    ),
+    (
+        "barrier: the last one arrives",
+        "reaped",
+        reap,
+        false,
+        40,
+        false,
+    ),
+    (
+        "condition: notify all three",
+        "reaped",
+        reap,
+        false,
+        40,
+        false,
+    ),
+    ("channel: post", "reaped", reap, false, 40, false),
+    ("channel: close", "reaped", reap, false, 40, false),
+    ("dict: move to a host", "reaped", reap, false, 40, true),
+    (
+        "nested proxy put into a list",
+        "reaped",
+        reap,
+        false,
+        40,
+        false,
+    ),
+    (
+        "nested proxy removed, last reference",
+        "reaped",
+        reap,
+        false,
+        40,
+        true,
+    ),
+    (
+        "list created, filled and dropped",
+        "reaped",
+        reap,
+        false,
+        40,
+        false,
+    ),
+];
+
+/// Every case.
+///
+/// # Panics
+///
+/// If a row names no case.
+#[must_use]
+pub fn all() -> Vec<Case> {
+    let case = |&(first, what, then, late, second, sample): &Row| {
+        let found = super::all().into_iter().find(|case| case.name == first);
+        Case {
+            name: format!("{first}; {what}"),
+            first: found.expect("a row names a case"),
+            then,
+            late,
+            second,
+            sample,
+        }
+    };
+    ROWS.iter().map(case).collect()
+}
