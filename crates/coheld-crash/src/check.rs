@@ -24,7 +24,8 @@ pub(crate) const AGES: u64 = 1_000_000;
 /// Judges images, on memory of its own.
 pub(crate) struct Judge {
     stage: Arc<Stage>,
-    /// Seconds that have passed between the death and what is done about it.
+    /// Seconds that have passed between the death and what is done about it. If any have, leases
+    /// are looked after as well, as the manager does.
     pub elapsed: u64,
 }
 
@@ -57,6 +58,9 @@ impl Judge {
         let reaped = segment.reap_dead();
         if reaped != expected || lost() > 0 {
             return Err(format!("{reaped} of {expected} dead members reaped"));
+        }
+        if elapsed > 0 {
+            segment.expire_leases();
         }
         verified(&segment, "after recovery")?;
         if !segment.lanes_idle() {
@@ -100,7 +104,6 @@ impl Judge {
     /// With everybody dead nothing may be left, once leases and reservations have run out.
     pub(crate) fn empty_without_anybody(&mut self, image: &Image) -> Result<(), String> {
         let segment = self.recover(image, &[], AGES)?;
-        segment.expire_leases();
         let left = segment.statistics();
         if left.referents == 0 && left.blocks == 0 && left.members == 1 {
             Ok(())

@@ -4,8 +4,10 @@ mod counter;
 mod dict;
 mod hosted;
 mod list;
+mod members;
 mod nested;
 pub mod recovery;
+mod rest;
 mod waiting;
 
 use coheld_shm::Segment;
@@ -48,6 +50,8 @@ pub fn all() -> Vec<Case> {
         counter::cases(),
         waiting::cases(),
         hosted::cases(),
+        rest::cases(),
+        members::cases(),
     ]
     .into_iter()
     .flatten()

@@ -1,7 +1,9 @@
 //! What is done about the dead: by reaping them, or by going on where they died.
 
 use coheld_shm::Segment;
-use coheld_store::{Dict, Input, Key, KeyHasher, List, Queue, Result, Set, Value, Wait};
+use coheld_store::{
+    Dict, Input, Key, KeyHasher, List, Lock, Queue, Result, Set, StoreError, Value, Wait,
+};
 
 use super::{Operation, Place};
 
@@ -62,6 +64,12 @@ fn set(segment: &Segment, places: &[Place]) -> Result<()> {
 
 fn put(segment: &Segment, places: &[Place]) -> Result<()> {
     Queue::new(&segment.referent(places[0].offset, places[0].generation)?).put(&text(), Wait::No)
+}
+
+fn acquire(segment: &Segment, places: &[Place]) -> Result<()> {
+    let referent = segment.referent(places[0].offset, places[0].generation)?;
+    let acquired = Lock::new(&referent).acquire(Wait::No)?;
+    acquired.map(drop).ok_or(StoreError::Changed)
 }
 
 /// The operation of the first one, what the next one does, whether that is late, at how many of its
@@ -140,6 +148,98 @@ const ROWS: &[Row] = &[
     ),
     (
         "list created, filled and dropped",
+        "reaped",
+        reap,
+        false,
+        40,
+        false,
+    ),
+    ("member: join", "reaped", reap, false, 40, false),
+    ("member: retire", "reaped", reap, false, 40, true),
+    (
+        "fork: reserve a slot for the child",
+        "reaped late",
+        reap,
+        true,
+        40,
+        true,
+    ),
+    (
+        "fork: the child takes its slot, lets go",
+        "reaped",
+        reap,
+        false,
+        40,
+        false,
+    ),
+    (
+        "lease: redeem the last reference",
+        "expired",
+        reap_and_expire,
+        true,
+        40,
+        true,
+    ),
+    (
+        "lease: drop the last reference",
+        "expired",
+        reap_and_expire,
+        true,
+        40,
+        false,
+    ),
+    (
+        "edge: read, removed meanwhile, let go",
+        "reaped",
+        reap,
+        false,
+        40,
+        false,
+    ),
+    (
+        "reservation: reserve, append",
+        "appended to",
+        append,
+        false,
+        40,
+        false,
+    ),
+    (
+        "heap: allocate and free blocks and runs",
+        "reaped",
+        reap,
+        false,
+        40,
+        false,
+    ),
+    ("heap: return empty pages", "reaped", reap, false, 40, false),
+    (
+        "lock: acquire, release",
+        "acquired",
+        acquire,
+        false,
+        40,
+        false,
+    ),
+    (
+        "queue: get a number by a place in line",
+        "put into",
+        put,
+        false,
+        40,
+        false,
+    ),
+    (
+        "event: set with two who hear a bell",
+        "reaped",
+        reap,
+        false,
+        40,
+        false,
+    ),
+    ("array slice assignment", "reaped", reap, false, 40, false),
+    (
+        "list set, proxy over proxy",
         "reaped",
         reap,
         false,
