@@ -92,7 +92,7 @@ impl Judge {
         alive: &[u32],
         places: &[Place],
     ) -> Result<(), String> {
-        let segment = self.recover(image, alive, 0)?;
+        let segment = self.recover(image, alive, self.elapsed)?;
         for place in places {
             if let Some(referent) = find(&segment, place)? {
                 use_it(&referent).map_err(|error| format!("after recovery: {error}"))?;

@@ -81,9 +81,16 @@ const ROWS: &[Row] = &[
     ("list append with growth", "reaped", reap, false, 40, false),
     ("list append, block", "appended to", append, false, 40, true),
     ("dict insert with growth", "reaped", reap, false, 40, false),
-    ("dict update, mixed", "reaped", reap, false, 40, true),
     (
-        "dict update, mixed",
+        "dict update in place, mixed",
+        "reaped",
+        reap,
+        false,
+        40,
+        true,
+    ),
+    (
+        "dict update in place, mixed",
         "inserted into",
         insert,
         false,
