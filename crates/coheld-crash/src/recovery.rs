@@ -30,6 +30,8 @@ use crate::{
 
 /// How many images the sample follows, of each sort.
 const SAMPLE: usize = 2;
+/// Stores of a walk that the sample repeats by instructions.
+const SHORT: u64 = 40;
 
 /// What a death in the middle of something leaves, and what may be found then.
 struct Wreck {
@@ -50,10 +52,24 @@ pub fn explore_recovery(case: &Case, sample: bool) -> io::Result<[Outcome; 2]> {
         wrecks.push(first_wreck(&mut explored, image, case.then)?);
     }
     let mut seen = HashSet::new();
-    let (once, left) = recover(case, case.then, &mut explored, &stage, &wrecks, &mut seen)?;
+    let (once, left) = recover(
+        (case, sample),
+        case.then,
+        &mut explored,
+        &stage,
+        &wrecks,
+        &mut seen,
+    )?;
     let chosen = evenly(left, if sample { SAMPLE } else { case.second });
     let last: Operation = if case.late { case.then } else { reap };
-    let (twice, _) = recover(case, last, &mut explored, &stage, &chosen, &mut seen)?;
+    let (twice, _) = recover(
+        (case, sample),
+        last,
+        &mut explored,
+        &stage,
+        &chosen,
+        &mut seen,
+    )?;
     Ok([once, twice])
 }
 
@@ -89,7 +105,7 @@ fn first_wreck(explored: &mut Explored, image: Image, then: Operation) -> io::Re
 /// Stores are enough for that; the walk from one of the wrecks is repeated by single instructions,
 /// and has to show as many images.
 fn recover(
-    case: &Case,
+    (case, sample): (&Case, bool),
     then: Operation,
     explored: &mut Explored,
     stage: &Arc<Stage>,
@@ -121,7 +137,8 @@ fn recover(
         };
         let walked = walk(base, hot, || stage.bytes(), || start(true))?;
         outcome.stores += walked.steps;
-        if number == wrecks.len() / 2 {
+        let short = walked.steps <= SHORT;
+        if number == wrecks.len() / 2 && (short || !sample) {
             let control = walk(base, hot, || stage.bytes(), || start(false))?;
             outcome.instructions += control.steps;
             // Not which images: some hold the time.
