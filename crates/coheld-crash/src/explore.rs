@@ -150,7 +150,7 @@ impl Explored {
         match &found {
             Err(problem) => outcome.report(step, problem.clone()),
             Ok(state) if !allowed.contains(state) => {
-                outcome.report(step, format!("torn: {state:?}\n  allowed: {allowed:?}"))
+                outcome.report(step, format!("torn: {state:?}\n  allowed: {allowed:?}"));
             }
             Ok(state) if *state == self.before => outcome.before += 1,
             Ok(_) => outcome.after += 1,

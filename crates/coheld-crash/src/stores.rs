@@ -66,7 +66,9 @@ extern "C" fn on_fault(
     context: *mut libc::c_void,
 ) {
     // SAFETY: the kernel passes a valid description of the fault.
-    let address = unsafe { (*info).si_addr() } as usize;
+    let info = unsafe { &*info };
+    // SAFETY: the description of a fault has an address.
+    let address = unsafe { info.si_addr() } as usize;
     let offset = address.wrapping_sub(START.load(Ordering::Relaxed));
     if offset >= LENGTH.load(Ordering::Relaxed)
         || protect(libc::PROT_READ | libc::PROT_WRITE).is_err()

@@ -25,11 +25,13 @@ pub struct Case {
 }
 
 /// Cleans up after the dead.
+#[allow(clippy::unnecessary_wraps, reason = "an operation like others")]
 pub(crate) fn reap(segment: &Segment, _places: &[Place]) -> Result<()> {
     segment.reap_dead();
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "an operation like others")]
 fn reap_and_expire(segment: &Segment, _places: &[Place]) -> Result<()> {
     segment.reap_dead();
     segment.expire_leases();

@@ -194,8 +194,8 @@ fn full_queue(segment: &Segment) -> Result<Vec<Place>> {
         let guard = referent.lock()?;
         segment.block(guard.root())?.room / 8
     };
-    for number in 1..room {
-        queue.put(&small(number as i64), Wait::No)?;
+    for _ in 1..room {
+        queue.put(&small(1), Wait::No)?;
     }
     Ok(vec![place])
 }
