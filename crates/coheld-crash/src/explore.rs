@@ -1,27 +1,25 @@
-//! Walks an operation instruction by instruction.
+//! Explores operations of members and of strangers.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
 use coheld_shm::{Options, Segment, backing::MemfdBacking};
 
 use crate::{
     cases::{Case, Place},
-    check::{self, State},
-    step::{Child, Step},
+    check::{Judge, State},
+    image::{Hot, Image},
+    step::Child,
+    walk::{Walk, walk},
 };
 
-/// Small, so that an image is compared in microseconds and growth happens.
+/// Small, so that images are compared in microseconds and growth happens.
 const CAPACITY: u64 = 1536 * 1024;
-/// Instructions after which an operation counts as endless.
-const INSTRUCTION_LIMIT: u64 = 3_000_000;
 
 /// What was found at one point.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// Instructions that the child had run.
-    pub instruction: u64,
+    /// Instructions, or stores, that the child had done.
+    pub step: u64,
     /// What is wrong.
     pub problem: String,
 }
@@ -29,8 +27,10 @@ pub struct Finding {
 /// What exploring one operation showed.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Instructions of the operation.
+    /// Instructions that were stepped through.
     pub instructions: u64,
+    /// Stores that were stepped through, without the instructions in between.
+    pub stores: u64,
     /// Different images of the segment among them, each recovered and checked.
     pub images: usize,
     /// Points at which recovery gave the state before the operation.
@@ -41,9 +41,15 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
 }
 
+impl Outcome {
+    pub(crate) fn report(&mut self, step: u64, problem: String) {
+        self.findings.push(Finding { step, problem });
+    }
+}
+
 fn options() -> Options {
     Options {
-        member_limit: 4,
+        member_limit: 6,
         lanes_per_member: 2,
         secret: [3, 5],
         id: [7; 16],
@@ -51,122 +57,131 @@ fn options() -> Options {
     }
 }
 
-/// Explores one case. The calling process must have a single thread.
-pub fn explore(case: &Case) -> io::Result<Outcome> {
+/// A walked operation, with what is needed to judge its images.
+pub(crate) struct Explored {
+    pub walk: Walk,
+    pub places: Vec<Place>,
+    /// The member that made the places, which lives.
+    pub maker: u32,
+    pub before: State,
+    pub after: State,
+    pub judge: Judge,
+    pub hot: Hot,
+    /// What all images are variants of.
+    pub base: Image,
+}
+
+/// Walks the operation of a case, and learns what was before it and what is after it.
+pub(crate) fn walk_case(case: &Case) -> io::Result<Explored> {
     let backing = MemfdBacking::create(CAPACITY).map_err(io::Error::other)?;
     let segment = Segment::create(Box::new(backing), &options()).map_err(io::Error::other)?;
     segment.set_mender(coheld_store::MENDER);
     segment.join().map_err(io::Error::other)?;
     let places = (case.build)(&segment).map_err(io::Error::other)?;
-    let own = segment.own_slot().unwrap_or(0);
+    let maker = segment.own_slot().unwrap_or(0);
 
-    let mut image = vec![0; CAPACITY as usize];
-    read(&segment, &mut image)?;
-    let before = check::state_of(&image, &[], &places).map_err(io::Error::other)?;
-
-    let child = Child::start(
-        || segment.join().is_ok() && places.iter().all(|place| hold(&segment, place)),
-        || (case.run)(&segment, &places).is_ok(),
+    let base = Image::base(bytes(&segment));
+    let mut judge = Judge::new(base.length())?;
+    let before = judge
+        .state_of(&base, &[maker], &places, None)
+        .map_err(io::Error::other)?;
+    let mut hot = Hot::of(&base);
+    let walk = walk(
+        &base,
+        &mut hot,
+        || bytes(&segment),
+        || {
+            restore(&segment, &base)?;
+            Child::start(
+                || case.stranger || prepare(&segment, &places),
+                || (case.run)(&segment, &places).is_ok(),
+            )
+        },
     )?;
-    // The slot that the child took: the only one that is neither ours nor free.
-    read(&segment, &mut image)?;
-    let victim = check::other_member(&image, own).map_err(io::Error::other)?;
+    let after = judge
+        .state_of(&walk.last, &[maker], &places, None)
+        .map_err(io::Error::other)?;
+    Ok(Explored {
+        walk,
+        places,
+        maker,
+        before,
+        after,
+        judge,
+        hot,
+        base,
+    })
+}
 
-    let mut outcome = Outcome::default();
-    let mut seen = HashSet::new();
-    let mut points = Vec::new();
-    let mut next = vec![0; image.len()];
-    seen.insert(digest(&image));
-    points.push((0, image.clone()));
-    loop {
-        match child.step()? {
-            Step::Stepped => outcome.instructions += 1,
-            Step::Stopped => break,
-            Step::Ended(status) => {
-                return Err(io::Error::other(format!(
-                    "the child ended: status {status}"
-                )));
-            }
-        }
-        if outcome.instructions > INSTRUCTION_LIMIT {
-            return Err(io::Error::other("the operation does not end"));
-        }
-        read(&segment, &mut next)?;
-        if next != image {
-            std::mem::swap(&mut image, &mut next);
-            if seen.insert(digest(&image)) {
-                points.push((outcome.instructions, image.clone()));
-            }
-        }
-    }
-    if !child.finish()? {
-        return Err(io::Error::other("the operation failed in the child"));
-    }
-    let after = check::state_of(&image, &[victim], &places).map_err(io::Error::other)?;
-    outcome.images = points.len();
-    for (instruction, image) in points {
-        judge(
-            &mut outcome,
-            instruction,
-            &image,
-            victim,
-            own,
-            &places,
-            (&before, &after),
-        );
+/// Explores one case. The calling process must have a single thread.
+pub fn explore(case: &Case) -> io::Result<Outcome> {
+    let mut explored = walk_case(case)?;
+    let mut outcome = Outcome {
+        instructions: explored.walk.steps,
+        images: explored.walk.points.len(),
+        ..Outcome::default()
+    };
+    let points = std::mem::take(&mut explored.walk.points);
+    let allowed = [explored.before.clone(), explored.after.clone()];
+    for (step, image) in &points {
+        explored.judge(&mut outcome, *step, image, &allowed);
     }
     Ok(outcome)
 }
 
-fn judge(
-    outcome: &mut Outcome,
-    instruction: u64,
-    image: &[u8],
-    victim: u32,
-    own: u32,
-    places: &[Place],
-    (before, after): (&State, &State),
-) {
-    let mut report = |problem| {
-        outcome.findings.push(Finding {
-            instruction,
-            problem,
-        });
-    };
-    match check::state_of(image, &[victim], places) {
-        Err(problem) => report(problem),
-        Ok(state) if state == *before => outcome.before += 1,
-        Ok(state) if state == *after => outcome.after += 1,
-        Ok(state) => {
-            report(format!(
-                "torn: {state:?}\n  before: {before:?}\n  after: {after:?}"
-            ));
+impl Explored {
+    /// Judges an image from which one of the states in `allowed` has to be recovered. Which one it
+    /// was.
+    pub(crate) fn judge(
+        &mut self,
+        outcome: &mut Outcome,
+        step: u64,
+        image: &Image,
+        allowed: &[State],
+    ) -> Option<State> {
+        let Self {
+            judge,
+            places,
+            maker,
+            ..
+        } = self;
+        let alive = [*maker];
+        let found = judge.state_of(image, &alive, places, None);
+        match &found {
+            Err(problem) => outcome.report(step, problem.clone()),
+            Ok(state) if !allowed.contains(state) => {
+                outcome.report(step, format!("torn: {state:?}\n  allowed: {allowed:?}"));
+            }
+            Ok(state) if *state == self.before => outcome.before += 1,
+            Ok(_) => outcome.after += 1,
         }
-    }
-    if let Err(problem) = check::usable(image, &[victim], places) {
-        outcome.findings.push(Finding {
-            instruction,
-            problem,
-        });
-    }
-    if let Err(problem) = check::empty_without(image, &[victim, own]) {
-        outcome.findings.push(Finding {
-            instruction,
-            problem,
-        });
+        if let Err(problem) = judge.usable(image, &alive, places) {
+            outcome.report(step, problem);
+        }
+        if let Err(problem) = judge.empty_without_anybody(image) {
+            outcome.report(step, problem);
+        }
+        found.ok()
     }
 }
 
-fn hold(segment: &Segment, place: &Place) -> bool {
-    segment.acquire(place.offset, place.generation).is_ok()
+/// Makes a member of the child, who holds the places.
+fn prepare(segment: &Segment, places: &[Place]) -> bool {
+    let hold = |place: &Place| segment.acquire(place.offset, place.generation).is_ok();
+    segment.join().is_ok() && places.iter().all(hold)
 }
 
-fn read(segment: &Segment, into: &mut [u8]) -> io::Result<()> {
-    segment.copy_out(0, into).map_err(io::Error::other)
+/// What the segment holds, while the child is stopped.
+fn bytes(segment: &Segment) -> &[u8] {
+    let backing = segment.backing();
+    // SAFETY: `capacity` bytes are mapped at `base` as long as the segment lives. The only other
+    // process that has them is stopped or gone, and this one does not write them meanwhile.
+    unsafe { std::slice::from_raw_parts(backing.base(), backing.capacity() as usize) }
 }
 
-fn digest(image: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    image.hash(&mut hasher);
-    hasher.finish()
+/// Takes back what a child has done that is gone.
+fn restore(segment: &Segment, image: &Image) -> io::Result<()> {
+    let mut now = bytes(segment).to_vec();
+    image.copy_to(&mut now);
+    segment.copy_in(0, &now).map_err(io::Error::other)
 }

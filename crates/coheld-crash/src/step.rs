@@ -1,4 +1,4 @@
-//! A child process under single-step control.
+//! A child process that is stopped again and again: after each instruction, or each store.
 #![allow(
     clippy::disallowed_methods,
     reason = "ptrace and fork have no safe wrapper here"
@@ -6,15 +6,19 @@
 
 use std::io;
 
-/// A forked child that can be run one instruction at a time.
+use crate::stores;
+
+/// A forked child that can be run one step at a time.
 pub(crate) struct Child {
     pid: libc::pid_t,
+    /// Whether a step is an instruction; else it is what leads up to the next store.
+    traced: bool,
 }
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// One more instruction is done.
+    /// One more step is done.
     Stepped,
     /// The child announced the end of the operation.
     Stopped,
@@ -44,9 +48,42 @@ impl Child {
                 unsafe { libc::_exit(i32::from(!done)) }
             }
             _ => {
-                let child = Self { pid };
+                let child = Self { pid, traced: true };
                 match child.wait()? {
                     Step::Stopped => Ok(child),
+                    step => Err(io::Error::other(format!(
+                        "the child did not stop: {step:?}"
+                    ))),
+                }
+            }
+        }
+    }
+
+    /// The same for a child that stops after each store into `memory`.
+    pub(crate) fn start_for_stores(
+        memory: &[u8],
+        prepare: impl FnOnce() -> bool,
+        operation: impl FnOnce() -> bool,
+    ) -> io::Result<Self> {
+        if !stores::can_be_caught() {
+            return Self::start(prepare, operation);
+        }
+        // SAFETY: as in `start`.
+        let pid = unsafe { libc::fork() };
+        match pid {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                let prepared = prepare();
+                stop_self();
+                let done = prepared && stores::stop_at(memory).is_ok() && operation();
+                stores::stop_no_more();
+                // SAFETY: as in `start`.
+                unsafe { libc::_exit(i32::from(!done)) }
+            }
+            _ => {
+                let child = Self { pid, traced: false };
+                match child.wait()? {
+                    Step::Stepped => Ok(child),
                     step => Err(io::Error::other(format!(
                         "the child did not stop: {step:?}"
                     ))),
@@ -58,7 +95,7 @@ impl Child {
     fn wait(&self) -> io::Result<Step> {
         let mut status = 0;
         // SAFETY: `status` is valid for writing.
-        let waited = unsafe { libc::waitpid(self.pid, &raw mut status, 0) };
+        let waited = unsafe { libc::waitpid(self.pid, &raw mut status, libc::WUNTRACED) };
         if waited == -1 {
             return Err(io::Error::last_os_error());
         }
@@ -67,12 +104,25 @@ impl Child {
         }
         Ok(match libc::WSTOPSIG(status) {
             libc::SIGTRAP => Step::Stepped,
+            _ if !self.traced => Step::Stepped,
             _ => Step::Stopped,
         })
     }
 
-    /// Runs one instruction.
-    pub(crate) fn step(&self) -> io::Result<Step> {
+    /// Runs one step.
+    pub(crate) fn step(&mut self) -> io::Result<Step> {
+        if !self.traced {
+            // SAFETY: `pid` is our stopped child.
+            unsafe { libc::kill(self.pid, libc::SIGCONT) };
+            let step = self.wait()?;
+            if matches!(step, Step::Ended(_)) {
+                self.pid = 0;
+            }
+            return Ok(match step {
+                Step::Ended(0) => Step::Stopped,
+                step => step,
+            });
+        }
         let none = std::ptr::null_mut::<libc::c_void>();
         // SAFETY: `pid` is our stopped tracee; the request takes no memory of ours.
         let result = unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, self.pid, none, none) };
@@ -84,6 +134,9 @@ impl Child {
 
     /// Lets the child run to its end; true when it reported success.
     pub(crate) fn finish(self) -> io::Result<bool> {
+        if !self.traced {
+            return Ok(true);
+        }
         let none = std::ptr::null_mut::<libc::c_void>();
         // SAFETY: as in `step`.
         let result = unsafe { libc::ptrace(libc::PTRACE_CONT, self.pid, none, none) };
@@ -101,6 +154,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
+        if self.pid == 0 {
+            return;
+        }
         // SAFETY: `pid` is our child and has not been waited for to its end.
         unsafe { libc::kill(self.pid, libc::SIGKILL) };
         let mut status = 0;

@@ -17,7 +17,13 @@ fn no_instruction_of_the_sample_leaves_a_torn_state() {
         "{report}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let sampled = cases::all().iter().filter(|case| case.sample).count();
+    let operations = cases::all().iter().filter(|case| case.sample).count();
+    let recoveries = cases::recovery::all();
+    let recoveries = recoveries.iter().filter(|case| case.sample).count();
+    let sampled = operations + recoveries;
     let verdict = format!("{sampled} operations explored, 0 torn states, 0 failures");
-    assert!(sampled >= 20 && report.contains(&verdict), "{report}");
+    assert!(
+        operations >= 30 && recoveries >= 8 && report.contains(&verdict),
+        "{report}"
+    );
 }

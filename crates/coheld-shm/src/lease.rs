@@ -150,14 +150,33 @@ impl Segment {
             bitmap::give_back(&self.adopting_busy, index);
             return ended;
         }
+        self.drop_counted(lease.word)
+    }
+
+    /// An adopting cell stands in for the lease while it is counted down, so that whoever comes
+    /// after a death in between looks whether it was the last reference.
+    fn drop_counted(&self, edge: u64) -> Result<(), Error> {
+        let offset = word::offset(edge);
+        let own = slot::slot_of(self.tag()?);
         let held = self.lock(Domain::Referent(offset), false)?;
-        self.check_edge(lease.word)?;
-        // CRASH: counted down, and nobody looked whether it was the last; the reaper does, in
-        // `expire_leases`.
-        self.count_lease_down(offset);
+        self.check_edge(edge)?;
         let generation = generation_of(self.identity(offset));
+        let index = bitmap::claim(&self.adopting_busy, ADOPTING_CELLS);
+        let cell = index.map_or(0, |index| self.adopting_cell(own, index));
+        if cell != 0 {
+            // Release: as in `lease_edge`.
+            // CRASH: noted as well as leased; the reaper ends the one, `expire_leases` the other.
+            self.control(cell).store(edge, Ordering::Release);
+        }
+        // CRASH: counted down, and nobody looked whether it was the last; the reaper does, when it
+        // ends the adoption. With every cell in use, `expire_leases` does.
+        self.count_lease_down(offset);
         drop(held);
-        self.end_hold(offset, generation, 0, 0)
+        let ended = self.end_hold(offset, generation, 0, cell);
+        if let Some(index) = index {
+            bitmap::give_back(&self.adopting_busy, index);
+        }
+        ended
     }
 
     fn count_lease_down(&self, offset: u64) {

@@ -308,10 +308,12 @@ impl Segment {
             return false;
         }
         self.settle_member(slot, slot::tag(slot, word));
-        // Release: pairs with the Acquire in `slot::claim`.
-        reaper_cell.store(0, Ordering::Release);
         // COMMIT: the slot is free, all its traces are gone.
+        // Release: pairs with the Acquire in `slot::claim`.
         state.store(slot::pack(generation, slot::FREE), Ordering::Release);
+        // Not earlier: another reaper would begin again, and find a newcomer's lanes.
+        // CRASH: free, with a reaper that is dead; whoever reaps the slot next takes over from it.
+        reaper_cell.store(0, Ordering::Release);
         true
     }
 

@@ -97,6 +97,7 @@ pub(super) fn cases() -> Vec<Case> {
                 })
             },
             sample: true,
+            stranger: false,
         },
         Case {
             name: "value increment beyond a word",
@@ -108,30 +109,35 @@ pub(super) fn cases() -> Vec<Case> {
                 })
             },
             sample: false,
+            stranger: false,
         },
         Case {
             name: "dict increment of an existing key",
             build: dict,
             run: increment_entry,
             sample: true,
+            stranger: false,
         },
         Case {
             name: "dict increment of a missing key",
             build: dict_without_key,
             run: increment_entry,
             sample: true,
+            stranger: false,
         },
         Case {
             name: "dict increment into an empty dict",
             build: empty_dict,
             run: increment_entry,
             sample: false,
+            stranger: false,
         },
         Case {
             name: "dict increment beyond a word",
             build: dict,
             run: replace_entry,
             sample: false,
+            stranger: false,
         },
     ]
 }

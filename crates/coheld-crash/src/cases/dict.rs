@@ -50,6 +50,15 @@ fn full(segment: &Segment) -> Result<Vec<Place>> {
     Ok(places)
 }
 
+/// Just grown, so that there is room for some more keys.
+fn roomy(segment: &Segment) -> Result<Vec<Place>> {
+    let places = full(segment)?;
+    let referent = segment.referent(places[0].offset, places[0].generation)?;
+    let hasher = KeyHasher::new(segment.secret());
+    Dict::new(&referent).insert(&Key::str("one more", &hasher), &large())?;
+    Ok(places)
+}
+
 fn small() -> Input<'static> {
     Input::Word(word::from_int(7).unwrap_or(word::NONE))
 }
@@ -85,6 +94,7 @@ macro_rules! case {
             build: $build,
             run: |segment, places| on(segment, places, |$dict, $hasher| $act),
             sample: $sample,
+            stranger: false,
         }
     };
 }
@@ -101,6 +111,7 @@ macro_rules! set_case {
                 $act
             },
             sample: false,
+            stranger: false,
         }
     };
 }
@@ -150,6 +161,29 @@ pub(super) fn cases() -> Vec<Case> {
                 (Key::str("n", hasher), small()),
             ])
         }),
+        case!(
+            "dict update in place, mixed",
+            roomy,
+            true,
+            |dict, hasher| {
+                dict.update(&[
+                    (Key::str("k0", hasher), large()),
+                    (Key::str(NEW, hasher), large()),
+                    (Key::str("one more", hasher), small()),
+                ])
+            }
+        ),
+        case!(
+            "dict update in place, new keys",
+            roomy,
+            false,
+            |dict, hasher| {
+                dict.update(&[
+                    (Key::str(NEW, hasher), large()),
+                    (Key::str("n", hasher), small()),
+                ])
+            }
+        ),
         case!("dict update, new keys only", few, false, |dict, hasher| {
             dict.update(&[
                 (Key::str(NEW, hasher), large()),

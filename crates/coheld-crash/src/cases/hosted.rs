@@ -179,6 +179,7 @@ pub(super) fn cases() -> Vec<Case> {
         build,
         run,
         sample,
+        stranger: false,
     };
     ROWS.iter().map(case).collect()
 }

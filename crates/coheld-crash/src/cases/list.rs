@@ -66,6 +66,7 @@ macro_rules! case {
             build: $build,
             run: |segment, places| on(segment, places, |$list| $act),
             sample: $sample,
+            stranger: false,
         }
     };
 }

@@ -4,7 +4,10 @@ mod counter;
 mod dict;
 mod hosted;
 mod list;
+mod members;
 mod nested;
+pub mod recovery;
+mod rest;
 mod waiting;
 
 use coheld_shm::Segment;
@@ -19,6 +22,9 @@ pub struct Place {
     pub generation: u32,
 }
 
+/// What is done to prepared structures.
+pub type Operation = fn(&Segment, &[Place]) -> Result<()>;
+
 /// One operation on prepared structures.
 pub struct Case {
     /// What it does.
@@ -26,9 +32,12 @@ pub struct Case {
     /// Makes the structures; what it returns is read and compared.
     pub build: fn(&Segment) -> Result<Vec<Place>>,
     /// The operation.
-    pub run: fn(&Segment, &[Place]) -> Result<()>,
+    pub run: Operation,
     /// Whether the short run of the test suite includes it.
     pub sample: bool,
+    /// Whether the process that dies begins as a stranger: neither a member, nor a holder of the
+    /// places.
+    pub stranger: bool,
 }
 
 /// Every case.
@@ -41,6 +50,8 @@ pub fn all() -> Vec<Case> {
         counter::cases(),
         waiting::cases(),
         hosted::cases(),
+        rest::cases(),
+        members::cases(),
     ]
     .into_iter()
     .flatten()

@@ -64,12 +64,14 @@ pub(super) fn cases() -> Vec<Case> {
             build: apart,
             run: put,
             sample: true,
+            stranger: false,
         },
         Case {
             name: "nested proxies put into a dict, inside a pickle",
             build: dict_and_list,
             run: put_pickled,
             sample: true,
+            stranger: false,
         },
         Case {
             name: "nested proxy removed, held elsewhere",
@@ -79,6 +81,7 @@ pub(super) fn cases() -> Vec<Case> {
                 List::new(&outer).delete(0, None)
             },
             sample: false,
+            stranger: false,
         },
         Case {
             name: "nested proxy removed, last reference",
@@ -88,6 +91,7 @@ pub(super) fn cases() -> Vec<Case> {
                 List::new(&outer).clear()
             },
             sample: true,
+            stranger: false,
         },
         Case {
             name: "value set, block over block",
@@ -97,6 +101,7 @@ pub(super) fn cases() -> Vec<Case> {
                 Value::new(&referent).set(&Input::str("another value, just as long as that"))
             },
             sample: true,
+            stranger: false,
         },
         Case {
             name: "list created, filled and dropped",
@@ -109,6 +114,7 @@ pub(super) fn cases() -> Vec<Case> {
                 Ok(())
             },
             sample: true,
+            stranger: false,
         },
         Case {
             name: "proxy taken by another process and dropped",
@@ -120,6 +126,7 @@ pub(super) fn cases() -> Vec<Case> {
                 Ok(())
             },
             sample: false,
+            stranger: false,
         },
     ]
 }

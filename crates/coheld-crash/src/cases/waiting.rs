@@ -322,6 +322,7 @@ pub(super) fn cases() -> Vec<Case> {
         build,
         run,
         sample,
+        stranger: false,
     };
     ROWS.iter().map(case).collect()
 }

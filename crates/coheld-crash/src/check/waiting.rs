@@ -74,7 +74,17 @@ pub(super) fn usable(referent: &Referent<'_>) -> Result<()> {
             expect(event.wait(Wait::No)?, "the event is not set")?;
             event.clear()
         }
-        kind::CONDITION => Condition::new(referent).notify(u64::MAX),
+        kind::CONDITION => {
+            let condition = Condition::new(referent);
+            // The build may have acquired its lock.
+            let acquired = condition.acquire(Wait::No)?.is_some();
+            condition.notify(u64::MAX)?;
+            if acquired {
+                condition.release()
+            } else {
+                Ok(())
+            }
+        }
         kind::BARRIER => {
             let barrier = Barrier::new(referent);
             barrier.abort()?;

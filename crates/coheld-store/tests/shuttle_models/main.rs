@@ -12,6 +12,7 @@
 mod channels;
 mod locks;
 mod meetings;
+mod members;
 mod queues;
 mod standings;
 
