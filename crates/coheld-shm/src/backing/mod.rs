@@ -79,4 +79,9 @@ pub trait Backing: Send + Sync {
 
     /// The file descriptor of the memory, to hand over to another process.
     fn descriptor(&self) -> Option<i32>;
+
+    /// Whether no process that has the memory can take it from under the others.
+    fn is_sealed(&self) -> bool {
+        true
+    }
 }

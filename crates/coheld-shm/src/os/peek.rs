@@ -2,7 +2,7 @@
 //! run or are stopped. The kernel lets a process see that of processes that it might debug anyway.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
@@ -12,8 +12,9 @@ use super::memfd::{self, FileId};
 use super::{process, refused};
 use crate::Error;
 
-/// What the kernel names the descriptors of segments.
-const NAME: &str = "/memfd:coheld";
+/// What the kernel names the descriptors of segments: those of `memfd_create`, and those made
+/// where that is forbidden.
+const NAMES: [&str; 2] = ["/memfd:coheld", "/dev/shm/#"];
 
 /// What a process does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub fn segments_of(pid: u32, writable: bool) -> Result<Vec<OwnedFd>, Error> {
         let named = fs::read_link(&path).is_ok_and(|target| {
             target
                 .to_str()
-                .is_some_and(|target| target.starts_with(NAME))
+                .is_some_and(|target| NAMES.iter().any(|name| target.starts_with(name)))
         });
         if !named {
             continue;
@@ -88,6 +89,10 @@ pub fn segments_of(pid: u32, writable: bool) -> Result<Vec<OwnedFd>, Error> {
             // Closed meanwhile.
             continue;
         };
+        // Files of other programs may be called alike.
+        if memfd::readable_size(file.as_fd()).is_err() {
+            continue;
+        }
         let id = memfd::file_id(&file)?;
         if found.iter().all(|(known, _)| *known != id) {
             found.push((id, file));

@@ -110,22 +110,29 @@ fn maps_file(pid: u32, file: FileId) -> bool {
     }
 }
 
-/// Whether a line of `maps` (`range access offset major:minor inode path`) is about `file`.
+/// Whether a line of `maps` is about `file`.
 fn line_names(line: &[u8], file: FileId) -> bool {
-    let Ok(line) = core::str::from_utf8(line) else {
-        return false;
-    };
+    core::str::from_utf8(line).is_ok_and(|line| file_in(line) == Some(file))
+}
+
+/// The file of a line of `maps`: `range access offset major:minor inode path`.
+fn file_in(line: &str) -> Option<FileId> {
     let mut fields = line.split_ascii_whitespace().skip(3);
-    let Some((major, minor)) = fields.next().and_then(|device| device.split_once(':')) else {
-        return false;
-    };
-    let major = u32::from_str_radix(major, 16);
-    let minor = u32::from_str_radix(minor, 16);
-    let inode = fields.next().and_then(|inode| inode.parse::<u64>().ok());
-    let (Ok(major), Ok(minor)) = (major, minor) else {
-        return false;
-    };
-    rustix::fs::makedev(major, minor) == file.device && inode == Some(file.inode)
+    let (major, minor) = fields.next()?.split_once(':')?;
+    let major = u32::from_str_radix(major, 16).ok()?;
+    let minor = u32::from_str_radix(minor, 16).ok()?;
+    Some(FileId {
+        device: rustix::fs::makedev(major, minor),
+        inode: fields.next()?.parse().ok()?,
+    })
+}
+
+/// What the kernel has behind the mapping that begins at `start`: also for memory that was mapped
+/// without a file there is one, which `/proc` alone shows.
+pub fn mapped_file(start: *const u8) -> Option<FileId> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let begin = format!("{:x}-", start.addr());
+    file_in(maps.lines().find(|line| line.starts_with(&begin))?)
 }
 
 /// State, start time and name of the process `pid`.
