@@ -179,12 +179,12 @@ impl fmt::Display for Error {
                  report this as a bug",
             ),
             Self::CannotMap { bytes, errno } => {
+                let refusal = std::io::Error::from_raw_os_error(*errno);
                 write!(
                     formatter,
-                    "a mapping of {bytes} bytes was refused: {}",
-                    std::io::Error::from_raw_os_error(*errno)
+                    "a mapping of {bytes} bytes was refused: {refusal}"
                 )?;
-                if *errno == libc::ENOMEM {
+                if refusal.kind() == std::io::ErrorKind::OutOfMemory {
                     formatter.write_str(
                         "; raise the limit on the address space of this process (`ulimit -v`), or \
                          start the manager with a smaller capacity",

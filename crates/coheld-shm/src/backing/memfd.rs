@@ -34,6 +34,8 @@ const PID: usize = 0;
 const START_TIME: usize = 1;
 const PID_NAMESPACE: usize = 2;
 const HELD_SLOT: usize = 3;
+const SECONDS_AHEAD: usize = 4;
+const MILLISECONDS_AHEAD: usize = 5;
 
 /// Memory in a sealed, sparse memory file.
 pub struct MemfdBacking {
@@ -178,6 +180,13 @@ impl MemfdBacking {
     /// The slot this process holds, plus 1. A forked child holds none, as with the lock itself.
     fn held_slot(&self) -> &AtomicU64 {
         self.fork_page.extra(HELD_SLOT)
+    }
+
+    /// How far a clock of this process is ahead of the machine's.
+    fn ahead(&self, index: usize) -> u64 {
+        // It is noted together with the identity.
+        self.identity();
+        self.fork_page.extra(index).load(Ordering::Relaxed)
     }
 
     /// The `u32` at `offset`, for the kernel to look at.
@@ -327,7 +336,7 @@ impl Backing for MemfdBacking {
     fn identity(&self) -> ProcessIdentity {
         let [pid, start_time, pid_namespace] =
             [PID, START_TIME, PID_NAMESPACE].map(|index| self.fork_page.extra(index));
-        // Acquire: pairs with the Release below, so a nonzero pid comes with the other two.
+        // Acquire: pairs with the Release below, so a nonzero pid comes with all the rest.
         let known = pid.load(Ordering::Acquire);
         if known != 0 {
             return ProcessIdentity {
@@ -337,6 +346,14 @@ impl Backing for MemfdBacking {
             };
         }
         let identity = process::identity();
+        let ahead = clock::ahead();
+        for (index, ahead) in [
+            (SECONDS_AHEAD, ahead.boottime),
+            (MILLISECONDS_AHEAD, ahead.monotonic),
+        ] {
+            let word = self.fork_page.extra(index);
+            word.store(ahead.cast_unsigned(), Ordering::Relaxed);
+        }
         // Threads that get here together write the same values.
         start_time.store(identity.start_time, Ordering::Relaxed);
         pid_namespace.store(identity.pid_namespace, Ordering::Relaxed);
@@ -362,7 +379,11 @@ impl Backing for MemfdBacking {
     }
 
     fn now_seconds(&self) -> u64 {
-        clock::now_seconds()
+        clock::now_seconds().wrapping_sub(self.ahead(SECONDS_AHEAD))
+    }
+
+    fn now_milliseconds(&self) -> u64 {
+        clock::now_milliseconds().wrapping_sub(self.ahead(MILLISECONDS_AHEAD))
     }
 
     fn descriptor(&self) -> Option<i32> {

@@ -12,9 +12,10 @@ use super::memfd::{self, FileId};
 use super::{process, refused};
 use crate::Error;
 
-/// What the kernel names the descriptors of segments: those of `memfd_create`, and those made
-/// where that is forbidden.
-const NAMES: [&str; 2] = ["/memfd:coheld", "/dev/shm/#"];
+/// What the kernel names the descriptors of segments.
+const NAME: &str = "/memfd:coheld";
+/// The same where `memfd_create` is forbidden; files of other programs may be called alike.
+const OTHER_NAME: &str = "/dev/shm/#";
 
 /// What a process does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +73,13 @@ pub fn processes() -> Vec<u32> {
 pub fn segments_of(pid: u32, writable: bool) -> Result<Vec<OwnedFd>, Error> {
     let mut found: Vec<(FileId, OwnedFd)> = Vec::new();
     for path in descriptors_of(pid)? {
-        let named = fs::read_link(&path).is_ok_and(|target| {
+        let target = fs::read_link(&path).unwrap_or_default();
+        let begins_with = |name| {
             target
                 .to_str()
-                .is_some_and(|target| NAMES.iter().any(|name| target.starts_with(name)))
-        });
-        if !named {
+                .is_some_and(|target| target.starts_with(name))
+        };
+        if !begins_with(NAME) && !begins_with(OTHER_NAME) {
             continue;
         }
         let access = if writable {
@@ -89,8 +91,7 @@ pub fn segments_of(pid: u32, writable: bool) -> Result<Vec<OwnedFd>, Error> {
             // Closed meanwhile.
             continue;
         };
-        // Files of other programs may be called alike.
-        if memfd::readable_size(file.as_fd()).is_err() {
+        if begins_with(OTHER_NAME) && memfd::readable_size(file.as_fd()).is_err() {
             continue;
         }
         let id = memfd::file_id(&file)?;

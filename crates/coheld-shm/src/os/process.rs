@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::clock;
 use super::memfd::FileId;
 use crate::backing::ProcessIdentity;
 
@@ -138,13 +139,10 @@ pub fn mapped_file(start: *const u8) -> Option<FileId> {
 /// State, start time and name of the process `pid`.
 pub(super) fn status(pid: u32) -> Option<(u8, u64, String)> {
     let mut path = PathBuffer::default();
-    let content = read_file(path.of(pid, "stat"))?;
-    let status = parse_status(&content.0[..content.1])?;
-    Some((
-        status.state,
-        status.start_time,
-        name_in(&content.0[..content.1]),
-    ))
+    let path = path.of(pid, "stat");
+    let status = read_status(path)?;
+    let (content, length) = read_file(path)?;
+    Some((status.state, status.start_time, name_in(&content[..length])))
 }
 
 /// The name between the outermost parentheses.
@@ -157,13 +155,20 @@ fn name_in(content: &[u8]) -> String {
     String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
 }
 
+/// What a file of `/proc` says, with the start time as processes outside of any time namespace see
+/// it.
 fn read_status(path: &CStr) -> Option<Status> {
     let (content, length) = read_file(path)?;
-    parse_status(&content[..length])
+    let status = parse_status(&content[..length])?;
+    let start_time = status.start_time.wrapping_add_signed(-clock::ahead().ticks);
+    Some(Status {
+        start_time,
+        ..status
+    })
 }
 
 /// The first bytes of a file, and how many there are. Allocates nothing.
-fn read_file(path: &CStr) -> Option<([u8; STATUS_BYTES], usize)> {
+pub(super) fn read_file(path: &CStr) -> Option<([u8; STATUS_BYTES], usize)> {
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut content = [0; STATUS_BYTES];
     let length = loop {
