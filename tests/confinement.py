@@ -30,6 +30,8 @@ MEMORY_FILES = (("memfd_create", None, 0),)
 NAMELESS_FILES = (("openat", 2, os.O_TMPFILE), ("open", 1, os.O_TMPFILE))
 #: Segments are mapped as MAP_SHARED | MAP_NORESERVE, and nothing else is.
 SHARED_MAPPINGS = (("mmap", 3, 0x4001),)
+#: By which descriptors come from other processes.
+RECEIVED_FILES = (("recvmsg", None, 0),)
 
 NEW_PIDS, NEW_MOUNTS, NEW_TIME = 0x20000000, 0x00020000, 0x00000080
 

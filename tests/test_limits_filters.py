@@ -132,13 +132,13 @@ def test_managers_go_without_any_memory_to_share(processes):
     assert processes.join_fork(pid) == 0
 
 
-def member_without_mapping(address, authkey):
-    confinement.forbid(*confinement.SHARED_MAPPINGS)
+def member_without_memory(address, authkey, rules, number):
+    confinement.forbid(*rules, number=number)
     multiprocessing.current_process().authkey = authkey
     manager = subject.managers.SyncManager(address, authkey)
     _, texts = warned(manager.connect)
     assert len(texts) == 1, texts
-    assert "mapping of" in texts[0] and "through connections" in texts[0], texts
+    assert "refused" in texts[0] and "through connections" in texts[0], texts
     shared = manager.list([1])
     shared.extend(range(2, 1001))
     assert sum(shared) == 500500
@@ -147,11 +147,20 @@ def member_without_mapping(address, authkey):
     return os.getpid(), manager.list([shared])
 
 
-def test_members_that_may_not_map_the_memory_use_connections(manager, processes):
+@pytest.mark.parametrize(
+    "rules, number",
+    [
+        (confinement.SHARED_MAPPINGS, errno.EPERM),
+        (confinement.SHARED_MAPPINGS, errno.EACCES),
+        (confinement.RECEIVED_FILES, errno.ENOSYS),
+    ],
+)
+def test_members_that_may_not_map_the_memory_use_connections(manager, processes, rules, number):
     """And the others share the memory as before."""
     here = manager.list([1])
     members = manager._statistics()["members"]
-    child = processes.start(SPAWN, member_without_mapping, manager.address, bytes(manager._authkey))
+    arguments = manager.address, bytes(manager._authkey), rules, number
+    child = processes.start(SPAWN, member_without_memory, *arguments)
     pid, theirs = child.result()
     assert pid != os.getpid()
     assert theirs[0][-1] == 1000
