@@ -19,6 +19,9 @@ import pytest
 import subject
 from conftest import die_with_parent
 
+if not subject.IS_STOCK:
+    from coheld.errors import ManagerGone
+
 pytestmark = marks.coheld_only
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -157,6 +160,68 @@ def test_members_of_one_name_do_not_take_each_other_for_dead(manager, processes)
     assert [ready.get(timeout=LONG) for _ in locks] == ["holds"] * 2
     go.set()
     assert [ready.get(timeout=LONG) for _ in locks] == [False] * 2
+
+
+class Sleeper:
+    """An object of the manager process."""
+
+    def pid(self):
+        return os.getpid()
+
+    def sleep(self, seconds):
+        time.sleep(seconds)
+
+
+class SleeperManager(subject.managers.SyncManager):
+    """A manager with one of the program's own classes."""
+
+
+SleeperManager.register("Sleeper", Sleeper)
+
+
+def serve_in_other_pids(sees_own, results):
+    assert os.getpid() == 1
+    if sees_own:
+        confinement.see_own_processes()
+    manager = SleeperManager(ctx=multiprocessing.get_context("fork"))
+    manager.start()
+    shared = manager.list([os.getpid()])
+    results.send((manager.address, bytes(manager._authkey)))
+    assert results.recv() == "add"
+    shared.append(manager.Sleeper().pid())
+    results.send(list(shared))
+    time.sleep(LONG)
+
+
+@pids_needed
+@pytest.mark.parametrize("sees_own", [True, False], ids=["own /proc", "foreign /proc"])
+def test_a_manager_in_another_pid_namespace(processes, sees_own):
+    """The manager is what cannot be seen from here. It serves, and its end is noticed."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    arguments = (sees_own, theirs)
+    child = processes.start(
+        context, in_namespace, confinement.NEW_PIDS, serve_in_other_pids, arguments
+    )
+    address, authkey = ours.recv()
+    multiprocessing.current_process().authkey = authkey
+    manager = SleeperManager(address, authkey)
+    manager.connect()
+    ours.send("add")
+    first, second = ours.recv()
+    assert first == 1 and second > 1
+    sleeper, shared = manager.Sleeper(), manager.list([1])
+    assert sleeper.pid() == second
+    # Longer than the reaper there and whoever waits here needs to look at who lives.
+    sleeper.sleep(0.7)
+    caller = processes.start(context, sleeper.sleep, LONG)
+    assert subject.wait_until(lambda: manager._statistics()["members"] >= 4)
+    child.kill()
+    with pytest.raises(ManagerGone):
+        caller.result(LONG)
+    # What is in the memory is there.
+    shared.append(2)
+    assert list(shared) == [1, 2]
 
 
 # ---- Pids that are given again ------------------------------------------------------------------
