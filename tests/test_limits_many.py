@@ -12,7 +12,6 @@ import warnings
 import marks
 import pytest
 import subject
-from conftest import die_with_parent
 from test_tools import doctor
 
 if not subject.IS_STOCK:

@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::process;
 
 /// Nanoseconds of a clock tick, the unit of start times.
-const TICK: i64 = 1_000_000_000 / super::peek::TICKS_PER_SECOND as i64;
+const TICK: i64 = 1_000_000_000 / super::peek::TICKS_PER_SECOND.cast_signed();
 
 /// How far the clocks of this process are ahead of the machine's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

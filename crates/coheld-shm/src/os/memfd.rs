@@ -84,7 +84,7 @@ fn is_in_shared_memory(file: BorrowedFd<'_>) -> Result<bool, Error> {
         && rustix::fs::fcntl_get_seals(file) == Ok(SealFlags::SEAL)
         && status.st_nlink == 0
         && status.st_uid == super::process::effective_user()
-        && status.st_mode & 0o077 == 0)
+        && !Mode::from_raw_mode(status.st_mode).intersects(Mode::RWXG | Mode::RWXO))
 }
 
 /// Whether the size of a file is fixed: not where it had to be made without `memfd_create`.
