@@ -9,7 +9,6 @@ import ctypes
 import errno
 import os
 import platform
-import signal
 import struct
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -122,12 +121,31 @@ def why_no_filters() -> str:
     return in_child(attempt)
 
 
-def why_no_namespaces(kinds: int) -> str:
-    """Why this process may not make namespaces; empty if it may."""
-    return in_child(unshare, kinds)
+def set_next_pid(pid: int) -> None:
+    """Have the next process of this pid namespace get this number."""
+    with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+        last.write(str(pid - 1))
 
 
-def end(pid: int) -> None:
-    """Kill a process that this one has forked, and collect it."""
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+def set_clocks_ahead(seconds: int) -> None:
+    """Set the clocks of the time namespace that this process has made for its children."""
+    with open("/proc/self/timens_offsets", "w") as offsets:
+        offsets.write(f"monotonic {seconds} 0\nboottime {seconds} 0\n")
+
+
+def why_no_pid_namespaces() -> str:
+    """Why this process may not make pid namespaces with a /proc; empty if it may."""
+
+    def attempt():
+        unshare(NEW_PIDS)
+        # In a child, which is the first process there.
+        problem = in_child(lambda: (see_own_processes(), set_next_pid(300)))
+        if problem:
+            raise OSError(problem)
+
+    return in_child(attempt)
+
+
+def why_no_time_namespaces() -> str:
+    """Why this process may not make time namespaces; empty if it may."""
+    return in_child(lambda: (unshare(NEW_TIME), set_clocks_ahead(1)))

@@ -29,11 +29,11 @@ LONG = 30
 HOURS = 20 * 3600
 
 pids_needed = pytest.mark.skipif(
-    (why := confinement.why_no_namespaces(confinement.NEW_PIDS | confinement.NEW_MOUNTS)) != "",
+    (why := confinement.why_no_pid_namespaces()) != "",
     reason=f"pid namespaces cannot be made here: {why}",
 )
 times_needed = pytest.mark.skipif(
-    (why := confinement.why_no_namespaces(confinement.NEW_TIME)) != "",
+    (why := confinement.why_no_time_namespaces()) != "",
     reason=f"time namespaces cannot be made here: {why}",
 )
 
@@ -232,8 +232,7 @@ def die_and_be_followed(address, authkey, lock, shared, results):
     confinement.see_own_processes()
 
     def fork_as(pid, function):
-        with open("/proc/sys/kernel/ns_last_pid", "w") as last:
-            last.write(str(pid - 1))
+        confinement.set_next_pid(pid)
         child = os.fork()
         if child == 0:
             try:
@@ -285,11 +284,6 @@ def test_the_dead_are_dead_though_their_pid_is_in_use(manager, processes):
 # ---- Time namespaces ----------------------------------------------------------------------------
 
 
-def set_clocks():
-    with open("/proc/self/timens_offsets", "w") as offsets:
-        offsets.write(f"monotonic {HOURS} 0\nboottime {HOURS} 0\n")
-
-
 def serve_in_another_time(results):
     """A manager whose clocks are hours ahead, and a use of each limit of time there."""
     manager = subject.start_manager()
@@ -321,7 +315,7 @@ def test_references_on_their_way_hold_between_clocks(processes):
         confinement.NEW_TIME,
         serve_in_another_time,
         (theirs,),
-        set_clocks,
+        lambda: confinement.set_clocks_ahead(HOURS),
     )
     address, authkey = ours.recv()
     manager = connect(address, authkey)
