@@ -98,6 +98,10 @@ def manager_without_memory_files(processes, number):
         assert sorted(os.listdir("/dev/shm")) == before
     finally:
         manager.shutdown()
+    # A server in the process of the program says the same.
+    server, texts = warned(subject.managers.SyncManager().get_server)
+    assert len(texts) == 1 and "/dev/shm" in texts[0], texts
+    server.listener.close()
     return True
 
 
