@@ -6,6 +6,7 @@
 import operator
 import signal
 import traceback
+import warnings
 from multiprocessing import connection, process, util
 from multiprocessing.context import ProcessError
 from multiprocessing.managers import RemoteError, State, dispatch, listener_client
@@ -150,7 +151,9 @@ class BaseManager:
     def get_server(self):
         """Return a server with the attribute ``address`` and the method ``serve_forever()``."""
         self._check_initial()
-        return self._make_server(Server)
+        server = self._make_server(Server)
+        _warn_of(server.memory_note)
+        return server
 
     def _make_server(self, server_class):
         return server_class(
@@ -206,7 +209,10 @@ class BaseManager:
         )
 
     def _receive_address(self, reader):
-        """Wait for what the manager process has to say: its address, or why it has none."""
+        """Wait for what the manager process has to say: its address, or why it has none.
+
+        With an address, the text is of its memory, or None.
+        """
         with reader:
             try:
                 address, text, pickled = reader.recv()
@@ -221,6 +227,7 @@ class BaseManager:
             raise StartupError(
                 f"the manager process {self._process.name} could not start: {text}"
             ) from _wire.cause_of(pickled)
+        _warn_of(text)
         return address
 
     @classmethod
@@ -247,7 +254,7 @@ class BaseManager:
         except BaseException as error:
             cls._report_failure(writer, error)
             raise
-        writer.send((server.address, None, None))
+        writer.send((server.address, server.memory_note, None))
         writer.close()
         util.info("manager serving at %r", server.address)
         server.serve_forever()
@@ -381,6 +388,12 @@ class BaseManager:
         cls._registry[typeid] = entry
         if create_method:
             setattr(cls, typeid, _factory_method(cls, typeid, entry[-1]))
+
+
+def _warn_of(note):
+    """Pass on what a new server says about its memory, if that is something."""
+    if note is not None:
+        warnings.warn(note, RuntimeWarning, stacklevel=3)
 
 
 def _patterns(allowed_types):

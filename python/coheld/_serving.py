@@ -35,6 +35,14 @@ def _arbitrary_address():
     return os.path.join(folder, name)
 
 
+#: Said by managers whose memory is in the next best place.
+_UNSEALED = (
+    "this system forbids memory files (memfd_create, as by a seccomp filter): the shared objects "
+    "are in a nameless file in /dev/shm instead, all of which may be smaller than the memory, and "
+    "whose size nothing protects from processes that truncate it by mistake"
+)
+
+
 class _Listener:
     """Where a server listens. Closing it before the server serves gives the address back."""
 
@@ -108,6 +116,11 @@ class Server(ClientServer):
         self.open_to_clients()
         if own_listener is not None:
             own_listener.start(self._serve_connection)
+
+    @property
+    def memory_note(self):
+        """What there is to say about the memory of this server, or None."""
+        return None if self._attachment.is_sealed else _UNSEALED
 
     # Its life.
 

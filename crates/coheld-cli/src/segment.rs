@@ -36,7 +36,10 @@ fn of_manager(
         )
     })?;
     Observation::of_manager(at, &key, id, purpose).map_err(|error| {
-        let remote = matches!(error, Error::Remote { .. } | Error::NotCoheld { .. });
+        let remote = matches!(
+            error,
+            Error::Remote { .. } | Error::OutOfReach { .. } | Error::NotCoheld { .. }
+        );
         let failure = Failure::from(error);
         match failure.kind {
             _ if remote => Failure {

@@ -10,7 +10,7 @@ use coheld::{
     wire::{Link, Remote},
 };
 use pyo3::{
-    exceptions::{PyOverflowError, PyTypeError, PyValueError},
+    exceptions::{PyOverflowError, PyRuntimeWarning, PyTypeError, PyValueError},
     prelude::*,
     types::{PyBytes, PyString, PyTuple},
 };
@@ -52,6 +52,12 @@ impl Attachment {
         address(py, &self.shared)
     }
 
+    /// Whether no process that has the segment can take memory from under the others.
+    #[getter]
+    fn get_is_sealed(&self) -> bool {
+        self.shared.is_sealed()
+    }
+
     /// The identity of the segment in hexadecimal.
     #[getter]
     fn get_segment(&self) -> String {
@@ -71,6 +77,9 @@ static KEPT: Mutex<VecDeque<Arc<coheld::Attachment>>> = Mutex::new(VecDeque::new
 
 /// The same for links.
 static KEPT_LINKS: Mutex<VecDeque<Arc<Link>>> = Mutex::new(VecDeque::new());
+
+/// Whether this process was told that it reaches a manager by connections.
+static WARNED: Mutex<bool> = Mutex::new(false);
 
 /// Whether this thread is starting a child process of multiprocessing right now.
 pub(crate) fn is_spawning(py: Python<'_>) -> PyResult<bool> {
@@ -186,6 +195,7 @@ fn way_to(
     let address = address_from_python(address)?;
     let key = key_bytes(authkey)?;
     let serializer = serializer.on_the_wire();
+    let mut without = None;
     let way = py.detach(|| {
         if let Some(link) = Link::find(&address, &key, serializer) {
             return Ok(Way::Link(link));
@@ -198,9 +208,16 @@ fn way_to(
             Err(Error::Remote { .. } | Error::NotCoheld { .. }) => {
                 Link::connect(&address, &key, serializer).map(Way::Link)
             }
+            Err(error @ Error::OutOfReach { .. }) => {
+                without = Some(error.to_string());
+                Link::connect(&address, &key, serializer).map(Way::Link)
+            }
             Err(error) => Err(error),
         }
     });
+    if let (Ok(_), Some(why)) = (&way, without) {
+        warn_once(py, &why)?;
+    }
     if let Ok(Way::Link(_)) = way {
         interpreter::call(imported::NOTE_LINK.get(py)?, ())?;
     }
@@ -208,6 +225,24 @@ fn way_to(
         return Err(errors::key_rejected(py, &address));
     }
     way.or_raise(py)
+}
+
+/// Says what it costs this process to be without the memory of a manager. Once: what keeps it from
+/// one keeps it from all.
+fn warn_once(py: Python<'_>, why: &str) -> PyResult<()> {
+    // Locked only while attached to the interpreter and not for long, as `KEPT` is.
+    if std::mem::replace(
+        &mut *WARNED.lock().unwrap_or_else(PoisonError::into_inner),
+        true,
+    ) {
+        return Ok(());
+    }
+    let text = format!(
+        "{why}. Its objects are reached through connections: each operation asks the manager \
+         process, which takes tens of microseconds instead of a fraction of one, and a lock that \
+         this process holds when it is killed stays taken"
+    );
+    interpreter::warn(&py.get_type::<PyRuntimeWarning>(), &text)
 }
 
 /// The usual serializer.

@@ -220,7 +220,9 @@ pub(crate) fn from_shm(py: Python<'_>, error: &coheld_shm::Error) -> PyErr {
         }
         Error::TooLarge { .. } => PyOverflowError::new_err(text),
         Error::TooSmall { .. } => PyValueError::new_err(text),
-        Error::Os { errno, .. } => PyOSError::new_err((*errno, text)),
+        Error::Os { errno, .. } | Error::CannotMap { errno, .. } => {
+            PyOSError::new_err((*errno, text))
+        }
         _ => coheld_error(py, text),
     }
 }

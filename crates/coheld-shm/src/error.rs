@@ -85,6 +85,13 @@ pub enum Error {
     },
     /// One operation recorded more blocks than a lane has entries.
     TooManyEntries,
+    /// The system lets this process not map a segment that was handed over.
+    CannotMap {
+        /// How many bytes it has.
+        bytes: u64,
+        /// The error number.
+        errno: i32,
+    },
     /// This process only looks at the segment; it cannot join or change it.
     Observed,
     /// The operating system refused a call.
@@ -171,6 +178,20 @@ impl fmt::Display for Error {
                 "one operation touched more blocks than a lane can record; \
                  report this as a bug",
             ),
+            Self::CannotMap { bytes, errno } => {
+                let refusal = std::io::Error::from_raw_os_error(*errno);
+                write!(
+                    formatter,
+                    "a mapping of {bytes} bytes was refused: {refusal}"
+                )?;
+                if refusal.kind() == std::io::ErrorKind::OutOfMemory {
+                    formatter.write_str(
+                        "; raise the limit on the address space of this process (`ulimit -v`), or \
+                         start the manager with a smaller capacity",
+                    )?;
+                }
+                Ok(())
+            }
             Self::Observed => formatter
                 .write_str("this process only looks at the segment, it cannot join or change it"),
             Self::Os { call, errno } => {

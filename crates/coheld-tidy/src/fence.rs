@@ -57,6 +57,25 @@ const OWNED: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
+/// Clocks that somebody may set: a lease, or a limit of time, that rests on one of them would end
+/// early or never.
+const SETTABLE_CLOCKS: &[&str] = &["SystemTime", "ClockId::Realtime", "REALTIME", "time.time("];
+
+/// Uses of clocks that can be set, in what is shipped.
+#[must_use]
+pub fn check_clocks(file: &str, text: &str) -> Vec<Problem> {
+    let is_shipped = file.starts_with("python/coheld/")
+        || (file.contains("/src/") && !file.starts_with("crates/coheld-tidy/"));
+    let mut problems = Vec::new();
+    for (index, line) in text.lines().enumerate().filter(|_| is_shipped) {
+        if let Some(clock) = SETTABLE_CLOCKS.iter().find(|clock| line.contains(**clock)) {
+            let message = format!("`{clock}` is a clock that can be set; take a monotonic one");
+            problems.push(Problem::new(file, index + 1, message));
+        }
+    }
+    problems
+}
+
 /// Names that stand outside of the places that own them.
 #[must_use]
 pub fn check_owners(file: &str, text: &str) -> Vec<Problem> {

@@ -89,6 +89,14 @@ fn atomics_and_system_calls_stay_with_their_owners() {
 }
 
 #[test]
+fn no_clock_that_can_be_set_is_asked() {
+    let found = fence::check_clocks("python/coheld/_clients.py", "now = time.time()");
+    assert_eq!(found.len(), 1);
+    let sources = files(&["rs", "py"]);
+    expect_none(sources.flat_map(|source| fence::check_clocks(&source.path, &source.text)));
+}
+
+#[test]
 fn crates_without_unsafe_forbid_it() {
     let roots = files(&["rs"]).filter(|source| source.path.ends_with("/src/lib.rs"));
     expect_none(roots.filter_map(|source| fence::check_promise(&source.path, &source.text)));

@@ -148,6 +148,13 @@ impl Attachment {
         self.segment.id()
     }
 
+    /// Whether no process that has the segment can take memory from under the others. They do not
+    /// do that; it is no matter of course only where the system forbids sealed memory files.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.segment.backing().is_sealed()
+    }
+
     /// Where the manager listens.
     #[must_use]
     pub fn address(&self) -> &Address {

@@ -37,6 +37,13 @@ pub enum Error {
         /// Where it listens for all.
         address: Address,
     },
+    /// The manager is near enough, but this process cannot get or use its memory.
+    OutOfReach {
+        /// Where it listens.
+        address: Address,
+        /// Why not.
+        why: String,
+    },
     /// The manager is one of the standard library, which has no segment.
     NotCoheld {
         /// Where it listens.
@@ -155,6 +162,10 @@ impl fmt::Display for Error {
                 "the manager at {address} runs on another machine, in another container or for \
                  another user than this process: its memory is out of reach, its objects are \
                  reached through connections only"
+            ),
+            Self::OutOfReach { address, why } => write!(
+                formatter,
+                "this process cannot share the memory of the manager at {address}: {why}"
             ),
             Self::NotCoheld { address } => write!(
                 formatter,

@@ -5,6 +5,9 @@
 //! Programs that become daemons close descriptors they do not know, ours included, and may open
 //! something else under the same number. So the descriptor is looked at before each use; without
 //! it, memory is taken and given back through the mapping, and liveness is judged by `/proc`.
+//!
+//! Where the system lets nobody make memory files at all, the same goes for a mapping that never
+//! had one: forked children share it, and nobody else can be handed it.
 
 use core::any::Any;
 use core::ptr::NonNull;
@@ -23,11 +26,16 @@ const GRANULE: u64 = 64 * 1024;
 /// Smallest capacity that `create` goes down to where the system refuses more.
 const SMALLEST: u64 = 1024 * 1024;
 
+/// In the place of a descriptor where there never was one.
+const NO_DESCRIPTOR: RawFd = -1;
+
 // What this process knows about itself, in words of the fork page.
 const PID: usize = 0;
 const START_TIME: usize = 1;
 const PID_NAMESPACE: usize = 2;
 const HELD_SLOT: usize = 3;
+const SECONDS_AHEAD: usize = 4;
+const MILLISECONDS_AHEAD: usize = 5;
 
 /// Memory in a sealed, sparse memory file.
 pub struct MemfdBacking {
@@ -52,23 +60,54 @@ impl MemfdBacking {
     /// where they do not allow `capacity`, it is halved until they do.
     pub fn create(capacity: u64) -> Result<Self, Error> {
         let fork_page = ForkPage::new()?;
-        let file = memfd::create()?;
-        let mut capacity = capacity.clamp(SMALLEST, 1 << 47).next_multiple_of(GRANULE);
-        // Asked beforehand, because going over this limit is a signal and not an error.
-        while capacity > memfd::file_size_limit() && capacity > SMALLEST {
-            capacity = halved(capacity);
-        }
-        let base = loop {
-            memfd::resize(file.as_fd(), capacity)?;
-            match memfd::map(file.as_fd(), capacity) {
-                Err(error) if memfd::is_shortage(&error) && capacity > SMALLEST => {
-                    capacity = halved(capacity);
-                }
-                mapped => break mapped?,
+        let wanted = capacity.clamp(SMALLEST, 1 << 47).next_multiple_of(GRANULE);
+        let file = match memfd::create() {
+            Err(error) if memfd::is_prohibition(&error) => {
+                return Self::create_without_file(wanted, fork_page).ok_or(error);
             }
+            made => made?,
         };
+        // Asked beforehand, because going over this limit is a signal and not an error.
+        let limit = memfd::file_size_limit();
+        if limit < SMALLEST {
+            return Err(Error::TooSmall {
+                capacity: limit,
+                least: SMALLEST,
+            });
+        }
+        let mut allowed = wanted;
+        while allowed > limit {
+            allowed = halved(allowed);
+        }
+        let (base, capacity) = mapped_within_limits(allowed, |capacity| {
+            memfd::resize(file.as_fd(), capacity)?;
+            memfd::map(file.as_fd(), capacity)
+        })?;
         let sealed = memfd::seal(file.as_fd()).and_then(|()| memfd::file_id(&file));
         Self::assemble(file, sealed, base, capacity, fork_page)
+    }
+
+    /// As `create`, without a memory file. `None`: no such memory, or nothing by which forked
+    /// children could be known to live.
+    fn create_without_file(wanted: u64, fork_page: ForkPage) -> Option<Self> {
+        if process::identity().pid_namespace == 0 {
+            return None;
+        }
+        let (base, capacity) = mapped_within_limits(wanted, memfd::map_without_file).ok()?;
+        let mut backing = Self {
+            base,
+            capacity,
+            descriptor: NO_DESCRIPTOR,
+            file: FileId {
+                device: 0,
+                inode: 0,
+            },
+            fork_page,
+            companion: None,
+        };
+        // `backing` takes the mapping away again if there is no telling what it is of.
+        backing.file = process::mapped_file(base.as_ptr())?;
+        Some(backing)
     }
 
     /// The memory of a file that another process handed over.
@@ -83,7 +122,13 @@ impl MemfdBacking {
                 why: "its size is not that of a segment",
             });
         }
-        let base = memfd::map(file.as_fd(), capacity)?;
+        let base = memfd::map(file.as_fd(), capacity).map_err(|error| match error {
+            Error::Os { errno, .. } => Error::CannotMap {
+                bytes: capacity,
+                errno,
+            },
+            error => error,
+        })?;
         let id = memfd::file_id(&file);
         Self::assemble(file, id, base, capacity, fork_page)
     }
@@ -123,7 +168,10 @@ impl MemfdBacking {
 
     /// The descriptor, unless the program has closed it.
     fn file(&self) -> Option<BorrowedFd<'_>> {
-        // SAFETY: `descriptor` came from an OwnedFd, so it is not -1. If the program has closed
+        if self.descriptor == NO_DESCRIPTOR {
+            return None;
+        }
+        // SAFETY: `descriptor` is not -1, so it came from an OwnedFd. If the program has closed
         // it, the only use made of it here is fstat, which then fails or shows another file.
         let file = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
         (memfd::file_id(file) == Ok(self.file)).then_some(file)
@@ -132,6 +180,13 @@ impl MemfdBacking {
     /// The slot this process holds, plus 1. A forked child holds none, as with the lock itself.
     fn held_slot(&self) -> &AtomicU64 {
         self.fork_page.extra(HELD_SLOT)
+    }
+
+    /// How far a clock of this process is ahead of the machine's.
+    fn ahead(&self, index: usize) -> u64 {
+        // It is noted together with the identity.
+        self.identity();
+        self.fork_page.extra(index).load(Ordering::Relaxed)
     }
 
     /// The `u32` at `offset`, for the kernel to look at.
@@ -165,6 +220,22 @@ impl MemfdBacking {
         match call() {
             Err(error) if memfd::is_shortage(&error) => Err(out_of_memory),
             outcome => outcome,
+        }
+    }
+}
+
+/// Maps `capacity` bytes, or half of that and so on where the address space is too small; how many
+/// it has become.
+fn mapped_within_limits(
+    mut capacity: u64,
+    mut map: impl FnMut(u64) -> Result<NonNull<u8>, Error>,
+) -> Result<(NonNull<u8>, u64), Error> {
+    loop {
+        match map(capacity) {
+            Err(error) if memfd::is_shortage(&error) && capacity > SMALLEST => {
+                capacity = halved(capacity);
+            }
+            mapped => return mapped.map(|base| (base, capacity)),
         }
     }
 }
@@ -243,24 +314,29 @@ impl Backing for MemfdBacking {
     }
 
     fn is_alive(&self, slot: u32, identity: &ProcessIdentity) -> bool {
+        let locked = self.file().is_some_and(|_| {
+            // A refusal says nothing about the other process; /proc has to tell.
+            record_lock::is_taken(self.descriptor, slot) == Ok(true)
+        });
+        // Asked first, for a lock that shows is another process's, whatever it calls itself: in
+        // two pid namespaces without a /proc of their own, two processes call themselves alike.
+        if locked {
+            return true;
+        }
         let own = self.identity();
         if own == *identity {
             // The kernel does not show a process its own locks. A slot of this very process that
             // it does not hold is from before an `exec`, which keeps id and start time.
             return self.held_slot().load(Ordering::Relaxed) == u64::from(slot) + 1;
         }
-        let locked = self.file().is_some_and(|_| {
-            // A refusal says nothing about the other process; /proc has to tell.
-            record_lock::is_taken(self.descriptor, slot) == Ok(true)
-        });
         // No lock is no proof of death: the process may have closed every descriptor.
-        locked || process::runs_with(&own, identity, self.file)
+        process::runs_with(&own, identity, self.file)
     }
 
     fn identity(&self) -> ProcessIdentity {
         let [pid, start_time, pid_namespace] =
             [PID, START_TIME, PID_NAMESPACE].map(|index| self.fork_page.extra(index));
-        // Acquire: pairs with the Release below, so a nonzero pid comes with the other two.
+        // Acquire: pairs with the Release below, so a nonzero pid comes with all the rest.
         let known = pid.load(Ordering::Acquire);
         if known != 0 {
             return ProcessIdentity {
@@ -270,6 +346,14 @@ impl Backing for MemfdBacking {
             };
         }
         let identity = process::identity();
+        let ahead = clock::ahead();
+        for (index, ahead) in [
+            (SECONDS_AHEAD, ahead.boottime),
+            (MILLISECONDS_AHEAD, ahead.monotonic),
+        ] {
+            let word = self.fork_page.extra(index);
+            word.store(ahead.cast_unsigned(), Ordering::Relaxed);
+        }
         // Threads that get here together write the same values.
         start_time.store(identity.start_time, Ordering::Relaxed);
         pid_namespace.store(identity.pid_namespace, Ordering::Relaxed);
@@ -295,11 +379,19 @@ impl Backing for MemfdBacking {
     }
 
     fn now_seconds(&self) -> u64 {
-        clock::now_seconds()
+        clock::now_seconds().wrapping_sub(self.ahead(SECONDS_AHEAD))
+    }
+
+    fn now_milliseconds(&self) -> u64 {
+        clock::now_milliseconds().wrapping_sub(self.ahead(MILLISECONDS_AHEAD))
     }
 
     fn descriptor(&self) -> Option<i32> {
         self.file().map(|_| self.descriptor)
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.file().is_none_or(memfd::is_sealed)
     }
 }
 

@@ -10,7 +10,7 @@
 use core::sync::atomic::AtomicU32;
 use core::time::Duration;
 
-use crate::Error;
+use crate::{Error, os::clock};
 
 mod heap;
 mod memfd;
@@ -77,6 +77,17 @@ pub trait Backing: Send + Sync {
     /// Seconds since boot, the same for every process of the machine.
     fn now_seconds(&self) -> u64;
 
+    /// Milliseconds of a clock that stands still while the machine is suspended, the same for every
+    /// process of the machine.
+    fn now_milliseconds(&self) -> u64 {
+        clock::now_milliseconds()
+    }
+
     /// The file descriptor of the memory, to hand over to another process.
     fn descriptor(&self) -> Option<i32>;
+
+    /// Whether no process that has the memory can take it from under the others.
+    fn is_sealed(&self) -> bool {
+        true
+    }
 }

@@ -100,7 +100,7 @@ impl Backing for ObservedBacking {
     }
 
     fn now_seconds(&self) -> u64 {
-        clock::now_seconds()
+        clock::now_seconds().wrapping_add_signed(-clock::ahead().boottime)
     }
 
     fn descriptor(&self) -> Option<i32> {

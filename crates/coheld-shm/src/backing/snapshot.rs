@@ -95,6 +95,10 @@ impl Backing for SnapshotBacking {
         self.memory.now_seconds()
     }
 
+    fn now_milliseconds(&self) -> u64 {
+        self.memory.now_milliseconds()
+    }
+
     fn descriptor(&self) -> Option<i32> {
         None
     }

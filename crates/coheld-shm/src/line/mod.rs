@@ -31,7 +31,6 @@ use self::signal::Signal;
 use crate::{
     Guard, Segment,
     layout::{WaiterCell, field},
-    os::clock::now_milliseconds,
     sync::{MODEL, Ordering, program_order},
 };
 
@@ -186,7 +185,9 @@ impl<'s> Guard<'s> {
     fn dawdles(&self, cell: u64) -> bool {
         let segment = self.segment();
         let when = segment.get(field!(cell, WaiterCell.signalled_when));
-        !MODEL && !segment.is_unsignalled(cell) && now_milliseconds() > when + DAWDLING
+        !MODEL
+            && !segment.is_unsignalled(cell)
+            && segment.backing.now_milliseconds() > when + DAWDLING
     }
 
     /// Whether a waiter is one of the first two of its role, who look after the others.
@@ -413,8 +414,9 @@ impl<'s> Guard<'s> {
         let next = self.segment().get(tickets) & ((1 << TICKET_BITS) - 1);
         self.segment()
             .put(field!(cell, WaiterCell.signalled_at), next);
+        let now = self.segment().backing.now_milliseconds();
         self.segment()
-            .put(field!(cell, WaiterCell.signalled_when), now_milliseconds());
+            .put(field!(cell, WaiterCell.signalled_when), now);
         program_order();
         // COMMIT: the waiter is signalled. CRASH: not woken; it looks up by itself.
         self.segment().signal_of(cell).give(signal);

@@ -11,7 +11,7 @@ use crate::Error;
 
 const PAGE: usize = 4096;
 /// Words of a fork page beside its cell.
-const EXTRA_WORDS: usize = 4;
+const EXTRA_WORDS: usize = 6;
 
 /// A private page that the kernel hands to a forked child filled with zeros.
 ///
@@ -57,7 +57,7 @@ impl ForkPage {
     pub(crate) fn extra(&self, index: usize) -> &AtomicU64 {
         assert!(index < EXTRA_WORDS, "a fork page has no extra word {index}");
         let word = self.start.as_ptr().wrapping_add(8 + 8 * index);
-        // SAFETY: bytes 8..40 of the page, 8-byte aligned, mapped as long as `self` lives; all
+        // SAFETY: bytes 8..56 of the page, 8-byte aligned, mapped as long as `self` lives; all
         // access is atomic.
         unsafe { AtomicU64::from_ptr(word.cast()) }
     }

@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FallocateFlags, MemfdFlags, OFlags, SealFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 use rustix::process::Resource;
@@ -23,6 +23,11 @@ const SEALS: SealFlags = SealFlags::GROW
     .union(SealFlags::SHRINK)
     .union(SealFlags::SEAL);
 
+/// The folder of memory files for systems that let a process make no nameless ones.
+const SHARED_MEMORY: &core::ffi::CStr = c"/dev/shm";
+/// What the kernel calls the file system of that folder (`TMPFS_MAGIC` of `magic.h`).
+const TMPFS: i64 = 0x0102_1994;
+
 /// Which file a descriptor or mapping belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
@@ -30,8 +35,64 @@ pub struct FileId {
     pub inode: u64,
 }
 
-/// A new memory file, empty and not yet sealed.
+/// A new memory file, empty and not yet sealed. Where `memfd_create` is forbidden, as by a seccomp
+/// filter, it is a file without a name in `/dev/shm`, which cannot be sealed.
 pub fn create() -> Result<OwnedFd, Error> {
+    match create_sealable() {
+        Err(Error::Os { errno, .. }) if is_forbidden(errno) => {
+            create_in_shared_memory().map_err(|_| Error::Os {
+                call: "memfd_create",
+                errno,
+            })
+        }
+        made => made,
+    }
+}
+
+/// Whether the system will refuse a call again, whatever there is of memory and descriptors.
+fn is_forbidden(errno: i32) -> bool {
+    matches!(errno, libc::EPERM | libc::EACCES | libc::ENOSYS)
+}
+
+/// Whether an error is such a refusal.
+pub fn is_prohibition(error: &Error) -> bool {
+    matches!(error, Error::Os { errno, .. } if is_forbidden(*errno))
+}
+
+/// As `memfd_create`, of the system's visible file system for memory. The file never has a name,
+/// so it goes with its last user as well.
+fn create_in_shared_memory() -> Result<OwnedFd, Error> {
+    // EXCL: nor can it get a name later.
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::EXCL;
+    let made = rustix::fs::open(SHARED_MEMORY, flags, Mode::RUSR | Mode::WUSR);
+    let file = made.map_err(|errno| refused("open(O_TMPFILE)", errno))?;
+    // A disk would be written to, and has no such seals to be told by.
+    if is_in_shared_memory(file.as_fd())? {
+        Ok(file)
+    } else {
+        Err(refused("open(O_TMPFILE)", Errno::OPNOTSUPP))
+    }
+}
+
+/// Whether a file is one that `create_in_shared_memory` makes: of this user alone, without a name,
+/// of a file system in memory.
+fn is_in_shared_memory(file: BorrowedFd<'_>) -> Result<bool, Error> {
+    let system = rustix::fs::fstatfs(file).map_err(|errno| refused("fstatfs", errno))?;
+    let status = rustix::fs::fstat(file).map_err(|errno| refused("fstat", errno))?;
+    Ok(system.f_type == TMPFS
+        // Those of memfd_create are of a file system of that type as well.
+        && rustix::fs::fcntl_get_seals(file) == Ok(SealFlags::SEAL)
+        && status.st_nlink == 0
+        && status.st_uid == super::process::effective_user()
+        && !Mode::from_raw_mode(status.st_mode).intersects(Mode::RWXG | Mode::RWXO))
+}
+
+/// Whether the size of a file is fixed: not where it had to be made without `memfd_create`.
+pub fn is_sealed(file: BorrowedFd<'_>) -> bool {
+    rustix::fs::fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS))
+}
+
+fn create_sealable() -> Result<OwnedFd, Error> {
     let plain = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // Systems with vm.memfd_noexec=2 insist on the first form, kernels before 6.3 on the second.
     let made = match rustix::fs::memfd_create(c"coheld", plain | MemfdFlags::NOEXEC_SEAL) {
@@ -53,8 +114,11 @@ pub fn resize(file: BorrowedFd<'_>, size: u64) -> Result<(), Error> {
     rustix::fs::ftruncate(file, size).map_err(|errno| refused("ftruncate", errno))
 }
 
-/// Fixes the size for ever.
+/// Fixes the size for ever, unless the file is of the kind that cannot be sealed.
 pub fn seal(file: BorrowedFd<'_>) -> Result<(), Error> {
+    if is_in_shared_memory(file)? {
+        return Ok(());
+    }
     rustix::fs::fcntl_add_seals(file, SEALS).map_err(|errno| refused("fcntl(F_ADD_SEALS)", errno))
 }
 
@@ -77,7 +141,7 @@ pub fn readable_size(file: BorrowedFd<'_>) -> Result<u64, Error> {
             why: "it is not a memory file",
         });
     };
-    if !seals.contains(SEALS) {
+    if !seals.contains(SEALS) && !is_in_shared_memory(file)? {
         return Err(Error::NotASegment {
             why: "its size is not sealed",
         });
@@ -110,19 +174,43 @@ pub fn map_to_read(file: BorrowedFd<'_>, length: u64) -> Result<NonNull<u8>, Err
     map_for(file, length, ProtFlags::READ)
 }
 
+/// Maps as much memory that is shared with forked children only: no file, so nobody can be given
+/// it.
+pub fn map_without_file(length: u64) -> Result<NonNull<u8>, Error> {
+    let length = address_space(length)?;
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: a null hint without MAP_FIXED only adds a mapping where there was none.
+    let start =
+        unsafe { rustix::mm::mmap_anonymous(core::ptr::null_mut(), length, access, MAPPING) };
+    keep_from_dumps(start, length)
+}
+
+const MAPPING: MapFlags = MapFlags::SHARED.union(MapFlags::NORESERVE);
+
 fn map_for(file: BorrowedFd<'_>, length: u64, access: ProtFlags) -> Result<NonNull<u8>, Error> {
-    let too_long = Error::TooLarge {
+    let length = address_space(length)?;
+    // SAFETY: a null hint without MAP_FIXED only adds a mapping where there was none.
+    let start =
+        unsafe { rustix::mm::mmap(core::ptr::null_mut(), length, access, MAPPING, file, 0) };
+    keep_from_dumps(start, length)
+}
+
+fn address_space(length: u64) -> Result<usize, Error> {
+    usize::try_from(length).map_err(|_| Error::TooLarge {
         what: "a mapping",
         requested: length,
         limit: isize::MAX.cast_unsigned() as u64,
-    };
-    let length = usize::try_from(length).map_err(|_| too_long)?;
-    let flags = MapFlags::SHARED | MapFlags::NORESERVE;
-    // SAFETY: a null hint without MAP_FIXED only adds a mapping where there was none.
-    let start = unsafe { rustix::mm::mmap(core::ptr::null_mut(), length, access, flags, file, 0) };
-    let start = start.map_err(|errno| refused("mmap", errno))?;
+    })
+}
+
+/// Keeps a mapping that was just made out of core dumps, if it was made.
+fn keep_from_dumps(
+    mapped: Result<*mut core::ffi::c_void, Errno>,
+    length: usize,
+) -> Result<NonNull<u8>, Error> {
+    let start = mapped.map_err(|errno| refused("mmap", errno))?;
     // Shared data of all processes in every core dump helps nobody. Not fatal where refused.
-    // SAFETY: exactly the mapping made above; MADV_DONTDUMP changes no content.
+    // SAFETY: exactly the mapping that was made; MADV_DONTDUMP changes no content.
     let _ = unsafe { rustix::mm::madvise(start, length, Advice::LinuxDontDump) };
     NonNull::new(start.cast()).ok_or(Error::Os {
         call: "mmap",

@@ -2,7 +2,7 @@
 //! run or are stopped. The kernel lets a process see that of processes that it might debug anyway.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
@@ -14,6 +14,8 @@ use crate::Error;
 
 /// What the kernel names the descriptors of segments.
 const NAME: &str = "/memfd:coheld";
+/// The same where `memfd_create` is forbidden; files of other programs may be called alike.
+const OTHER_NAME: &str = "/dev/shm/#";
 
 /// What a process does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +73,13 @@ pub fn processes() -> Vec<u32> {
 pub fn segments_of(pid: u32, writable: bool) -> Result<Vec<OwnedFd>, Error> {
     let mut found: Vec<(FileId, OwnedFd)> = Vec::new();
     for path in descriptors_of(pid)? {
-        let named = fs::read_link(&path).is_ok_and(|target| {
+        let target = fs::read_link(&path).unwrap_or_default();
+        let begins_with = |name| {
             target
                 .to_str()
-                .is_some_and(|target| target.starts_with(NAME))
-        });
-        if !named {
+                .is_some_and(|target| target.starts_with(name))
+        };
+        if !begins_with(NAME) && !begins_with(OTHER_NAME) {
             continue;
         }
         let access = if writable {
@@ -88,6 +91,9 @@ pub fn segments_of(pid: u32, writable: bool) -> Result<Vec<OwnedFd>, Error> {
             // Closed meanwhile.
             continue;
         };
+        if begins_with(OTHER_NAME) && memfd::readable_size(file.as_fd()).is_err() {
+            continue;
+        }
         let id = memfd::file_id(&file)?;
         if found.iter().all(|(known, _)| *known != id) {
             found.push((id, file));

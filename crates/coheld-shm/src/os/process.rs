@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::clock;
 use super::memfd::FileId;
 use crate::backing::ProcessIdentity;
 
@@ -110,34 +111,38 @@ fn maps_file(pid: u32, file: FileId) -> bool {
     }
 }
 
-/// Whether a line of `maps` (`range access offset major:minor inode path`) is about `file`.
+/// Whether a line of `maps` is about `file`.
 fn line_names(line: &[u8], file: FileId) -> bool {
-    let Ok(line) = core::str::from_utf8(line) else {
-        return false;
-    };
+    core::str::from_utf8(line).is_ok_and(|line| file_in(line) == Some(file))
+}
+
+/// The file of a line of `maps`: `range access offset major:minor inode path`.
+fn file_in(line: &str) -> Option<FileId> {
     let mut fields = line.split_ascii_whitespace().skip(3);
-    let Some((major, minor)) = fields.next().and_then(|device| device.split_once(':')) else {
-        return false;
-    };
-    let major = u32::from_str_radix(major, 16);
-    let minor = u32::from_str_radix(minor, 16);
-    let inode = fields.next().and_then(|inode| inode.parse::<u64>().ok());
-    let (Ok(major), Ok(minor)) = (major, minor) else {
-        return false;
-    };
-    rustix::fs::makedev(major, minor) == file.device && inode == Some(file.inode)
+    let (major, minor) = fields.next()?.split_once(':')?;
+    let major = u32::from_str_radix(major, 16).ok()?;
+    let minor = u32::from_str_radix(minor, 16).ok()?;
+    Some(FileId {
+        device: rustix::fs::makedev(major, minor),
+        inode: fields.next()?.parse().ok()?,
+    })
+}
+
+/// What the kernel has behind the mapping that begins at `start`: also for memory that was mapped
+/// without a file there is one, which `/proc` alone shows.
+pub fn mapped_file(start: *const u8) -> Option<FileId> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let begin = format!("{:x}-", start.addr());
+    file_in(maps.lines().find(|line| line.starts_with(&begin))?)
 }
 
 /// State, start time and name of the process `pid`.
 pub(super) fn status(pid: u32) -> Option<(u8, u64, String)> {
     let mut path = PathBuffer::default();
-    let content = read_file(path.of(pid, "stat"))?;
-    let status = parse_status(&content.0[..content.1])?;
-    Some((
-        status.state,
-        status.start_time,
-        name_in(&content.0[..content.1]),
-    ))
+    let path = path.of(pid, "stat");
+    let status = read_status(path)?;
+    let (content, length) = read_file(path)?;
+    Some((status.state, status.start_time, name_in(&content[..length])))
 }
 
 /// The name between the outermost parentheses.
@@ -150,13 +155,20 @@ fn name_in(content: &[u8]) -> String {
     String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
 }
 
+/// What a file of `/proc` says, with the start time as processes outside of any time namespace see
+/// it.
 fn read_status(path: &CStr) -> Option<Status> {
     let (content, length) = read_file(path)?;
-    parse_status(&content[..length])
+    let status = parse_status(&content[..length])?;
+    let start_time = status.start_time.wrapping_add_signed(-clock::ahead().ticks);
+    Some(Status {
+        start_time,
+        ..status
+    })
 }
 
 /// The first bytes of a file, and how many there are. Allocates nothing.
-fn read_file(path: &CStr) -> Option<([u8; STATUS_BYTES], usize)> {
+pub(super) fn read_file(path: &CStr) -> Option<([u8; STATUS_BYTES], usize)> {
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut content = [0; STATUS_BYTES];
     let length = loop {

@@ -188,7 +188,17 @@ impl Channel {
             .map_err(Error::io("receiving from a manager"))?;
         passing::receive_descriptor(self.stream.unix()?).map_err(|error| match error {
             coheld_shm::Error::Os { errno, .. } => {
-                self.failed("receiving the segment", io::Error::from_raw_os_error(errno))
+                let source = io::Error::from_raw_os_error(errno);
+                match source.kind() {
+                    // A filter of system calls, most likely.
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
+                        Error::OutOfReach {
+                            address: self.address.clone(),
+                            why: format!("receiving its descriptor was refused: {source}"),
+                        }
+                    }
+                    _ => self.failed("receiving the segment", source),
+                }
             }
             error => error.into(),
         })

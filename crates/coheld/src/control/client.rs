@@ -12,6 +12,8 @@ use crate::{Address, Attachment, Error};
 
 /// Attaches this process to the segment of the manager at `address`. If it is attached already,
 /// that attachment is returned, and the manager has merely proved that it is there.
+///
+/// [`Error::OutOfReach`]: the objects can be reached by connections all the same.
 pub fn connect(
     address: &Address,
     authkey: &[u8],
@@ -28,7 +30,13 @@ pub fn connect(
     }
     channel.send(protocol::SEND)?;
     let file = channel.receive_descriptor()?;
-    Attachment::attach(file, address.clone(), authkey, ticket, id)
+    Attachment::attach(file, address.clone(), authkey, ticket, id).map_err(|error| match error {
+        Error::Shm(refusal @ coheld_shm::Error::CannotMap { .. }) => Error::OutOfReach {
+            address: address.clone(),
+            why: refusal.to_string(),
+        },
+        error => error,
+    })
 }
 
 /// The segment of the manager at `address`, for a process that will not be a member: its id, and
@@ -130,6 +138,6 @@ fn ask(
         let address = address.clone();
         return Err(Error::NotCoheld { address });
     }
-    let body = protocol::read_reply(&reply)?.to_vec();
+    let body = protocol::read_reply(&reply, address)?.to_vec();
     Ok((channel, body))
 }

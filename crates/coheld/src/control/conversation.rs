@@ -149,9 +149,10 @@ fn serve(place: Place, channel: Channel, introduction: Option<Introduction>) -> 
 fn hand_out(shared: &Shared, mut channel: Channel, is_nearby: bool) -> Result<(), Error> {
     let attachment = &shared.attachment;
     let Some(descriptor) = attachment.segment().backing().descriptor() else {
-        return channel.send(&protocol::refused(
-            "this manager has lost the file descriptor of its segment (a program that closes \
-             every descriptor does that); start it again",
+        return channel.send(&protocol::alone(
+            "the manager has no file descriptor of it to hand out; the system forbade it to make \
+             memory files (memfd_create, as by a seccomp filter; files in /dev/shm neither), or a \
+             program has closed every descriptor",
         ));
     };
     let elsewhere = shared.nearby.as_deref().filter(|_| !is_nearby);

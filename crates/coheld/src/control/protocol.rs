@@ -8,6 +8,8 @@
 //! | `COHELD` 1 `JOIN` and a session | `COHELD` 1 `OK` and the 16 bytes of the segment's name |
 //! | anything else | `COHELD` 1 `ERROR` and a text |
 //!
+//! A manager that has no memory to hand out answers `ATTACH` with `COHELD` 1 `ALONE` and a text.
+//!
 //! A client that has got the name either goes away or sends `SEND`, and gets one byte with the
 //! file descriptor of the segment.
 //!
@@ -20,13 +22,14 @@
 //! The name comes before the descriptor because a process that has the segment already must not
 //! receive a second descriptor of it, see `registry`.
 
-use crate::Error;
 use crate::wire::Introduction;
+use crate::{Address, Error};
 
 /// What every message begins with; the last byte is the version.
 pub(super) const MARK: &[u8] = b"COHELD\x01";
 const OK: &[u8] = b"OK";
 const ERROR: &[u8] = b"ERROR";
+const ALONE: &[u8] = b"ALONE";
 
 /// The client's word that it wants the descriptor.
 pub(super) const SEND: &[u8] = b"SEND";
@@ -93,18 +96,29 @@ pub(super) fn refused(reason: &str) -> Vec<u8> {
     [MARK, ERROR, reason.as_bytes()].concat()
 }
 
+/// A reply that says that there is no memory to be had, for whoever can do without it.
+pub(super) fn alone(reason: &str) -> Vec<u8> {
+    [MARK, ALONE, reason.as_bytes()].concat()
+}
+
 /// Whether a message is one of this protocol. The standard library answers in its own.
 pub(super) fn is_ours(message: &[u8]) -> bool {
     message.starts_with(MARK)
 }
 
-/// The body of a reply, or the manager's refusal.
-pub(super) fn read_reply(message: &[u8]) -> Result<&[u8], Error> {
+/// The body of a reply of the manager at `address`, or its refusal.
+pub(super) fn read_reply<'a>(message: &'a [u8], address: &Address) -> Result<&'a [u8], Error> {
     let reply = message.strip_prefix(MARK).ok_or(Error::Protocol {
         why: "no reply of ours",
     })?;
     if let Some(body) = reply.strip_prefix(OK) {
         return Ok(body);
+    }
+    if let Some(reason) = reply.strip_prefix(ALONE) {
+        return Err(Error::OutOfReach {
+            address: address.clone(),
+            why: String::from_utf8_lossy(reason).into_owned(),
+        });
     }
     let reason = reply.strip_prefix(ERROR).ok_or(Error::Protocol {
         why: "no such reply",
@@ -145,10 +159,14 @@ mod tests {
         assert!(Request::decode(b"COHELD\x01JOIN0123456789abcde").is_err());
         assert!(Request::decode(b"COHELD\x01JOIN0123456789abcdef+").is_err());
         assert!(Request::decode(b"\x80\x04\x95").is_err());
-        assert_eq!(read_reply(&granted(b"body")).unwrap(), b"body");
-        let refusal = read_reply(&refused("not now")).unwrap_err();
+        let here = Address::Abstract(b"here".to_vec());
+        assert_eq!(read_reply(&granted(b"body"), &here).unwrap(), b"body");
+        let refusal = read_reply(&refused("not now"), &here).unwrap_err();
         assert_eq!(refusal.to_string(), "the manager refused: not now");
-        assert!(matches!(read_reply(b"hello"), Err(Error::Protocol { .. })));
+        let refusal = read_reply(&alone("no memory"), &here).unwrap_err();
+        assert!(matches!(refusal, Error::OutOfReach { why, .. } if why == "no memory"));
+        let refusal = read_reply(b"hello", &here).unwrap_err();
+        assert!(matches!(refusal, Error::Protocol { .. }));
         for elsewhere in [None, Some(&b"name"[..])] {
             let body = segment([7; ID_LENGTH], elsewhere);
             assert_eq!(read_segment(&body).unwrap(), ([7; ID_LENGTH], elsewhere));

@@ -134,6 +134,8 @@ fn holds_in_child(check: impl FnOnce() -> bool) -> bool {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork");
     if pid == 0 {
+        // Of this process; the check may fork as well.
+        drop(forking);
         let holds = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
         // SAFETY: ends this process at once.
         unsafe { libc::_exit(i32::from(!matches!(holds, Ok(true)))) };
@@ -290,6 +292,34 @@ fn waiting_works_between_processes() {
     backing.wait(128, 1, Duration::from_millis(2));
     backing.wait(2, 0, Duration::from_secs(60));
     backing.wait(u64::MAX - 3, 0, Duration::from_secs(60));
+}
+
+/// Leases of a process whose clock is ahead would have lasted so much longer, those of others would
+/// have run out at once there.
+#[test]
+fn clocks_agree_across_time_namespaces() {
+    const NEW_TIME: libc::c_int = 0x80;
+    const AHEAD: u64 = 20 * 3600;
+    let backing = backing();
+    assert!(holds_in_child(|| {
+        // SAFETY: takes no memory; what it changes is for children.
+        if unsafe { libc::unshare(NEW_TIME) } != 0 {
+            // No time namespaces here: there is nothing to be told apart.
+            return true;
+        }
+        let offsets = format!("monotonic {AHEAD} 0\nboottime {AHEAD} 0\n");
+        std::fs::write("/proc/self/timens_offsets", offsets).unwrap();
+        let seconds = backing.now_seconds();
+        let milliseconds = backing.now_milliseconds();
+        let start_time = backing.identity().start_time;
+        holds_in_child(|| {
+            let close = |now: u64, then: u64, each: u64| now >= then && now - then < 60 * each;
+            clock::now_seconds() >= seconds + AHEAD
+                && close(backing.now_seconds(), seconds, 1)
+                && close(backing.now_milliseconds(), milliseconds, 1000)
+                && close(backing.identity().start_time, start_time, 100)
+        })
+    }));
 }
 
 #[test]
