@@ -1,17 +1,19 @@
-//! A fuzzer for the wire protocols: it changes good messages at random and looks what becomes of
-//! them.
+//! A fuzzer for what others have written: it changes good messages and images of segments at random
+//! and looks what becomes of them.
 //!
 //! It needs no special compiler and is deterministic: a seed and a number of rounds name one run.
 //! What counts as a failure is a panic, a broken promise of a [`Target`], more memory than in
-//! proportion to the message, or a round that does not end.
+//! proportion to the message, or a round that does not end. Of images see [`image`].
 
 #![forbid(unsafe_code)]
 
 pub mod corpus;
+pub mod image;
 pub mod mutate;
 pub mod random;
 pub mod round;
 pub mod targets;
+pub mod watch;
 
 use peak_alloc::PeakAlloc;
 
