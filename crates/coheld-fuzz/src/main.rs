@@ -1,8 +1,11 @@
 //! The fuzzer as a program; its usage is [`USAGE`].
 #![allow(clippy::print_stdout, reason = "the report is the program's output")]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::panic;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use coheld_fuzz::image::Runner;
@@ -29,14 +32,16 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["image-file"] => image_file(),
-        [command @ ("image" | "image-round" | "image-child"), one, two] => {
-            match (command, one.parse(), two.parse()) {
-                ("image", Ok(seconds), Ok(seed)) => image(Duration::from_secs(seconds), seed),
-                ("image-round", Ok(seed), Ok(round)) => image_round(seed, round),
-                (_, Ok(seconds), Ok(seed)) => image_child(Duration::from_secs(seconds), seed),
-                _ => Err(USAGE.to_owned()),
-            }
-        }
+        [
+            command @ ("image" | "image-round" | "image-child"),
+            one,
+            two,
+        ] => match (command, one.parse(), two.parse()) {
+            ("image", Ok(seconds), Ok(seed)) => image(Duration::from_secs(seconds), seed),
+            ("image-round", Ok(seed), Ok(round)) => image_round(seed, round),
+            (_, Ok(seconds), Ok(seed)) => image_child(Duration::from_secs(seconds), seed),
+            _ => Err(USAGE.to_owned()),
+        },
         [] => everything(DEFAULT_SECONDS, 1),
         [seconds] => seconds
             .parse()
@@ -79,6 +84,8 @@ fn image(time: Duration, seed: u64) -> Result<(), String> {
     let mut child = Command::new(std::env::current_exe().map_err(failed)?)
         .args(["image-child", &time.as_secs().max(1).to_string()])
         .arg(seed.to_string())
+        // There is nobody who could do meanwhile what is waited for.
+        .env("COHELD_SPIN_ROUNDS", "0")
         .stdout(Stdio::piped())
         .spawn()
         .map_err(failed)?;
@@ -100,9 +107,12 @@ fn image(time: Duration, seed: u64) -> Result<(), String> {
     ))
 }
 
-/// Writes the number of each round, before it begins, and a report at the end.
+/// Writes the number of each round, before it begins, then the failures, one for each place of the
+/// program that panics, and a report at the end.
 fn image_child(time: Duration, seed: u64) -> Result<(), String> {
-    // What is expected now and then is not to be told each time.
+    // One line for each failure is enough, here.
+    panic::set_hook(Box::new(note_place));
+    let mut failures = BTreeMap::new();
     let mut runners: Vec<Runner> = (0..SCENES).map(Runner::new).collect();
     let (beginning, mut output) = (Instant::now(), std::io::stdout().lock());
     for round in 0.. {
@@ -112,7 +122,15 @@ fn image_child(time: Duration, seed: u64) -> Result<(), String> {
         writeln!(output, "{round}").map_err(|error| error.to_string())?;
         let runner = &mut runners[scene_of(round)];
         let damage = runner.damage(seed, round);
-        runner.try_out(&damage).map_err(|failure| failure.to_string())?;
+        if let Err(failure) = runner.try_out(&damage) {
+            let place = std::mem::take(&mut *place());
+            failures
+                .entry(place)
+                .or_insert_with(|| format!("# seed {seed}, round {round}\n{failure}"));
+        }
+    }
+    for (place, failure) in &failures {
+        writeln!(output, "{place}\n{failure}").map_err(|error| error.to_string())?;
     }
     let reports = runners.iter().map(Runner::report);
     let total = reports.fold([0; 4], |[rounds, attached, given_up, memory], report| {
@@ -125,7 +143,21 @@ fn image_child(time: Duration, seed: u64) -> Result<(), String> {
     });
     let [rounds, attached, given_up, memory] = total;
     let line = format!("{:<10} {rounds:>10} {attached:>10} {memory:>18}", "Image");
-    writeln!(output, "{line}  ({given_up} waited in vain)").map_err(|error| error.to_string())
+    writeln!(output, "{line}  ({given_up} waited in vain)").map_err(|error| error.to_string())?;
+    match failures.len() {
+        0 => Ok(()),
+        count => Err(format!("{count} places")),
+    }
+}
+
+/// Where the last panic was.
+fn place() -> MutexGuard<'static, String> {
+    static PLACE: Mutex<String> = Mutex::new(String::new());
+    PLACE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn note_place(info: &panic::PanicHookInfo<'_>) {
+    *place() = info.location().map(ToString::to_string).unwrap_or_default();
 }
 
 fn scene_of(round: u64) -> usize {
@@ -136,7 +168,9 @@ fn image_round(seed: u64, round: u64) -> Result<(), String> {
     let mut runner = Runner::new(scene_of(round) as u64);
     let damage = runner.damage(seed, round);
     println!("{damage}");
-    runner.try_out(&damage).map_err(|failure| failure.to_string())
+    runner
+        .try_out(&damage)
+        .map_err(|failure| failure.to_string())
 }
 
 fn image_file() -> Result<(), String> {
@@ -146,5 +180,7 @@ fn image_file() -> Result<(), String> {
     let damage: coheld_fuzz::image::Damage =
         text.parse().map_err(|_| "that is no damage".to_owned())?;
     let mut runner = Runner::new(damage.scene);
-    runner.try_out(&damage).map_err(|failure| failure.to_string())
+    runner
+        .try_out(&damage)
+        .map_err(|failure| failure.to_string())
 }

@@ -82,7 +82,10 @@ pub fn list(referent: &Referent<'_>) {
     let _ = (list.delete(3, None), list.delete_indices(&[0, 2], None));
     let _ = list.set_slice(Slice::range(1, 3), &news, None);
     let _ = list.set_slice(stepped, &news, None);
-    let _ = (list.permute(&[1, 0], None), list.delete_slice(stepped, None));
+    let _ = (
+        list.permute(&[1, 0], None),
+        list.delete_slice(stepped, None),
+    );
     if list.len().is_ok_and(|length| length < LARGE as u64) {
         let _ = list.repeat(2);
     }
@@ -95,7 +98,12 @@ pub fn list(referent: &Referent<'_>) {
 fn with_keys(segment: &Segment, work: impl FnOnce(&[Key<'_>])) {
     let hasher = KeyHasher::new(segment.secret());
     let tuple = tuple_key().expect("a key of a few bytes");
-    let mut names = ["key ".to_owned(), "key x".into(), "key xxxxxxx".into(), "new".into()];
+    let mut names = [
+        "key ".to_owned(),
+        "key x".into(),
+        "key xxxxxxx".into(),
+        "new".into(),
+    ];
     names[2].push_str(&"x".repeat(20));
     let mut keys: Vec<Key<'_>> = names.iter().map(|name| Key::str(name, &hasher)).collect();
     let mut scratch = [0; 8];

@@ -131,7 +131,9 @@ fn place(scene: &Scene, random: &mut Random) -> usize {
 }
 
 fn word_at(image: &[u8], at: usize) -> u64 {
-    let bytes = image.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+    let bytes = image
+        .get(at..at + 8)
+        .and_then(|bytes| bytes.try_into().ok());
     bytes.map_or(0, u64::from_le_bytes)
 }
 

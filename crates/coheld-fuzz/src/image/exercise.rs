@@ -18,7 +18,7 @@ use super::stage::Stage;
 use crate::random::Random;
 
 /// For what would have to come from others.
-const SHORT: Duration = Duration::from_micros(200);
+const SHORT: Duration = Duration::from_micros(20);
 
 /// Works on an image with this damage. Whether it could be attached to.
 pub fn exercise(scene: &Scene, damage: &Damage) -> bool {
@@ -76,7 +76,11 @@ pub fn exercise(scene: &Scene, damage: &Damage) -> bool {
 
 /// What `coheld doctor` and `coheld top` look at.
 fn look(segment: &Segment) {
-    let _ = (segment.statistics(), segment.members(), segment.held_locks());
+    let _ = (
+        segment.statistics(),
+        segment.members(),
+        segment.held_locks(),
+    );
     let _ = (segment.words_in_lanes(), segment.lanes_idle());
     let _ = (segment.manager_host(), segment.call_limit());
     let mut kinds = Vec::new();
@@ -182,7 +186,12 @@ fn stand(referent: &Referent<'_>, purpose: Purpose) {
 
 fn lock(referent: &Referent<'_>) {
     let lock = Lock::new(referent);
-    let _ = (lock.is_locked(), lock.is_owned(), lock.is_mine(), lock.state());
+    let _ = (
+        lock.is_locked(),
+        lock.is_owned(),
+        lock.is_mine(),
+        lock.state(),
+    );
     let _ = lock.free_from_dead();
     let _ = (lock.acquire(Wait::No), lock.acquire(short()));
     stand(referent, Purpose::Acquire);
@@ -207,7 +216,11 @@ fn event(referent: &Referent<'_>) {
 
 fn condition(referent: &Referent<'_>) {
     let condition = Condition::new(referent);
-    let _ = (condition.is_locked(), condition.is_mine(), condition.waiting());
+    let _ = (
+        condition.is_locked(),
+        condition.is_mine(),
+        condition.waiting(),
+    );
     let _ = (condition.acquire(short()), condition.notify(1));
     let _ = condition.wait(short());
     if let Ok((standing, _)) = condition.stand() {

@@ -7,8 +7,8 @@ use coheld_shm::{Fate, HostPlace, Options, Referent, Segment, word as ownership}
 use coheld_store::kinds::referent as kind;
 use coheld_store::{
     Array, Barrier, Channel, Condition, Dict, Event, Hosted, Input, Key, KeyHasher, List, Lock,
-    MENDER, Namespace, Purpose, Queue, Result, Semaphore, Set, Standing, TupleKey, Value,
-    Wait, move_to_host,
+    MENDER, Namespace, Purpose, Queue, Result, Semaphore, Set, Standing, TupleKey, Value, Wait,
+    move_to_host,
 };
 
 use crate::random::Random;
@@ -80,7 +80,8 @@ impl Scene {
             member.join().expect("a free slot");
         }
         let mut random = Random::new(number);
-        cast.fill(&mut random).expect("there is room for everything");
+        cast.fill(&mut random)
+            .expect("there is room for everything");
         let dead: Vec<u32> = [&cast.doomed, &cast.hasty]
             .iter()
             .filter_map(|member| member.own_slot())
@@ -317,7 +318,12 @@ impl Cast {
             let referent = seen(hasty, list)?;
             let mut operation = hasty.begin()?;
             let journal = operation.allocate_journal(4, coheld_store::kinds::block::JOURNAL)?;
-            operation.allocate(200, coheld_store::kinds::block::BYTES, Fate::Tree, Fate::Keep)?;
+            operation.allocate(
+                200,
+                coheld_store::kinds::block::BYTES,
+                Fate::Tree,
+                Fate::Keep,
+            )?;
             operation.edge(edge(inner), Fate::Tree, Fate::Keep)?;
             let guard = referent.lock()?;
             let root = hasty.block(guard.root())?.payload();

@@ -14,10 +14,10 @@ use coheld_shm::backing::{Backing, ProcessIdentity, SnapshotBacking};
 /// Waits after which whoever is waited for does what he is waited for.
 const PATIENCE: u64 = 3;
 /// Waits after which all other members are dead.
-const LIFE: u64 = 300;
+const LIFE: u64 = 2_000;
 /// Waits after which the round is given up: for a lock, say, that this very process has according
 /// to a damaged word.
-const END: u64 = 3_000;
+const END: u64 = 50_000;
 
 /// Why a round ends without a result that could be looked at: it waits for somebody who, if the
 /// image were true, would come.
