@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod corpus;
+pub mod decoders;
 pub mod image;
 pub mod mutate;
 pub mod random;
@@ -22,13 +23,6 @@ pub use self::targets::Target;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
-
-/// Most memory that looking at one message may take: for each of its bytes, and in addition.
-/// A byte can make a node with its times, which a growing vector holds twice for a moment, and
-/// what the writer knows of it.
-pub const MEMORY_FACTOR: usize = 512;
-/// See [`MEMORY_FACTOR`].
-pub const MEMORY_BASE: usize = 256 << 10;
 
 /// Bytes that `work` had allocated at its peak, beyond what was allocated before.
 fn measured(work: impl FnOnce()) -> usize {

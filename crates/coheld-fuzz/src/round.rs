@@ -4,11 +4,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use crate::measured;
 use crate::mutate::mutate;
 use crate::random::Random;
 use crate::targets::Target;
 use crate::watch::Watch;
-use crate::{MEMORY_BASE, MEMORY_FACTOR, measured};
 
 /// Good messages of one target that are kept to be changed further.
 const KEPT: usize = 400;
@@ -90,7 +90,7 @@ pub fn run(target: Target, seed: u64, limit: Limit) -> Result<Report, Box<Failur
         let memory = measured(|| {
             outcome = catch_unwind(AssertUnwindSafe(|| target.look(&message)));
         });
-        let allowed = MEMORY_BASE + MEMORY_FACTOR * message.len();
+        let allowed = target.memory_limit(message.len());
         let problem = match outcome {
             Err(_) => Some("it panics".to_owned()),
             Ok(_) if memory > allowed => {
