@@ -103,7 +103,8 @@ fn image(time: Duration, seed: u64) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "image: round {last} of seed {seed}: {status}\n`image-round {seed} {last}` leads there again"
+        "image: round {last} of seed {seed}: {status}\n\
+         `image-round {seed} {last}` leads there again"
     ))
 }
 

@@ -19,6 +19,12 @@ fn take(segment: &Segment, output: Result<Output>) {
     }
 }
 
+fn take_some(segment: &Segment, output: Result<Option<Output>>) {
+    if let Ok(Some(output)) = output {
+        take(segment, Ok(output));
+    }
+}
+
 fn look_at(segment: &Segment, output: &Output) {
     match output {
         Output::Word(word) => {
@@ -119,9 +125,7 @@ pub fn dict(referent: &Referent<'_>) {
         let _ = (dict.len(), dict.size_and_version());
         for key in keys {
             let _ = dict.contains(key);
-            let _ = dict.get(key).map(|found| {
-                found.map(|output| take(segment, Ok(output)));
-            });
+            take_some(segment, dict.get(key));
         }
         take_all(segment, dict.snapshot_items());
         take_all(segment, dict.snapshot_keys());
@@ -129,18 +133,14 @@ pub fn dict(referent: &Referent<'_>) {
         for key in keys {
             let _ = (dict.insert(key, &news[1]), dict.insert(key, &news[0]));
             let _ = dict.update_word(key, |old| arithmetic::add(old.unwrap_or(0), 0x11));
-            let _ = dict.set_default(key, &news[1]).map(|found| {
-                found.map(|output| take(segment, Ok(output)));
-            });
+            take_some(segment, dict.set_default(key, &news[1]));
         }
         if let Ok((_, version)) = dict.size_and_version() {
             let _ = dict.insert_if(&keys[0], &news[1], version);
             let _ = dict.delete_if(&keys[1], version + 1);
         }
         for key in &keys[..3] {
-            let _ = dict.remove(key).map(|found| {
-                found.map(|output| take(segment, Ok(output)));
-            });
+            take_some(segment, dict.remove(key));
             let _ = dict.delete(key);
         }
         let _ = dict.pop_last().map(|found| {
@@ -170,9 +170,7 @@ pub fn namespace(referent: &Referent<'_>) {
     let value = Input::str("quite a long text");
     with_keys(segment, |keys| {
         for key in keys {
-            let _ = namespace.get(key).map(|found| {
-                found.map(|output| take(segment, Ok(output)));
-            });
+            take_some(segment, namespace.get(key));
             let _ = namespace.set(key, &value);
         }
         take_all(segment, namespace.snapshot_items());
@@ -190,9 +188,7 @@ pub fn set(referent: &Referent<'_>) {
         for key in keys {
             let _ = (set.contains(key), set.add(key));
         }
-        let _ = set.pop_any().map(|found| {
-            found.map(|output| take(segment, Ok(output)));
-        });
+        take_some(segment, set.pop_any());
         let _ = (set.discard(&keys[0]), set.discard(&keys[2]));
         let _ = (set.update(keys), set.remove_all(&keys[..2], None));
         grow(segment, |key| set.add(key).is_ok());

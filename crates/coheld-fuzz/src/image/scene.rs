@@ -193,9 +193,9 @@ impl Cast {
             set.add(&Key::str(name, &hasher))?;
         }
         set.add(&Key::from_tuple(&tuple, &hasher))?;
-        set.pop_any().map(|output| {
-            output.map(|output| release(&self.maker, output));
-        })?;
+        if let Some(output) = set.pop_any()? {
+            release(&self.maker, output);
+        }
         let doubled = self.make(kind::VALUE, 0)?;
         Value::new(&seen(&self.maker, doubled)?).set(&values[6])?;
         // A lease that somebody has taken along, and one that has been read and not adopted.

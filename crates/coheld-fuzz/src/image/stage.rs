@@ -81,10 +81,10 @@ impl Backing for Stage {
     /// few waits.
     fn wait(&self, offset: u64, expected: u32, _timeout: Duration) {
         let waits = self.waits.fetch_add(1, Ordering::Relaxed);
-        if waits % PATIENCE == 0 && expected != 0 {
+        if waits.is_multiple_of(PATIENCE) && expected != 0 {
             self.memory.change(offset, 0);
         }
-        if waits % LIFE == 0 {
+        if waits.is_multiple_of(LIFE) {
             self.memory.advance_clock(1);
         }
         if waits > END && !thread::panicking() {

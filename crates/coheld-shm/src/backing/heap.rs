@@ -90,8 +90,8 @@ impl HeapBacking {
             alloc::handle_alloc_error(layout);
         }
         let shift = allocation.align_offset(ALIGNMENT);
-        // SAFETY: `shift` is 0 if the allocation is aligned to ALIGNMENT, else below ALIGNMENT, which
-        // is what the allocation has beyond `size` bytes then.
+        // SAFETY: `shift` is 0 if the allocation is aligned to ALIGNMENT; else it is below
+        // ALIGNMENT, which is what the allocation has beyond `size` bytes then.
         let base = unsafe { allocation.add(shift) };
         let capacity = size as u64;
         let committed = vec![0; (capacity / PAGE).div_ceil(64) as usize];

@@ -165,8 +165,8 @@ impl Segment {
         self.map.lanes_per_member
     }
 
-    /// Bytes of a run that says it has so many pages; at least its first one, at most those up to the
-    /// end of the heap, whatever it says.
+    /// Bytes of a run that says it has so many pages; at least its first one, at most those up to
+    /// the end of the heap, whatever it says.
     fn run_bytes(&self, first: u64, pages: u64) -> u64 {
         pages.clamp(1, self.map.pages - first) * PAGE
     }
