@@ -34,12 +34,13 @@ PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all interop check bench crash soak fuzz loom sanitize shuttle fmt clean venv build \
+.PHONY: help demo test test-all interop check bench crash soak fuzz fuzz-address loom sanitize \
+	shuttle fmt clean venv build \
 	wheel test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
 help:
 	@echo 'usage: make TARGET, one of:'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
 # ---- What a user runs ---------------------------------------------------------------------------
 
@@ -117,8 +118,13 @@ soak: $(VENV)/installed ## a quarter of an hour of work while workers are killed
 	$(VENV)/bin/python benches/soak.py --json docs/soak.json --plot docs/soak.svg $(ARGS)
 
 # The dev profile, for its checks of overflow.
-fuzz: ## change messages of the wire protocols at random and see what becomes of them
+fuzz: ## change messages and damage segments at random and see what becomes of them
 	cargo run --package coheld-fuzz -- $(ARGS)
+
+# The runtime of the sanitizer comes with the stable toolchain; only its flag does not.
+fuzz-address: ## the same under the address sanitizer, for reads and writes outside the segment
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(TARGET)/address \
+		cargo run --target $(shell rustc --print host-tuple) --package coheld-fuzz -- $(ARGS)
 
 loom: ## check the locks and claims under every interleaving
 	RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$(TARGET)/loom \

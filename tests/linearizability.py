@@ -4,7 +4,7 @@ A history is what several processes did to one object: for each operation when i
 result was there, and what the result was. It is *linearizable* if every operation can be thought to
 have happened at one instant between these two (Herlihy and Wing, 1990). For an operation whose
 process was killed, the end is the death: it has happened before, or it never will (*strict*
-linearizability: Aguilera and Frølund, 2003), and nobody knows its result.
+linearizability: Aguilera and Froelund, 2003), and nobody knows its result.
 
 The search goes through the history in time and keeps every state that the object may be in
 ("just-in-time linearization": Lowe, 2017): an operation is placed only when a result forces it to.

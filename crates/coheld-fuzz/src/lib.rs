@@ -1,17 +1,20 @@
-//! A fuzzer for the wire protocols: it changes good messages at random and looks what becomes of
-//! them.
+//! A fuzzer for what others have written: it changes good messages and images of segments at random
+//! and looks what becomes of them.
 //!
 //! It needs no special compiler and is deterministic: a seed and a number of rounds name one run.
 //! What counts as a failure is a panic, a broken promise of a [`Target`], more memory than in
-//! proportion to the message, or a round that does not end.
+//! proportion to the message, or a round that does not end. Of images see [`image`].
 
 #![forbid(unsafe_code)]
 
 pub mod corpus;
+pub mod decoders;
+pub mod image;
 pub mod mutate;
 pub mod random;
 pub mod round;
 pub mod targets;
+pub mod watch;
 
 use peak_alloc::PeakAlloc;
 
@@ -20,13 +23,6 @@ pub use self::targets::Target;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
-
-/// Most memory that looking at one message may take: for each of its bytes, and in addition.
-/// A byte can make a node with its times, which a growing vector holds twice for a moment, and
-/// what the writer knows of it.
-pub const MEMORY_FACTOR: usize = 512;
-/// See [`MEMORY_FACTOR`].
-pub const MEMORY_BASE: usize = 256 << 10;
 
 /// Bytes that `work` had allocated at its peak, beyond what was allocated before.
 fn measured(work: impl FnOnce()) -> usize {

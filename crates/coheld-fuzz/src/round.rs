@@ -2,19 +2,16 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::measured;
 use crate::mutate::mutate;
 use crate::random::Random;
 use crate::targets::Target;
-use crate::{MEMORY_BASE, MEMORY_FACTOR, measured};
+use crate::watch::Watch;
 
 /// Good messages of one target that are kept to be changed further.
 const KEPT: usize = 400;
-/// Longest time that one round may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +63,7 @@ pub fn run(target: Target, seed: u64, limit: Limit) -> Result<Report, Box<Failur
     let mut kept = target.corpus();
     let given = kept.len();
     let mut report = Report::default();
-    let current = Arc::new(Mutex::new((Instant::now(), Vec::new())));
-    watch(target, Arc::downgrade(&current));
+    let watch = Watch::begin();
     let beginning = Instant::now();
     loop {
         let is_over = match limit {
@@ -89,12 +85,12 @@ pub fn run(target: Target, seed: u64, limit: Limit) -> Result<Report, Box<Failur
         if next >= given {
             mutate(&mut message, &kept, target.words(), &mut random);
         }
-        *current.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), message.clone());
+        watch.round(Looked(target, message.clone()));
         let mut outcome = Ok(false);
         let memory = measured(|| {
             outcome = catch_unwind(AssertUnwindSafe(|| target.look(&message)));
         });
-        let allowed = MEMORY_BASE + MEMORY_FACTOR * message.len();
+        let allowed = target.memory_limit(message.len());
         let problem = match outcome {
             Err(_) => Some("it panics".to_owned()),
             Ok(_) if memory > allowed => {
@@ -133,24 +129,12 @@ fn keep(kept: &mut Vec<Vec<u8>>, given: usize, message: Vec<u8>, random: &mut Ra
     }
 }
 
-/// Ends the program if a round does not end.
-fn watch(target: Target, current: Weak<Mutex<(Instant, Vec<u8>)>>) {
-    thread::spawn(move || {
-        while let Some(current) = current.upgrade() {
-            {
-                let current = current.lock().unwrap_or_else(PoisonError::into_inner);
-                let (since, message) = &*current;
-                if since.elapsed() > PATIENCE {
-                    #[allow(clippy::print_stderr, reason = "the program ends with this line")]
-                    {
-                        let message = message.escape_ascii();
-                        eprintln!("{target:?}: a round does not end\n  b\"{message}\"");
-                    }
-                    std::process::abort();
-                }
-            }
-            drop(current);
-            thread::sleep(Duration::from_millis(200));
-        }
-    });
+/// A message that is being looked at.
+struct Looked(Target, Vec<u8>);
+
+impl fmt::Display for Looked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(target, message) = self;
+        write!(formatter, "{target:?}\n  b\"{}\"", message.escape_ascii())
+    }
 }

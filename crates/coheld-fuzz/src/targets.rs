@@ -7,7 +7,7 @@ use coheld_wire::message::{ProxyRecord, Raised, Reply, Request, Token};
 use coheld_wire::pickle::Graph;
 use coheld_wire::xmlrpc;
 
-use crate::corpus;
+use crate::{corpus, decoders};
 
 /// The key of the handshakes.
 pub const KEY: &[u8] = b"key";
@@ -18,6 +18,14 @@ pub const CLIENT_NONCE: [u8; 40] = [2; 40];
 
 /// Longest frame that is taken.
 const FRAME_LIMIT: u64 = 1 << 12;
+
+/// Most memory that looking at one message may take: for each of its bytes, and in addition.
+const MEMORY_FACTOR: usize = 512;
+const MEMORY_BASE: usize = 256 << 10;
+/// The same where values are made of pickles, shared parts as often as they are referred to, and
+/// written down.
+const VALUES_FACTOR: usize = 64 << 10;
+const VALUES_BASE: usize = 512 << 20;
 
 /// Something that reads what others have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +42,27 @@ pub enum Target {
     Reply,
     /// A message in XML is read or refused, and can be written again.
     XmlRpc,
+    /// A token is read or refused, and can be written again.
+    Token,
+    /// A block or word of the segment is read or refused, with the proxies in its pickle, and what
+    /// was read can be stored again.
+    Stored,
+    /// A message of a call is read or refused.
+    Call,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Frames,
         Self::Handshake,
         Self::Pickle,
         Self::Request,
         Self::Reply,
         Self::XmlRpc,
+        Self::Token,
+        Self::Stored,
+        Self::Call,
     ];
 
     /// Good messages to begin with.
@@ -57,6 +75,9 @@ impl Target {
             Self::Request => corpus::requests(),
             Self::Reply => corpus::replies(),
             Self::XmlRpc => corpus::texts(),
+            Self::Token => decoders::tokens(),
+            Self::Stored => decoders::stored_values(),
+            Self::Call => decoders::calls(),
         }
     }
 
@@ -94,7 +115,11 @@ impl Target {
                 b"&a;",
                 b"<base64>",
             ],
-            Self::Pickle | Self::Request | Self::Reply => &[
+            Self::Token => &[
+                b"coheld1", b" ", b"unix:", b"tcp:", b"%", b"%00", b"[::1]", b":0",
+            ],
+            Self::Call => &[b"\0", b"\xff\xff", b"\x81", b"\x07"],
+            Self::Pickle | Self::Request | Self::Reply | Self::Stored => &[
                 b"(",
                 b".",
                 b"0",
@@ -151,6 +176,19 @@ impl Target {
         }
     }
 
+    /// Most memory that looking at a message of so many bytes may take.
+    ///
+    /// A byte can make a node with its times, which a growing vector holds twice for a moment, and
+    /// what the writer knows of it. Values that are made of a pickle have a bound of their own,
+    /// which is the same for all small ones.
+    #[must_use]
+    pub fn memory_limit(self, length: usize) -> usize {
+        match self {
+            Self::Stored => VALUES_BASE + VALUES_FACTOR * length,
+            _ => MEMORY_BASE + MEMORY_FACTOR * length,
+        }
+    }
+
     /// Looks at a message. Whether it is a good one.
     ///
     /// # Panics
@@ -181,6 +219,9 @@ impl Target {
                 pickle(reply.graph())
             }),
             Self::XmlRpc => text(message),
+            Self::Token => decoders::token(message),
+            Self::Stored => decoders::stored(message),
+            Self::Call => decoders::call(message),
         }
     }
 }

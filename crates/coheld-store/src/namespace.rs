@@ -6,7 +6,6 @@ use crate::dict::Dict;
 use crate::error::Result;
 use crate::input::Input;
 use crate::key::Key;
-use crate::kinds;
 use crate::output::Output;
 use crate::snapshot::Snapshot;
 
@@ -20,7 +19,6 @@ impl<'a> Namespace<'a> {
     /// Treats `referent`, which is of kind `kinds::referent::NAMESPACE`, as a namespace.
     #[inline]
     pub fn new(referent: &'a Referent<'a>) -> Self {
-        debug_assert_eq!(referent.kind(), kinds::referent::NAMESPACE);
         Self {
             dict: Dict::new(referent),
         }

@@ -5,7 +5,6 @@ use coheld_shm::Referent;
 use crate::error::Result;
 use crate::input::Input;
 use crate::key::Key;
-use crate::kinds;
 use crate::output::Output;
 use crate::snapshot::Snapshot;
 use crate::table::{self, Mode, Part};
@@ -23,10 +22,6 @@ impl<'a> Set<'a> {
     /// [`StoreError::Moved`](crate::StoreError::Moved).
     #[inline]
     pub fn new(referent: &'a Referent<'a>) -> Self {
-        debug_assert!(matches!(
-            referent.kind(),
-            kinds::referent::SET | kinds::referent::HOSTED
-        ));
         Self { referent }
     }
 

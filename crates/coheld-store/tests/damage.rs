@@ -5,7 +5,8 @@ mod common;
 use coheld_shm::backing::{HeapBacking, SnapshotBacking};
 use coheld_shm::{HostPlace, Segment};
 use coheld_store::{
-    Array, Channel, Dict, Hosted, Input, Key, KeyHasher, List, Slice, Value, kinds, verify,
+    Array, Channel, Dict, Hosted, Input, Key, KeyHasher, List, Namespace, Set, Slice, Value, kinds,
+    verify,
 };
 use common::{Held, Item, inputs, options};
 use proptest::prelude::*;
@@ -217,6 +218,22 @@ fn every_word_may_turn_into_anything() {
             }
         }
     }
+}
+
+/// The constructors took the kind in the segment for a promise of their callers: in a build with
+/// debug assertions a damaged kind was a panic.
+#[test]
+fn a_referent_of_another_kind_is_an_error() {
+    let segment = common::segment(1 << 20);
+    let list = Held::new(&segment, kinds::referent::LIST, 0);
+    List::new(&list.referent)
+        .append(&Input::str("a text of some length"))
+        .unwrap();
+    let hasher = KeyHasher::new(segment.secret());
+    let key = Key::str("a", &hasher);
+    assert!(Dict::new(&list.referent).get(&key).is_err());
+    assert!(Set::new(&list.referent).contains(&key).is_err());
+    assert!(Namespace::new(&list.referent).get(&key).is_err());
 }
 
 proptest! {

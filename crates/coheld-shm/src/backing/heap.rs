@@ -69,18 +69,29 @@ impl HeapBacking {
     /// If the machine has no such amount of memory; a test has nothing better to do then.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
-        let size = usize::try_from(capacity).unwrap_or(usize::MAX / 2);
-        let size = size.max(1).next_multiple_of(ALIGNMENT);
         // Over-allocating at a small alignment lets the allocator hand out untouched zero pages;
         // asking for the large alignment would make it write every byte.
-        let layout = Layout::from_size_align(size + ALIGNMENT, 16).expect("capacity fits usize");
-        // SAFETY: `layout.size()` is at least ALIGNMENT, hence not zero.
+        Self::allocated(capacity, ALIGNMENT, 16)
+    }
+
+    /// The same with nothing of the allocation in front of the buffer or behind it, so that an
+    /// address sanitizer sees whoever reads there.
+    pub(super) fn exact(capacity: u64) -> Self {
+        Self::allocated(capacity, 0, ALIGNMENT)
+    }
+
+    fn allocated(capacity: u64, slack: usize, alignment: usize) -> Self {
+        let size = usize::try_from(capacity).unwrap_or(usize::MAX / 2);
+        let size = size.max(1).next_multiple_of(ALIGNMENT);
+        let layout = Layout::from_size_align(size + slack, alignment).expect("capacity fits usize");
+        // SAFETY: `layout.size()` is at least `size`, which is at least ALIGNMENT, hence not zero.
         let allocation = unsafe { alloc::alloc_zeroed(layout) };
         if allocation.is_null() {
             alloc::handle_alloc_error(layout);
         }
         let shift = allocation.align_offset(ALIGNMENT);
-        // SAFETY: `shift` < ALIGNMENT and the allocation has size + ALIGNMENT bytes.
+        // SAFETY: `shift` is 0 if the allocation is aligned to ALIGNMENT; else it is below
+        // ALIGNMENT, which is what the allocation has beyond `size` bytes then.
         let base = unsafe { allocation.add(shift) };
         let capacity = size as u64;
         let committed = vec![0; (capacity / PAGE).div_ceil(64) as usize];
@@ -161,7 +172,7 @@ impl HeapBacking {
         unsafe { AtomicU64::from_ptr(pointer.cast()) }
     }
 
-    fn half_word(&self, offset: u64) -> &AtomicU32 {
+    pub(super) fn half_word(&self, offset: u64) -> &AtomicU32 {
         assert!(offset.is_multiple_of(4) && offset + 4 <= self.buffer.capacity);
         // SAFETY: `offset` + 4 <= capacity, so the result is inside the allocation.
         let pointer = unsafe { self.buffer.base.add(offset as usize) };

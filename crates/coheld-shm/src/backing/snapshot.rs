@@ -1,6 +1,6 @@
 //! A copied image of a segment, on which recovery can be tried without touching the original.
 
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ impl SnapshotBacking {
     /// A copy of `image`; the members in `dead_slots` have died, all others live.
     #[must_use]
     pub fn new(image: &[u8], dead_slots: &[u32]) -> Self {
-        let memory = HeapBacking::new(image.len() as u64);
+        let memory = HeapBacking::exact(image.len() as u64);
         memory.fill(image);
         Self {
             memory,
@@ -31,6 +31,19 @@ impl SnapshotBacking {
     #[must_use]
     pub fn image(&self) -> Vec<u8> {
         self.memory.image()
+    }
+
+    /// Writes the `u32` at `offset`, as a process of the image might that goes on: nobody but the
+    /// member that looks at the image runs here, and what it waits for has to come from somewhere.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such offset.
+    pub fn change(&self, offset: u64, value: u32) {
+        // Release: pairs with the Acquire of whoever takes a lock or reads a message.
+        self.memory
+            .half_word(offset)
+            .store(value, Ordering::Release);
     }
 
     /// Moves the clock of this image on, for leases and reservations to run out.

@@ -90,7 +90,7 @@ impl Segment {
             }
             PageKind::Run(pages) if offset == self.map.page_start(page) => {
                 let room = pages.saturating_mul(PAGE);
-                if room <= self.map.capacity - offset {
+                if (PAGE..=self.map.capacity - offset).contains(&room) {
                     return Ok(room - BLOCK_HEADER);
                 }
             }

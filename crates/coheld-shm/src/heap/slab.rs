@@ -85,7 +85,8 @@ impl Segment {
                 extra: 0,
             },
         )?;
-        let used = self.used(page).load(Ordering::Relaxed) + 1;
+        // A damaged count is made anew when the list leads to a full page.
+        let used = self.used(page).load(Ordering::Relaxed).saturating_add(1);
         self.used(page).store(used, Ordering::Relaxed);
         if used == blocks_per_page(class) {
             self.unlink(class, page);

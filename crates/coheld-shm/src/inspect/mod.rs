@@ -149,7 +149,7 @@ impl Segment {
                 (used && inside.is_multiple_of(size)).then_some(size)
             }
             PageKind::Run(pages) if offset == self.map.page_start(page) => {
-                Some(pages.saturating_mul(PAGE))
+                Some(self.run_bytes(page, pages))
             }
             _ => None,
         }
@@ -165,6 +165,12 @@ impl Segment {
         self.map.lanes_per_member
     }
 
+    /// Bytes of a run that says it has so many pages; at least its first one, at most those up to
+    /// the end of the heap, whatever it says.
+    fn run_bytes(&self, first: u64, pages: u64) -> u64 {
+        pages.clamp(1, self.map.pages - first) * PAGE
+    }
+
     /// Calls `visit` with offset and total size of each heap block in use, referents excepted.
     pub fn each_block(&self, mut visit: impl FnMut(u64, u64)) {
         for page in 0..self.page_high() {
@@ -173,7 +179,9 @@ impl Segment {
                     let size = u64::from(CLASS_SIZES[class]);
                     self.each_used(class, page, |offset| visit(offset, size));
                 }
-                PageKind::Run(pages) => visit(self.map.page_start(page), pages * PAGE),
+                PageKind::Run(pages) => {
+                    visit(self.map.page_start(page), self.run_bytes(page, pages));
+                }
                 _ => {}
             }
         }
