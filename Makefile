@@ -21,7 +21,7 @@ TESTS := .venvs/$(VERSION)
 export PYO3_PYTHON := $(CURDIR)/$(TESTS)/bin/python
 export PYO3_ENVIRONMENT_SIGNATURE := cpython-$(VERSION)-64bit
 export PYO3_BUILD_EXTENSION_MODULE := 1
-SANITIZED = cargo test --target $(shell rustc -vV | sed -n 's/^host: //p') --lib --tests \
+SANITIZED = cargo test --target $(shell rustc --print host-tuple) --lib --tests \
 	--package coheld-shm --package coheld-store
 WORDS := $(TARGET)/release/examples/top_words
 # The command, of the tests' profile; the Python tests start it.

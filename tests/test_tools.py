@@ -26,6 +26,9 @@ pytestmark = marks.coheld_only
 FORK = multiprocessing.get_context("fork")
 CAPACITY = 32 << 20
 LONG = 30
+#: Python before 3.10 starts programs by a fork, whose child is a member until it is the program;
+#: not so if it need not close anything.
+WITHOUT_FORK = {"close_fds": False}
 LAYOUT = Path(__file__).parent.parent / "docs" / "layout.md"
 
 
@@ -46,6 +49,7 @@ def run(manager, *arguments):
     """Run the program; its exit code, output and errors."""
     return subprocess.run(
         [binary(), *arguments],
+        **WITHOUT_FORK,
         capture_output=True,
         text=True,
         timeout=50,
@@ -467,6 +471,7 @@ def test_calls_are_counted(manager):
 def start_top(manager, *arguments, output=subprocess.PIPE):
     return subprocess.Popen(
         [binary(), "top", *arguments],
+        **WITHOUT_FORK,
         stdout=output,
         stderr=subprocess.PIPE,
         env=environment(manager),

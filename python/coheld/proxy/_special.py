@@ -164,6 +164,9 @@ def specials_of(kind):
     if issubclass(kind, (str, bytes, bytearray)):
         # They have none of these, but numbers are made of them.
         found |= {"__int__", "__float__", "__complex__"}
+    if issubclass(kind, complex):
+        # Python before 3.11 knows what to do with them, without a method of theirs.
+        found.add("__complex__")
     for name in _BINARY:
         plain, reflected = f"__{name}__", f"__r{name}__"
         if plain in found or reflected in found:

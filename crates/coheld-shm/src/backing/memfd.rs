@@ -232,7 +232,7 @@ fn mapped_within_limits(
 ) -> Result<(NonNull<u8>, u64), Error> {
     loop {
         match map(capacity) {
-            Err(error) if memfd::is_shortage(&error) && capacity > SMALLEST => {
+            Err(error) if memfd::is_too_much(&error) && capacity > SMALLEST => {
                 capacity = halved(capacity);
             }
             mapped => return mapped.map(|base| (base, capacity)),

@@ -310,6 +310,19 @@ pub fn is_shortage(error: &Error) -> bool {
     )
 }
 
+/// Whether the system might grant less than it has refused. Valgrind, which has little address
+/// space for the program that it runs, answers with `EINVAL`.
+pub fn is_too_much(error: &Error) -> bool {
+    let is_invalid = matches!(
+        error,
+        Error::Os {
+            errno: libc::EINVAL,
+            ..
+        }
+    );
+    is_invalid || is_shortage(error)
+}
+
 /// Runs `call` over a range piece by piece, again after each interruption.
 fn in_steps(
     from: u64,
