@@ -7,7 +7,7 @@ use coheld_shm::Referent;
 use coheld_store::{KeyHasher, Snapshot, StoreError};
 use serde::de::DeserializeOwned;
 
-use super::{Kind, RLockProxy};
+use super::{Interface, Kind, RLockProxy};
 use crate::value::{read_ref, redeem};
 use crate::{Attachment, Error, Handle, Manager, Token, Value, call};
 
@@ -35,6 +35,8 @@ struct Shared {
     handle: Handle,
     kind: Kind,
     hasher: KeyHasher,
+    /// Of a hosted object, if it is known.
+    interface: Option<Interface>,
 }
 
 impl Proxy {
@@ -54,6 +56,14 @@ impl Proxy {
 
     /// The proxy of the object that a handle refers to.
     pub fn from_handle(handle: Handle) -> Result<Self, Error> {
+        Self::with_interface(handle, None)
+    }
+
+    /// The same for a hosted object of which more is known.
+    pub(crate) fn with_interface(
+        handle: Handle,
+        interface: Option<Interface>,
+    ) -> Result<Self, Error> {
         let kind = Kind::from_number(handle.kind()).ok_or(Error::Protocol {
             why: "a shared object is of a kind that this version does not know",
         })?;
@@ -62,6 +72,7 @@ impl Proxy {
             handle,
             kind,
             hasher,
+            interface,
         });
         Ok(Self { shared })
     }
@@ -84,6 +95,12 @@ impl Proxy {
         self.shared.kind
     }
 
+    /// The name of the type of a hosted object and the names of its methods, if this proxy brought
+    /// them along: those of tokens do not.
+    pub fn interface(&self) -> Option<&Interface> {
+        self.shared.interface.as_ref()
+    }
+
     /// The reference to the object.
     #[inline]
     pub fn handle(&self) -> &Handle {
@@ -95,7 +112,7 @@ impl Proxy {
     /// Errors of the method are [`Error::Raised`] and say which exception Python raises.
     ///
     /// A method of a hosted object runs in the process of its host and gets copies of the
-    /// arguments; proxies cannot be among them.
+    /// arguments. Proxies among them, and among what it returns, stay proxies of the same objects.
     ///
     /// ```
     /// use coheld::{Error, Exception, Manager, Proxy, Value};
@@ -227,7 +244,15 @@ impl fmt::Debug for Proxy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, offset) = (self.kind(), self.handle().offset());
         let name = kind.proxy_name();
-        write!(formatter, "<{name} object, typeid '{kind}' at {offset:#x}>")
+        match self.interface() {
+            Some(interface) => {
+                write!(
+                    formatter,
+                    "<proxy object, typeid '{interface}' at {offset:#x}>"
+                )
+            }
+            None => write!(formatter, "<{name} object, typeid '{kind}' at {offset:#x}>"),
+        }
     }
 }
 

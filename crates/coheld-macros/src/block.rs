@@ -1,0 +1,191 @@
+//! An `impl` block with the attribute: what is exposed of it, and what cannot be.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens as _, format_ident};
+use syn::parse::Parser as _;
+use syn::spanned::Spanned as _;
+use syn::{Attribute, Error, Ident, ImplItem, ImplItemFn, ItemImpl, Type, Visibility};
+
+use crate::method::Method;
+
+/// A block that can be exposed.
+pub(crate) struct Block {
+    /// As it was written, without the marks of this attribute.
+    pub(crate) written: ItemImpl,
+    /// The name of the type.
+    pub(crate) name: Ident,
+    /// The name of its proxies.
+    pub(crate) proxy: Ident,
+    /// What is exposed.
+    pub(crate) methods: Vec<Method>,
+}
+
+/// Why a block cannot be exposed, and the block, so that the compiler says nothing else about it.
+pub(crate) struct Refusal {
+    written: TokenStream,
+    error: Error,
+}
+
+impl Refusal {
+    /// What stands in the place of the block.
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        let Self { written, error } = self;
+        let mut tokens = error.into_compile_error();
+        tokens.extend(written);
+        tokens
+    }
+}
+
+impl Block {
+    /// Reads a block.
+    pub(crate) fn read(options: TokenStream, item: TokenStream) -> Result<Self, Refusal> {
+        let refuse = |written, error| Refusal { written, error };
+        let mut written = match syn::parse2::<ItemImpl>(item.clone()) {
+            Ok(written) => written,
+            Err(_) => {
+                let error = Error::new(
+                    Span::call_site(),
+                    "`#[expose]` goes on an `impl` block: `#[coheld::expose] impl Maths { ... }`",
+                );
+                return Err(refuse(item, error));
+            }
+        };
+        let marks = take_marks(&mut written);
+        let read = marks.and_then(|skipped| Self::of(options, &written, &skipped));
+        match read {
+            Ok((name, proxy, methods)) => Ok(Self {
+                written,
+                name,
+                proxy,
+                methods,
+            }),
+            Err(error) => Err(refuse(written.into_token_stream(), error)),
+        }
+    }
+
+    fn of(
+        options: TokenStream,
+        written: &ItemImpl,
+        skipped: &[bool],
+    ) -> Result<(Ident, Ident, Vec<Method>), Error> {
+        let name = name(written)?;
+        let proxy = proxy_name(options)?.unwrap_or_else(|| format_ident!("{name}Proxy"));
+        let functions = written.items.iter().filter_map(|item| match item {
+            ImplItem::Fn(function) => Some(function),
+            _ => None,
+        });
+        let wanted = functions
+            .zip(skipped)
+            .filter(|(_, is_skipped)| !**is_skipped);
+        let wanted: Vec<&ImplItemFn> = wanted.map(|(function, _)| function).collect();
+        let is_public = |function: &&ImplItemFn| matches!(function.vis, Visibility::Public(_));
+        let has_public = wanted.iter().any(is_public);
+        let exposed = wanted
+            .into_iter()
+            .filter(|function| !has_public || is_public(function));
+        let mut methods = Vec::new();
+        let mut errors: Option<Error> = None;
+        for function in exposed {
+            match Method::read(function) {
+                Ok(method) => methods.push(method),
+                Err(error) => match &mut errors {
+                    Some(errors) => errors.combine(error),
+                    None => errors = Some(error),
+                },
+            }
+        }
+        if let Some(errors) = errors {
+            return Err(errors);
+        }
+        if methods.is_empty() {
+            return Err(Error::new(
+                written.self_ty.span(),
+                "no method of this block is exposed; write one with `&self` that is not marked \
+                 `#[expose(skip)]`, or leave the attribute out",
+            ));
+        }
+        Ok((name, proxy, methods))
+    }
+}
+
+/// The name of the type of a block.
+fn name(written: &ItemImpl) -> Result<Ident, Error> {
+    if let Some((_, path, _)) = &written.trait_ {
+        return Err(Error::new_spanned(
+            path,
+            "the methods of a trait cannot be exposed; write methods of the type itself that call \
+             them",
+        ));
+    }
+    if let Some(parameter) = written.generics.params.first() {
+        return Err(Error::new_spanned(
+            parameter,
+            "a type with parameters cannot be exposed: other processes have to know what it is; \
+             write a type without any around it",
+        ));
+    }
+    let Type::Path(path) = &*written.self_ty else {
+        return Err(Error::new_spanned(
+            &written.self_ty,
+            "only a type of this program with a name of its own can be exposed",
+        ));
+    };
+    match path.path.segments.last() {
+        Some(last) if last.arguments.is_none() && path.qself.is_none() => Ok(last.ident.clone()),
+        _ => Err(Error::new_spanned(
+            &written.self_ty,
+            "a type with parameters cannot be exposed; write a type without any around it",
+        )),
+    }
+}
+
+/// The name that the proxies are to have.
+fn proxy_name(options: TokenStream) -> Result<Option<Ident>, Error> {
+    let mut name = None;
+    let parser = syn::meta::parser(|option| {
+        if option.path.is_ident("proxy") {
+            name = Some(option.value()?.parse::<Ident>()?);
+            return Ok(());
+        }
+        Err(option.error("`#[expose]` has one option on a block: `proxy = NameOfTheProxies`"))
+    });
+    parser.parse2(options)?;
+    Ok(name)
+}
+
+/// Removes the marks of this attribute; for each function, whether it is not to be exposed.
+fn take_marks(written: &mut ItemImpl) -> Result<Vec<bool>, Error> {
+    let mut skipped = Vec::new();
+    let mut errors: Option<Error> = None;
+    for item in &mut written.items {
+        let ImplItem::Fn(function) = item else {
+            continue;
+        };
+        let mut is_skipped = false;
+        for mark in function
+            .attrs
+            .extract_if(.., |attribute| is_mark(attribute))
+        {
+            let read = mark.parse_nested_meta(|option| {
+                if option.path.is_ident("skip") {
+                    is_skipped = true;
+                    return Ok(());
+                }
+                Err(option.error("`#[expose]` has one option on a method: `#[expose(skip)]`"))
+            });
+            if let Err(error) = read {
+                match &mut errors {
+                    Some(errors) => errors.combine(error),
+                    None => errors = Some(error),
+                }
+            }
+        }
+        skipped.push(is_skipped);
+    }
+    errors.map_or(Ok(skipped), Err)
+}
+
+fn is_mark(attribute: &Attribute) -> bool {
+    let last = attribute.path().segments.last();
+    last.is_some_and(|last| last.ident == "expose")
+}
