@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, format_ident};
 use syn::parse::Parser as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Error, Ident, ImplItem, ImplItemFn, ItemImpl, Type, Visibility};
+use syn::{Attribute, Error, Ident, ImplItem, ImplItemFn, ItemImpl, Path, Type, Visibility};
 
 use crate::method::Method;
 
@@ -14,10 +14,18 @@ pub(crate) struct Block {
     pub(crate) written: ItemImpl,
     /// The name of the type.
     pub(crate) name: Ident,
-    /// The name of its proxies.
-    pub(crate) proxy: Ident,
+    /// What was chosen.
+    pub(crate) options: Options,
     /// What is exposed.
     pub(crate) methods: Vec<Method>,
+}
+
+/// The options of a block.
+pub(crate) struct Options {
+    /// The name of the type of the proxies.
+    pub(crate) proxy: Ident,
+    /// The function that runs the futures of async methods.
+    pub(crate) executor: Option<Path>,
 }
 
 /// Why a block cannot be exposed, and the block, so that the compiler says nothing else about it.
@@ -53,10 +61,10 @@ impl Block {
         let marks = take_marks(&mut written);
         let read = marks.and_then(|skipped| Self::of(options, &written, &skipped));
         match read {
-            Ok((name, proxy, methods)) => Ok(Self {
+            Ok((name, options, methods)) => Ok(Self {
                 written,
                 name,
-                proxy,
+                options,
                 methods,
             }),
             Err(error) => Err(refuse(written.into_token_stream(), error)),
@@ -67,9 +75,9 @@ impl Block {
         options: TokenStream,
         written: &ItemImpl,
         skipped: &[bool],
-    ) -> Result<(Ident, Ident, Vec<Method>), Error> {
+    ) -> Result<(Ident, Options, Vec<Method>), Error> {
         let name = name(written)?;
-        let proxy = proxy_name(options)?.unwrap_or_else(|| format_ident!("{name}Proxy"));
+        let options = Options::read(options, &name)?;
         let functions = written.items.iter().filter_map(|item| match item {
             ImplItem::Fn(function) => Some(function),
             _ => None,
@@ -86,7 +94,7 @@ impl Block {
         let mut methods = Vec::new();
         let mut errors: Option<Error> = None;
         for function in exposed {
-            match Method::read(function) {
+            match Method::read(function, options.executor.is_some()) {
                 Ok(method) => methods.push(method),
                 Err(error) => match &mut errors {
                     Some(errors) => errors.combine(error),
@@ -104,7 +112,7 @@ impl Block {
                  `#[expose(skip)]`, or leave the attribute out",
             ));
         }
-        Ok((name, proxy, methods))
+        Ok((name, options, methods))
     }
 }
 
@@ -139,18 +147,29 @@ fn name(written: &ItemImpl) -> Result<Ident, Error> {
     }
 }
 
-/// The name that the proxies are to have.
-fn proxy_name(options: TokenStream) -> Result<Option<Ident>, Error> {
-    let mut name = None;
-    let parser = syn::meta::parser(|option| {
-        if option.path.is_ident("proxy") {
-            name = Some(option.value()?.parse::<Ident>()?);
-            return Ok(());
-        }
-        Err(option.error("`#[expose]` has one option on a block: `proxy = NameOfTheProxies`"))
-    });
-    parser.parse2(options)?;
-    Ok(name)
+impl Options {
+    /// Reads the options of the block of a type of this name.
+    fn read(options: TokenStream, name: &Ident) -> Result<Self, Error> {
+        let mut read = Self {
+            proxy: format_ident!("{name}Proxy"),
+            executor: None,
+        };
+        let parser = syn::meta::parser(|option| {
+            if option.path.is_ident("proxy") {
+                read.proxy = option.value()?.parse()?;
+            } else if option.path.is_ident("executor") {
+                read.executor = Some(option.value()?.parse()?);
+            } else {
+                return Err(option.error(
+                    "`#[expose]` has two options on a block: `proxy = NameOfTheProxies`, and \
+                     `executor = path::to::block_on` for async methods",
+                ));
+            }
+            Ok(())
+        });
+        parser.parse2(options)?;
+        Ok(read)
+    }
 }
 
 /// Removes the marks of this attribute; for each function, whether it is not to be exposed.

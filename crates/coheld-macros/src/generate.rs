@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
+use syn::Path;
 use syn::ext::IdentExt as _;
 
 use crate::block::Block;
@@ -22,8 +23,8 @@ pub(crate) fn all(block: &Block) -> TokenStream {
 
 /// `impl Expose`: calls by name.
 fn answering(block: &Block) -> TokenStream {
-    let Block { name, proxy, .. } = block;
-    let written = &block.written.self_ty;
+    let Block { name, options, .. } = block;
+    let (proxy, written) = (&options.proxy, &block.written.self_ty);
     let typeid = name.unraw().to_string();
     let changes = block.methods.iter().any(|method| method.changes);
     let cell = match changes {
@@ -34,7 +35,8 @@ fn answering(block: &Block) -> TokenStream {
         let (conditions, name) = (&method.conditions, method.name());
         quote!(#(#conditions)* #name)
     });
-    let arms = block.methods.iter().map(answering_one);
+    let arms = block.methods.iter();
+    let arms = arms.map(|method| answering_one(method, options.executor.as_ref()));
     quote! {
         #[automatically_derived]
         impl ::coheld::exposed::Expose for #written {
@@ -58,7 +60,7 @@ fn answering(block: &Block) -> TokenStream {
     }
 }
 
-fn answering_one(method: &Method) -> TokenStream {
+fn answering_one(method: &Method, executor: Option<&Path>) -> TokenStream {
     let (name, text, conditions) = (&method.name, method.name(), &method.conditions);
     let parameters = method.parameters.iter().map(Parameter::described);
     let mut reads = Vec::new();
@@ -77,6 +79,9 @@ fn answering_one(method: &Method) -> TokenStream {
         false => (quote!(__this), quote!(read)),
     };
     let mut result = quote!(__this.#name(#(#passed),*));
+    if let (true, Some(executor)) = (method.is_async, executor) {
+        result = quote!(#executor(#result));
+    }
     if method.returned.is_result {
         result = quote!(::coheld::exposed::fallible(#result)?);
     }
@@ -107,8 +112,8 @@ fn answering_one(method: &Method) -> TokenStream {
 
 /// The type of the proxies.
 fn proxy(block: &Block) -> TokenStream {
-    let Block { name, proxy, .. } = block;
-    let written = &block.written.self_ty;
+    let Block { name, options, .. } = block;
+    let (proxy, written) = (&options.proxy, &block.written.self_ty);
     let documentation = format!(" A proxy of a `{name}`, which may be in another process.");
     let debug = format!("<{} of a `{name}`: {{:?}}>", proxy.unraw());
     let methods = block.methods.iter().map(asking);

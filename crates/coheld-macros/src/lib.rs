@@ -14,7 +14,7 @@ use proc_macro::TokenStream;
 /// Makes the type of an `impl` block one whose objects other processes call.
 ///
 /// It goes on an `impl` block of a type without parameters. Beside the block, which stays as it is,
-/// it makes the type `…Proxy` (`MathsProxy` for `Maths`), with the same methods and their
+/// it makes a type for its proxies (`MathsProxy` for `Maths`), with the same methods and their
 /// documentation; each of them returns a `coheld::Result`. `Manager::share` gives the first proxy of
 /// an object. What methods can take and return is in the documentation of `coheld::exposed`.
 ///
@@ -31,7 +31,10 @@ use proc_macro::TokenStream;
 ///
 /// # Options
 ///
-/// `#[coheld::expose(proxy = Calculator)]` gives the type of the proxies another name.
+/// * `#[coheld::expose(proxy = Calculator)]` gives the type of the proxies another name.
+/// * `#[coheld::expose(executor = block_on)]` lets methods be async: this function of the program
+///   (`fn block_on<F: Future>(future: F) -> F::Output`) runs their futures to the end, each on the
+///   thread that answers its caller. The methods of the proxies are not async.
 ///
 /// # Example
 ///

@@ -12,6 +12,8 @@ pub(crate) struct Method {
     pub(crate) documentation: Vec<Attribute>,
     /// Under which conditions it is there.
     pub(crate) conditions: Vec<Attribute>,
+    /// Whether it is async.
+    pub(crate) is_async: bool,
     /// Whether it takes `&mut self`.
     pub(crate) changes: bool,
     /// What it takes besides.
@@ -32,16 +34,16 @@ pub(crate) struct Parameter {
 
 impl Method {
     /// Reads a method, or says why it cannot be exposed.
-    pub(crate) fn read(function: &ImplItemFn) -> Result<Self, Error> {
+    pub(crate) fn read(function: &ImplItemFn, has_executor: bool) -> Result<Self, Error> {
         let signature = &function.sig;
         let name = signature.ident.clone();
-        if let Some(keyword) = &signature.asyncness {
+        if let Some(keyword) = signature.asyncness.filter(|_| !has_executor) {
             return Err(Error::new_spanned(
                 keyword,
                 format!(
-                    "`{name}` is async, and methods of shared objects are not: each caller has a \
-                     thread of its own; let the method block on an executor of your choice, or mark \
-                     it with `#[expose(skip)]`"
+                    "`{name}` is async: say what runs it to its end for the thread of its caller, \
+                     as `#[coheld::expose(executor = path::to::block_on)]`, or mark it with \
+                     `#[expose(skip)]`"
                 ),
             ));
         }
@@ -105,6 +107,7 @@ impl Method {
             name,
             documentation: kept(&["doc", "deprecated"]),
             conditions: kept(&["cfg"]),
+            is_async: signature.asyncness.is_some(),
             changes,
             parameters,
             returned,

@@ -1,18 +1,21 @@
 //! Types of a program as shared objects, within one process: what methods take, return and raise.
 #![allow(clippy::disallowed_types, reason = "tests count what threads see")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Barrier, Mutex};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use coheld::exposed::ExposedProxy as _;
-use coheld::{DictProxy, Error, Exception, ListProxy, Manager, Proxy, Streamed, Value};
+use coheld::{DictProxy, Error, Exception, ListProxy, Manager, Proxy, Value};
 use serde::{Deserialize, Serialize};
+use support::eventually;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
@@ -283,17 +286,6 @@ fn an_object_goes_with_its_last_proxy() {
     assert!(eventually(|| dropped.load(Ordering::Relaxed)));
 }
 
-fn eventually(condition: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < deadline {
-        if condition() {
-            return true;
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    false
-}
-
 #[test]
 fn objects_end_with_their_manager_and_calls_say_so() {
     let manager = Manager::start().unwrap();
@@ -485,119 +477,66 @@ fn a_proxy_of_something_else_is_refused() {
     );
 }
 
-/// Counts how many items were made.
-struct Numbers {
-    made: Arc<AtomicUsize>,
-    gone: Arc<AtomicBool>,
-    gates: Mutex<Option<Receiver<()>>>,
-}
+/// The simplest executor that there is.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unparks(thread::Thread);
 
-struct Goes(Arc<AtomicBool>);
-
-impl Drop for Goes {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-#[coheld::expose]
-impl Numbers {
-    /// All from `first` on.
-    pub fn from(&self, first: u64) -> impl Iterator<Item = u64> + Send + use<> {
-        let made = Arc::clone(&self.made);
-        let goes = Goes(Arc::clone(&self.gone));
-        (first..).inspect(move |_| {
-            let _ = &goes;
-            made.fetch_add(1, Ordering::Relaxed);
-        })
-    }
-
-    pub fn below(
-        &self,
-        end: i64,
-    ) -> Result<Box<dyn Iterator<Item = i64> + Send>, std::num::TryFromIntError> {
-        let end = u32::try_from(end)?;
-        Ok(Box::new(0..i64::from(end)))
-    }
-
-    /// Each as soon as there is something in the channel.
-    pub fn gated(&self) -> Box<dyn Iterator<Item = Vec<u8>> + Send> {
-        let gates = self.gates.lock().unwrap().take();
-        Box::new(gates.into_iter().flatten().map(|()| vec![7]))
-    }
-
-    pub fn breaking(&self) -> Box<dyn Iterator<Item = u8> + Send> {
-        Box::new((0..5).inspect(|number| assert_ne!(*number, 3, "three")))
-    }
-}
-
-fn numbers() -> (Numbers, Sender<()>) {
-    let (sender, gates) = channel();
-    let numbers = Numbers {
-        made: Arc::default(),
-        gone: Arc::default(),
-        gates: Mutex::new(Some(gates)),
-    };
-    (numbers, sender)
-}
-
-#[test]
-fn items_come_as_they_are_asked_for() {
-    let manager = Manager::start().unwrap();
-    let (object, _) = numbers();
-    let (made, gone) = (Arc::clone(&object.made), Arc::clone(&object.gone));
-    let numbers = manager.share(object).unwrap();
-    let mut items: Streamed<u64> = numbers.from(5).unwrap();
-    assert_eq!(made.load(Ordering::Relaxed), 0);
-    let first = items.by_ref().take(1000).collect::<Result<Vec<_>, _>>();
-    assert_eq!(first.unwrap(), (5..1005).collect::<Vec<_>>());
-    // As many at a time as go into a message, not all that there are.
-    assert!(made.load(Ordering::Relaxed) < 1000 + 256 + 1);
-    drop(items);
-    assert!(eventually(|| gone.load(Ordering::Relaxed)));
-
-    let below = numbers.below(600).unwrap().collect::<Result<Vec<_>, _>>();
-    assert_eq!(below.unwrap(), (0..600).collect::<Vec<_>>());
-    assert_eq!(numbers.below(0).unwrap().count(), 0);
-    let (_, message) = raised(numbers.below(-1));
-    assert!(message.starts_with("TryFromIntError: "), "{message}");
-}
-
-#[test]
-fn an_item_does_not_wait_for_those_after_it() {
-    let manager = Manager::start().unwrap();
-    let (object, gate) = numbers();
-    let numbers = manager.share(object).unwrap();
-    let mut items = numbers.gated().unwrap();
-    let open = thread::spawn(move || {
-        for _ in 0..3 {
-            thread::sleep(Duration::from_millis(20));
-            gate.send(()).unwrap();
+    impl Wake for Unparks {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
         }
-    });
-    for _ in 0..3 {
-        assert_eq!(items.next().unwrap().unwrap(), [7]);
     }
-    open.join().unwrap();
-    assert!(items.next().is_none());
-    assert!(items.next().is_none());
+
+    let waker = Arc::new(Unparks(thread::current())).into();
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        thread::park();
+    }
+}
+
+/// Ready the second time that it is asked.
+struct Yields(bool);
+
+impl Future for Yields {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+struct Later(i64);
+
+#[coheld::expose(executor = block_on)]
+impl Later {
+    pub async fn sum(&mut self, by: i64) -> Result<i64, Division> {
+        Yields(false).await;
+        if by == 0 {
+            return Err(Division { by });
+        }
+        self.0 += by;
+        Ok(self.0)
+    }
+
+    pub fn now(&self) -> i64 {
+        self.0
+    }
 }
 
 #[test]
-fn an_iterator_that_panics_ends_with_an_error() {
+fn async_methods_run_under_the_executor_of_the_program() {
     let manager = Manager::start().unwrap();
-    let (object, _gate) = numbers();
-    let numbers = manager.share(object).unwrap();
-    let mut items = numbers.breaking().unwrap();
-    let mut seen = Vec::new();
-    let failure = loop {
-        match items.next() {
-            Some(Ok(item)) => seen.push(item),
-            Some(Err(error)) => break error,
-            None => panic!("it ended without an error"),
-        }
-    };
-    assert!(failure.to_string().contains("three"), "{failure}");
-    assert!(items.next().is_none());
-    assert_eq!(seen, [0, 1, 2]);
+    let later = manager.share(Later(1)).unwrap();
+    assert_eq!(later.sum(2).unwrap(), 3);
+    let (_, message) = raised(later.sum(0));
+    assert_eq!(message, "Division: cannot divide by 0");
+    assert_eq!(later.now().unwrap(), 3);
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use coheld_shm::Referent;
 use coheld_store::{KeyHasher, Snapshot, StoreError};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Interface, Kind, RLockProxy};
 use crate::value::{read_ref, redeem};
@@ -131,6 +132,30 @@ impl Proxy {
     /// ```
     pub fn call_method(&self, name: &str, arguments: &[Value]) -> Result<Value, Error> {
         call::call_method(self, name, arguments)
+    }
+
+    /// The same with arguments and a result of any type that serde knows. The arguments are a tuple.
+    ///
+    /// ```
+    /// use coheld::{Manager, Proxy};
+    ///
+    /// let manager = Manager::start()?;
+    /// let list = Proxy::from(manager.list::<String>()?);
+    /// list.call::<()>("insert", (0, "first"))?;
+    /// assert_eq!(list.call::<String>("pop", ())?, "first");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    pub fn call<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        arguments: impl Serialize,
+    ) -> Result<T, Error> {
+        let arguments = match Value::of(&arguments)? {
+            Value::Tuple(arguments) => arguments,
+            Value::None => Vec::new(),
+            one => vec![one],
+        };
+        Ok(self.call_method(name, &arguments)?.read()?)
     }
 
     /// A copy of the object as plain data, as `_getvalue` gives it in Python.
@@ -265,5 +290,23 @@ impl From<Proxy> for Value {
 impl From<&Proxy> for Value {
     fn from(proxy: &Proxy) -> Self {
         Self::Proxy(proxy.clone())
+    }
+}
+
+impl Serialize for Proxy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Value::from(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Proxy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Proxy(proxy) => Ok(proxy),
+            other => Err(D::Error::custom(format_args!(
+                "expected a shared object, found {}",
+                other.type_name()
+            ))),
+        }
     }
 }
