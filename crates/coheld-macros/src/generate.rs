@@ -129,6 +129,7 @@ fn proxy(block: &Block) -> TokenStream {
         #[allow(
             unreachable_pub,
             dead_code,
+            missing_docs,
             private_interfaces,
             deprecated,
             clippy::missing_errors_doc,
