@@ -34,11 +34,34 @@ class Auditor:
         return self.seen
 
 
+class PiggyBank:
+    """An account of Python."""
+
+    def __init__(self):
+        self.amounts = []
+
+    def balance(self):
+        return sum(self.amounts)
+
+    def deposit(self, amount):
+        self.amounts.append(amount)
+        return self.balance()
+
+    def withdraw(self, amount):
+        if amount > self.balance():
+            raise LookupError("broken already")
+        return self.deposit(-amount)
+
+    def history(self):
+        yield from self.amounts
+
+
 class Manager(SyncManager):
     pass
 
 
 Manager.register("Auditor", Auditor)
+Manager.register("PiggyBank", PiggyBank, method_to_typeid={"history": "Iterator"})
 
 
 class BoardManager(SyncManager):
@@ -102,7 +125,7 @@ def bank(program, board):
 
 def test_the_proxy_has_the_methods_of_the_object(bank):
     assert type(bank).__name__ == "AutoProxy[Bank]"
-    assert bank._exposed_ == ("open", "transfer", "accounts", "audit")
+    assert bank._exposed_ == ("open", "transfer", "accounts", "statement", "audit")
     account = bank.open("Ann")
     assert isinstance(account, BaseProxy)
     assert account._exposed_ == ("balance", "deposit", "withdraw", "history")
@@ -199,6 +222,20 @@ def test_the_program_calls_objects_of_python(manager, bank):
     bank.open("Ann").deposit(-4)
     with pytest.raises(ValueError, match="^Ann is in debt$"):
         bank.audit(auditor)
+
+
+def test_an_object_of_python_with_the_same_methods_will_do(manager, bank):
+    piggy, account = manager.PiggyBank(), bank.open("Ann")
+    piggy.deposit(5)
+    bank.transfer(piggy, account, 3)
+    assert (piggy.balance(), account.balance()) == (2, 3)
+    bank.transfer(account, to=piggy, amount=1)
+    assert bank.statement(account) == [3, -1]
+    assert bank.statement(piggy) == [5, -3, 1]
+    with pytest.raises(coheld.MethodError, match="^builtins.LookupError: broken already$"):
+        bank.transfer(piggy, account, 9)
+    with pytest.raises(TypeError, match="takes as 'account'.* is of a Auditor without a method 'balance'"):
+        bank.statement(manager.Auditor())
 
 
 def deposit_many(account, times):

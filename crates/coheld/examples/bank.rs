@@ -60,6 +60,11 @@ impl Bank {
         accounts.clone()
     }
 
+    /// All that was put into an account and taken out, of this bank or any other.
+    pub fn statement(&self, account: &AccountProxy) -> coheld::Result<Vec<i64>> {
+        account.history()?.collect()
+    }
+
     /// What an auditor, which is an object of the caller, says to each balance.
     pub fn audit(&self, auditor: &Proxy, strict: Option<bool>) -> coheld::Result<Vec<String>> {
         let mut remarks = Vec::new();

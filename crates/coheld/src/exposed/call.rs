@@ -68,6 +68,11 @@ impl<'c> Call<'c> {
                 "takes {most} argument{plural}, but {count} were given"
             )));
         }
+        let is_known = |name: &str| parameters.iter().any(|known| known.name == name);
+        if let Some((name, _)) = keywords.iter().find(|(name, _)| !is_known(name)) {
+            let why = format_args!("got an unexpected keyword argument '{name}'");
+            return Err(called.type_error(why));
+        }
         let mut arguments = arguments.into_iter();
         let mut given = Vec::with_capacity(parameters.len());
         for parameter in parameters {
@@ -87,10 +92,6 @@ impl<'c> Call<'c> {
                 }
             };
             given.push((*parameter, value));
-        }
-        if let Some((name, _)) = keywords.first() {
-            let why = format_args!("got an unexpected keyword argument '{name}'");
-            return Err(called.type_error(why));
         }
         let given = given.into_iter();
         Ok(Arguments { called, given })
@@ -194,7 +195,7 @@ mod tests {
             (&[][..], &[][..], "missing a required argument: 'x'"),
             (&[1, 2, 3], &[], "takes 2 arguments, but 3 were given"),
             (&[1], &[("x", 2)], "got multiple values for argument 'x'"),
-            (&[1], &[("z", 2)], "got an unexpected keyword argument 'z'"),
+            (&[], &[("z", 2)], "got an unexpected keyword argument 'z'"),
         ] {
             let expected = format!("TypeError: Maths.add() {expected}");
             assert_eq!(arranged(arguments, keywords), expected);
