@@ -48,15 +48,12 @@ impl Block {
     /// Reads a block.
     pub(crate) fn read(options: TokenStream, item: TokenStream) -> Result<Self, Refusal> {
         let refuse = |written, error| Refusal { written, error };
-        let mut written = match syn::parse2::<ItemImpl>(item.clone()) {
-            Ok(written) => written,
-            Err(_) => {
-                let error = Error::new(
-                    Span::call_site(),
-                    "`#[expose]` goes on an `impl` block: `#[coheld::expose] impl Maths { ... }`",
-                );
-                return Err(refuse(item, error));
-            }
+        let Ok(mut written) = syn::parse2::<ItemImpl>(item.clone()) else {
+            let error = Error::new(
+                Span::call_site(),
+                "`#[expose]` goes on an `impl` block: `#[coheld::expose] impl Maths { ... }`",
+            );
+            return Err(refuse(item, error));
         };
         let marks = take_marks(&mut written);
         let read = marks.and_then(|skipped| Self::of(options, &written, &skipped));

@@ -27,9 +27,10 @@ fn answering(block: &Block) -> TokenStream {
     let (proxy, written) = (&options.proxy, &block.written.self_ty);
     let typeid = name.unraw().to_string();
     let changes = block.methods.iter().any(|method| method.changes);
-    let cell = match changes {
-        true => quote!(::coheld::exposed::Locked<#written>),
-        false => quote!(::coheld::exposed::Unlocked<#written>),
+    let cell = if changes {
+        quote!(::coheld::exposed::Locked<#written>)
+    } else {
+        quote!(::coheld::exposed::Unlocked<#written>)
     };
     let names = block.methods.iter().map(|method| {
         let (conditions, name) = (&method.conditions, method.name());
@@ -69,14 +70,16 @@ fn answering_one(method: &Method, executor: Option<&Path>) -> TokenStream {
         let variable = quote::format_ident!("__argument_{place}");
         let owned = &parameter.passed.owned;
         reads.push(quote!(let #variable = __arguments.take::<#owned>()?;));
-        passed.push(match parameter.passed.by_reference {
-            true => quote!(&#variable),
-            false => quote!(#variable),
+        passed.push(if parameter.passed.by_reference {
+            quote!(&#variable)
+        } else {
+            quote!(#variable)
         });
     }
-    let (binding, enter) = match method.changes {
-        true => (quote!(mut __this), quote!(write)),
-        false => (quote!(__this), quote!(read)),
+    let (binding, enter) = if method.changes {
+        (quote!(mut __this), quote!(write))
+    } else {
+        (quote!(__this), quote!(read))
     };
     let mut result = quote!(__this.#name(#(#passed),*));
     if let (true, Some(executor)) = (method.is_async, executor) {
@@ -132,10 +135,8 @@ fn proxy(block: &Block) -> TokenStream {
             missing_docs,
             private_interfaces,
             deprecated,
-            clippy::missing_errors_doc,
-            clippy::needless_pass_by_value,
-            clippy::too_many_arguments,
-            clippy::must_use_candidate
+            clippy::all,
+            clippy::pedantic
         )]
         impl #proxy {
             #(#methods)*
@@ -216,9 +217,10 @@ fn asking(method: &Method) -> TokenStream {
     });
     let arguments = method.parameters.iter().map(|parameter| {
         let name = &parameter.name;
-        match parameter.passed.by_reference {
-            true => quote!(::coheld::exposed::argument(#name)?),
-            false => quote!(::coheld::exposed::argument(&#name)?),
+        if parameter.passed.by_reference {
+            quote!(::coheld::exposed::argument(#name)?)
+        } else {
+            quote!(::coheld::exposed::argument(&#name)?)
         }
     });
     let (result, ask) = match &method.returned.content {

@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use coheld::{DictProxy, Manager, Proxy, Token, Value};
 
@@ -27,10 +27,7 @@ struct Bank {
 impl Bank {
     /// The account of this owner, who may be new.
     pub fn open(&self, owner: &str) -> coheld::Result<AccountProxy> {
-        let mut accounts = self
-            .accounts
-            .lock()
-            .unwrap_or_else(|broken| broken.into_inner());
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = accounts.get(owner) {
             return Ok(account.clone());
         }
@@ -53,10 +50,7 @@ impl Bank {
 
     /// All accounts.
     pub fn accounts(&self) -> BTreeMap<String, AccountProxy> {
-        let accounts = self
-            .accounts
-            .lock()
-            .unwrap_or_else(|broken| broken.into_inner());
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.clone()
     }
 

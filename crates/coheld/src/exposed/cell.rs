@@ -23,7 +23,6 @@ impl<T> From<T> for Unlocked<T> {
 impl<T> Unlocked<T> {
     /// The object, for a method that takes `&self`.
     #[doc(hidden)]
-    #[expect(clippy::unnecessary_wraps, reason = "as that of `Locked`")]
     pub fn read(&self, _: &Called<'_>) -> Result<&T, Error> {
         Ok(&self.0)
     }

@@ -184,7 +184,9 @@ impl<'v> Writer<'v> {
 
     fn names(&mut self, names: &[String]) {
         self.pickle.open_tuple(names.len());
-        names.iter().for_each(|name| self.pickle.text(name));
+        for name in names {
+            self.pickle.text(name);
+        }
         self.pickle.close_tuple(names.len());
     }
 
