@@ -205,3 +205,65 @@ fn is_mark(attribute: &Attribute) -> bool {
     let last = attribute.path().segments.last();
     last.is_some_and(|last| last.ident == "expose")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said about a block, line by line; nothing if it can be exposed.
+    fn refusal(options: &str, block: &str) -> Vec<String> {
+        match Block::read(options.parse().unwrap(), block.parse().unwrap()) {
+            Ok(_) => Vec::new(),
+            Err(refusal) => {
+                let errors = refusal.error.into_iter();
+                errors.map(|error| error.to_string()).collect()
+            }
+        }
+    }
+
+    /// The names of the methods that are exposed.
+    fn exposed(block: &str) -> Vec<String> {
+        let Ok(block) = Block::read(TokenStream::new(), block.parse().unwrap()) else {
+            panic!("it is refused: {block}");
+        };
+        let methods = block.methods.iter();
+        methods.map(|method| method.name.to_string()).collect()
+    }
+
+    #[test]
+    fn public_methods_are_exposed_and_all_of_a_private_block() {
+        let private = "impl M { fn a(&self) {} fn b(&mut self) {} }";
+        assert_eq!(exposed(private), ["a", "b"]);
+        let mixed = "impl M { fn a(&self) {} pub fn b(&self) {} pub(crate) fn c(&self) {} }";
+        assert_eq!(exposed(mixed), ["b"]);
+        let marked = "impl M { #[expose(skip)] pub fn new() -> Self { M } fn a(&self) {} }";
+        assert_eq!(exposed(marked), ["a"]);
+        let marked = "impl M { #[coheld::expose(skip)] fn helper(&self) {} fn a(&self) {} }";
+        assert_eq!(exposed(marked), ["a"]);
+    }
+
+    #[test]
+    fn what_nobody_can_promise_is_refused() {
+        let said = refusal("", "impl M { pub unsafe fn a(&self) {} }");
+        assert_eq!(
+            said,
+            [
+                "`a` is unsafe, and nobody keeps its promises in another process; mark it with \
+              `#[expose(skip)]`"
+            ]
+        );
+    }
+
+    #[test]
+    fn async_methods_take_an_executor() {
+        let block = "impl M { async fn a(&self) {} }";
+        assert_eq!(refusal("", block).len(), 1);
+        assert_eq!(refusal("executor = block_on", block), [""; 0]);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let block = "impl M { pub fn a() {} pub fn b(&self) -> &str { \"\" } pub fn c(&self) {} }";
+        assert_eq!(refusal("", block).len(), 2);
+    }
+}

@@ -15,8 +15,8 @@ use proc_macro::TokenStream;
 ///
 /// It goes on an `impl` block of a type without parameters. Beside the block, which stays as it is,
 /// it makes a type for its proxies (`MathsProxy` for `Maths`), with the same methods and their
-/// documentation; each of them returns a `coheld::Result`. `Manager::share` gives the first proxy of
-/// an object. What methods can take and return is in the documentation of `coheld::exposed`.
+/// documentation; each of them returns a `coheld::Result`. `Manager::share` gives the first proxy
+/// of an object. What methods can take and return is in the documentation of `coheld::exposed`.
 ///
 /// # Which methods
 ///

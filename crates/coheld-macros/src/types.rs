@@ -59,8 +59,8 @@ pub(crate) fn passed(written: &Type, name: &Ident, method: &Ident) -> Result<Pas
         return Err(Error::new_spanned(
             written,
             format!(
-                "`{name}` of `{method}` holds a reference inside, and what another process sends is \
-                 a copy; take an owned type, or a reference to one"
+                "`{name}` of `{method}` holds a reference inside, and what another process sends \
+                 is a copy; take an owned type, or a reference to one"
             ),
         ));
     }

@@ -1,7 +1,8 @@
 //! A bank that lives in this program; others, in Rust and in Python, use it through proxies.
 //!
-//! The program gets the token of a shared dict on its command line and the key of its manager in the
-//! environment. It puts the bank into the dict as "bank", and ends when its input does. In Python:
+//! The program gets the token of a shared dict on its command line and the key of its manager in
+//! the environment. It puts the bank into the dict as "bank", and ends when its input does. In
+//! Python:
 //!
 //! ```python
 //! board = manager.dict()

@@ -133,8 +133,8 @@ impl Manager {
     /// Makes an object of this process one that others call, through the proxy that it gives.
     ///
     /// Its type has the attribute [`expose`](macro@crate::expose); see [`exposed`](crate::exposed).
-    /// The object goes when nobody refers to it any more. When this manager is dropped or shut down,
-    /// all objects that it shares go, and calls of them fail with [`Error::HostGone`].
+    /// The object goes when nobody refers to it any more. When this manager is dropped or shut
+    /// down, all objects that it shares go, and calls of them fail with [`Error::HostGone`].
     pub fn share<T: Expose>(&self, object: T) -> Result<T::Proxy, Error> {
         self.sharing.share(&self.attachment, object)
     }

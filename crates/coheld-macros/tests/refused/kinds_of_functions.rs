@@ -6,13 +6,6 @@ impl Maths {
         1
     }
 
-    /// # Safety
-    ///
-    /// None.
-    pub unsafe fn risky(&self) -> i64 {
-        1
-    }
-
     pub extern "C" fn foreign(&self) -> i64 {
         1
     }

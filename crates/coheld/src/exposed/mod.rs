@@ -1,10 +1,10 @@
 //! Types of Rust programs as shared objects.
 //!
 //! [`#[coheld::expose]`](macro@crate::expose) on an `impl` block makes a type one that others call:
-//! [`Manager::share`](crate::Manager::share) keeps an object of it in this process and gives a typed
-//! proxy, which any process can have and which has the same methods. Python gets a proxy with the
-//! same methods, too, by whatever way the proxy comes to it: out of a shared dict, as an argument, as
-//! a result.
+//! [`Manager::share`](crate::Manager::share) keeps an object of it in this process and gives a
+//! typed proxy, which any process can have and which has the same methods. Python gets a proxy with
+//! the same methods, too, by whatever way the proxy comes to it: out of a shared dict, as an
+//! argument, as a result.
 //!
 //! ```
 //! use coheld::exposed::ExposedProxy as _;
@@ -46,19 +46,19 @@
 //!
 //! The object stays in the process that shared it, as long as its [`Manager`](crate::Manager) is
 //! there and anybody refers to it. Each thread that calls is answered by a thread of its own, so
-//! methods of several callers run at the same time: those that take `&self` do. If there is one that
-//! takes `&mut self`, the object is behind a lock, which that method has for itself (see
+//! methods of several callers run at the same time: those that take `&self` do. If there is one
+//! that takes `&mut self`, the object is behind a lock, which that method has for itself (see
 //! [`Locked`]).
 //!
 //! What a method may take and return is whatever serde can write and read, and proxies. References
-//! are taken (`&str`, `&[T]`, `&T`), not returned. An `Option` may be left out by callers in Python.
-//! What it can return besides:
+//! are taken (`&str`, `&[T]`, `&T`), not returned. An `Option` may be left out by callers in
+//! Python. What it can return besides:
 //!
 //! * a `Result`: its error becomes [`Error::Raised`](crate::Error::Raised) at the caller, with the
 //!   name of its type and its text, and `coheld.MethodError` in Python. Errors of this crate keep
 //!   their kind, so that the `KeyError` of a dict is one at the caller;
-//! * an iterator: the caller gets a [`Streamed`], for which items are made as it asks for them, some
-//!   at a time; in Python an iterator;
+//! * an iterator: the caller gets a [`Streamed`], for which items are made as it asks for them,
+//!   some at a time; in Python an iterator;
 //! * proxies of new objects, which the method shares with [`share`](crate::share).
 //!
 //! A panic in a method is an error at its caller; the object and its host go on.

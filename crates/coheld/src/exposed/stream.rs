@@ -130,8 +130,8 @@ impl Batches {
 /// The items of an iterator of another process.
 ///
 /// They come some at a time, as many as that process makes within a few milliseconds; it makes no
-/// more before these are taken. An error is an item, too; after one of the iterator itself there may
-/// be more, after any other one there are none.
+/// more before these are taken. An error is an item, too; after one of the iterator itself there
+/// may be more, after any other one there are none.
 ///
 /// ```
 /// struct Words(Vec<String>);

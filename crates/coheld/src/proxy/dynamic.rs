@@ -134,7 +134,8 @@ impl Proxy {
         call::call_method(self, name, arguments)
     }
 
-    /// The same with arguments and a result of any type that serde knows. The arguments are a tuple.
+    /// The same with arguments and a result of any type that serde knows. The arguments are a
+    /// tuple.
     ///
     /// ```
     /// use coheld::{Manager, Proxy};
