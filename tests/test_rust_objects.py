@@ -9,10 +9,9 @@ import time
 from multiprocessing import managers as stock
 from pathlib import Path
 
+import coheld
 import pytest
 import rust_server
-
-import coheld
 from coheld.managers import BaseProxy, IteratorProxy, RemoteError, SyncManager
 
 SPAWN = multiprocessing.get_context("spawn")
