@@ -54,12 +54,12 @@
 //! are taken (`&str`, `&[T]`, `&T`), not returned. An `Option` may be left out by callers in
 //! Python. What it can return besides:
 //!
-//! * a `Result`: its error becomes [`Error::Raised`](crate::Error::Raised) at the caller, with the
+//! * a `Result`: its error becomes [`Error::Raised`] at the caller, with the
 //!   name of its type and its text, and `coheld.MethodError` in Python. Errors of this crate keep
 //!   their kind, so that the `KeyError` of a dict is one at the caller;
 //! * an iterator: the caller gets a [`Streamed`], for which items are made as it asks for them,
 //!   some at a time; in Python an iterator;
-//! * proxies of new objects, which the method shares with [`share`](crate::share).
+//! * proxies of new objects, which the method shares with [`share`].
 //!
 //! A panic in a method is an error at its caller; the object and its host go on.
 
