@@ -157,7 +157,7 @@ $(WORDS): $(SOURCES)
 	@touch $@
 
 $(COHELD_BINARY): $(SOURCES)
-	cargo build --package coheld-cli
+	cargo build --package coheld-cli --package coheld --bins --examples
 	@touch $@
 
 $(VENV)/ready: requirements/build.txt

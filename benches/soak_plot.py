@@ -80,7 +80,7 @@ def chart(cycles, lines, top, ticks, share, label) -> list[str]:
         right = LEFT + PLOT_WIDTH
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
         parts.append(text(LEFT - 8, y + 4, label(tick), "quiet", "end"))
-    for (name, field), colour in zip(lines, COLOURS):
+    for (_name, field), colour in zip(lines, COLOURS):
         points = " ".join(
             f"{LEFT + PLOT_WIDTH * cycle['at'] / length:.1f},{height(cycle[field]):.1f}"
             for cycle in cycles

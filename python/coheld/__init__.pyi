@@ -19,6 +19,9 @@ from .errors import (
     ManagerGone as ManagerGone,
 )
 from .errors import (
+    MethodError as MethodError,
+)
+from .errors import (
     OutOfMemory as OutOfMemory,
 )
 from .errors import (
@@ -42,6 +45,7 @@ __all__ = [
     "CorruptedError",
     "Manager",
     "ManagerGone",
+    "MethodError",
     "OutOfMemory",
     "OwnerDiedError",
     "OwnerDiedWarning",

@@ -10,6 +10,7 @@ __all__ = [
     "CoheldError",
     "CorruptedError",
     "ManagerGone",
+    "MethodError",
     "OutOfMemory",
     "OwnerDiedError",
     "OwnerDiedWarning",
@@ -49,6 +50,13 @@ class ManagerGone(
 
 class CallTimeout(CoheldError, TimeoutError):
     """A method took longer than it may. It may still be running in the process of its object."""
+
+
+class MethodError(CoheldError, RuntimeError):
+    """A method of an object of a Rust program failed.
+
+    The text begins with the type of the error there.
+    """
 
 
 class RemoteTraceback(Exception):

@@ -6,7 +6,7 @@ use crate::Problem;
 const LAYERS: &[&[&str]] = &[
     &["coheld-shm"],
     &["coheld-store"],
-    &["coheld-wire"],
+    &["coheld-wire", "coheld-macros"],
     &["coheld"],
     &["coheld-python", "coheld-cli"],
 ];

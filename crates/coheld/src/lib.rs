@@ -10,7 +10,9 @@
 //! * [`Token`]: the name of a referent, for handing it to another process as text;
 //! * [`proxy`]: lists, dicts, sets, values, arrays and namespaces, locks, semaphores, events,
 //!   conditions, barriers and queues, typed or not;
-//! * [`hosted`]: objects that live in one process, which the others call;
+//! * [`exposed`]: types of the program as shared objects, with typed proxies, by the attribute
+//!   [`expose`](macro@expose);
+//! * [`hosted`]: what these are made of: objects that live in one process, which the others call;
 //! * [`value`]: what can be in them;
 //! * [`server`]: a manager without Python, for clients of the standard library too;
 //! * [`observe`]: looking at a segment from outside, for tools;
@@ -23,6 +25,7 @@ mod attachment;
 mod call;
 pub mod control;
 mod error;
+pub mod exposed;
 mod fork;
 mod handle;
 mod holders;
@@ -44,6 +47,7 @@ pub use attachment::{Attachment, SegmentOptions};
 pub use call::{Exception, Raised};
 pub use coheld_store::{Acquired, Slice, StoreError, Wait};
 pub use error::Error;
+pub use exposed::{ExposedProxy, Streamed, share};
 pub use fork::leave_all;
 pub use handle::Handle;
 pub use host::set_host;
@@ -51,9 +55,21 @@ pub use key::{AUTHKEY_VARIABLE, MD5_VARIABLE, authkey_from_environment, new_auth
 pub use manager::Manager;
 pub use proxy::{
     ArrayProxy, BarrierProxy, ConditionGuard, ConditionProxy, DictProxy, EventProxy, HoldsLock,
-    Kind, ListProxy, LockGuard, LockProxy, NamespaceProxy, Permit, Proxy, QueueProxy, RLockGuard,
-    RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
+    Interface, Kind, ListProxy, LockGuard, LockProxy, NamespaceProxy, Permit, Proxy, QueueProxy,
+    RLockGuard, RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
 };
 pub use server::Server;
 pub use token::Token;
 pub use value::{BigInt, Bytes, Pickle, Value, ValueError};
+
+#[cfg(feature = "macros")]
+pub use coheld_macros::expose;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What generated code names.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+}

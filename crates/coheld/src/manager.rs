@@ -8,6 +8,7 @@ use std::time::Duration;
 use coheld_shm::os::socket_file;
 
 use crate::control::{self, Ending, Server, Stopper};
+use crate::exposed::{Expose, Sharing};
 use crate::wire::{self, Link, Serializer};
 use crate::{Address, Attachment, Error, Handle, Proxy, SegmentOptions, Token, key};
 
@@ -16,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A segment and whoever hands it out: this process, or another one.
 pub struct Manager {
+    // Dropped first: whoever calls an object of this process is told that it is gone.
+    sharing: Sharing,
     attachment: Arc<Attachment>,
     running: Option<Running>,
 }
@@ -76,6 +79,7 @@ impl Manager {
             process: std::process::id(),
         };
         Ok(Self {
+            sharing: Sharing::default(),
             attachment,
             running: Some(running),
         })
@@ -85,6 +89,7 @@ impl Manager {
     pub fn connect(address: &Address, authkey: &[u8]) -> Result<Self, Error> {
         let attachment = control::connect(address, authkey, PATIENCE)?;
         Ok(Self {
+            sharing: Sharing::default(),
             attachment,
             running: None,
         })
@@ -125,6 +130,15 @@ impl Manager {
         )?)
     }
 
+    /// Makes an object of this process one that others call, through the proxy that it gives.
+    ///
+    /// Its type has the attribute [`expose`](macro@crate::expose); see [`exposed`](crate::exposed).
+    /// The object goes when nobody refers to it any more. When this manager is dropped or shut
+    /// down, all objects that it shares go, and calls of them fail with [`Error::HostGone`].
+    pub fn share<T: Expose>(&self, object: T) -> Result<T::Proxy, Error> {
+        self.sharing.share(&self.attachment, object)
+    }
+
     /// This process's access to the segment.
     #[must_use]
     pub fn attachment(&self) -> &Arc<Attachment> {
@@ -145,6 +159,7 @@ impl Manager {
 
     /// Stops the manager, here or in its process. Who is attached stays attached.
     pub fn shutdown(mut self) -> Result<(), Error> {
+        self.sharing.stop();
         match self.running.take() {
             Some(running) => running.end(),
             None => control::shutdown(self.address(), self.authkey(), PATIENCE),

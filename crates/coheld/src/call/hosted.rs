@@ -1,15 +1,19 @@
 //! The methods of hosted objects, which only their host knows.
 
+use std::sync::Arc;
+
 use super::raise;
 use super::raised::Exception;
 use crate::hosted::{self, Reply, ReplyKind, Request};
-use crate::token::Place;
-use crate::value::{ValueError, pickle};
-use crate::{Attachment, Error, Handle, Pickle, Proxy, Value, key};
-use std::sync::Arc;
+use crate::value::pickle;
+use crate::{Attachment, Error, Proxy, Value};
 
 /// The name under which hosts give copies of their objects.
 const COPY: &str = "#GETVALUE";
+
+/// The class of the exceptions that stand for errors of methods of Rust. Their messages begin with
+/// the type of the error.
+pub(crate) const METHOD_ERROR: (&str, &str) = ("coheld.errors", "MethodError");
 
 /// A copy of a hosted object.
 pub(super) fn copy(proxy: &Proxy) -> Result<Value, Error> {
@@ -27,19 +31,12 @@ pub(super) fn call(
     let named = named.map(|(name, value)| (Value::from(name.as_str()), value.clone()));
     let named = Value::Dict(named.collect());
     let pair = Value::Tuple(vec![Value::Tuple(arguments.to_vec()), named]);
-    let (body, proxies) = pickle::Writer::pickle(&pair)?;
-    if !proxies.is_empty() {
-        let why = "a proxy as an argument of a hosted object takes a Python process; put it into \
-                   a shared dict or list and pass its key or index";
-        return Err(ValueError::Unwritable(why.into()).into());
-    }
+    // Whoever reads the message has the leases, or they run out.
+    let (body, _) = pickle::write_message(&pair)?;
     let handle = proxy.handle();
     let Reply { kind, body, .. } = hosted::call(handle, &Request::new(name, &body), None)?;
     match kind {
-        ReplyKind::Return => Ok(pickle::read(&body, &[]).unwrap_or_else(|| {
-            // Something that only Python can make sense of.
-            Value::Pickle(Pickle::new(body))
-        })),
+        ReplyKind::Return => pickle::read_message(&body, handle.attachment()),
         ReplyKind::Error => Err(raised(&body)),
         ReplyKind::Traceback | ReplyKind::Unserializable => {
             let text = String::from_utf8_lossy(&body);
@@ -67,7 +64,9 @@ fn raised(body: &[u8]) -> Error {
         (_, [other]) => other.to_string(),
         (_, several) => Value::Tuple(several.to_vec()).to_string(),
     };
-    if exception != Exception::Other {
+    if exception != Exception::Other
+        || (found.module.as_str(), found.class.as_str()) == METHOD_ERROR
+    {
         return raise(exception, message);
     }
     let class = format!("{}.{}", found.module, found.class);
@@ -80,17 +79,9 @@ fn raised(body: &[u8]) -> Error {
 
 /// The proxy of a hosted object that a method returned.
 fn hosted_result(attachment: &Arc<Attachment>, body: &[u8]) -> Result<Proxy, Error> {
-    let bad = |why| Error::BadToken { why };
-    let token = pickle::read_hosted(body).ok_or(bad("a host has sent one in an unknown form"))?;
-    if token.segment != key::encode(&attachment.segment_id()) {
-        return Err(bad("it belongs to another segment"));
-    }
-    let place = Place::parse(&token.id);
-    let place = place.ok_or(bad("its identity is not a hexadecimal number"))?;
-    let handle = if token.is_leased {
-        Handle::redeem(attachment, place.lease())
-    } else {
-        Handle::acquire(attachment, place.offset, place.generation)
-    };
-    Proxy::from_handle(handle?)
+    let read = pickle::read_hosted(body).ok_or(Error::BadToken {
+        why: "a host has sent one in an unknown form",
+    });
+    let (token, interface) = read?;
+    Proxy::with_interface(token.redeem(attachment)?, interface)
 }

@@ -17,6 +17,7 @@ mod sync;
 
 use coheld_store::{StoreError, Wait};
 
+pub(crate) use self::hosted::METHOD_ERROR;
 pub(crate) use self::plain::{array_items, item_bytes, item_size};
 pub use self::raised::{Exception, Raised};
 use crate::proxy::within_seconds;

@@ -41,6 +41,8 @@ pub enum Exception {
     RuntimeError,
     /// `queue.ShutDown`: a queue was shut down.
     ShutDown,
+    /// `StopIteration`: an iterator has no more items.
+    StopIteration,
     /// `TimeoutError`: a call took longer than it may.
     TimeoutError,
     /// `TypeError`: an argument of a wrong type, or a wrong number of them.
@@ -67,6 +69,7 @@ impl Exception {
             ("multiprocessing.managers", "RemoteError") => Self::RemoteError,
             ("builtins", "RuntimeError") => Self::RuntimeError,
             ("coheld.errors" | "queue", "ShutDown") => Self::ShutDown,
+            ("builtins", "StopIteration") => Self::StopIteration,
             ("builtins", "TimeoutError") => Self::TimeoutError,
             ("builtins", "TypeError") => Self::TypeError,
             ("builtins", "ValueError") => Self::ValueError,

@@ -55,7 +55,6 @@ mod nesting;
 mod shared;
 mod worker;
 
-pub(crate) use self::inbox::tell;
 pub use self::{
     client::{call, call_manager, lives},
     count::count_objects,
@@ -63,6 +62,7 @@ pub use self::{
     leases::Leases,
     message::{Reply, ReplyKind, Request},
 };
+pub(crate) use self::{inbox::tell, shared::text_of_panic};
 
 pub use coheld_shm::HostPlace;
 

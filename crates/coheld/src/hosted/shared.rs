@@ -315,10 +315,14 @@ fn answered(answer: impl FnOnce() -> Reply) -> Reply {
 
 /// What a panic said.
 fn in_words(panic: &(dyn Any + Send)) -> String {
-    let text = panic
+    format!("the host panicked: {}\n", text_of_panic(panic))
+}
+
+/// The text that a panic came with.
+pub(crate) fn text_of_panic(panic: &(dyn Any + Send)) -> &str {
+    panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a word");
-    format!("the host panicked: {text}\n")
+        .unwrap_or("without a word")
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use coheld_shm::Referent;
 use coheld_store::{KeyHasher, Snapshot, StoreError};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Kind, RLockProxy};
+use super::{Interface, Kind, RLockProxy};
 use crate::value::{read_ref, redeem};
 use crate::{Attachment, Error, Handle, Manager, Token, Value, call};
 
@@ -35,6 +36,8 @@ struct Shared {
     handle: Handle,
     kind: Kind,
     hasher: KeyHasher,
+    /// Of a hosted object, if it is known.
+    interface: Option<Interface>,
 }
 
 impl Proxy {
@@ -54,6 +57,14 @@ impl Proxy {
 
     /// The proxy of the object that a handle refers to.
     pub fn from_handle(handle: Handle) -> Result<Self, Error> {
+        Self::with_interface(handle, None)
+    }
+
+    /// The same for a hosted object of which more is known.
+    pub(crate) fn with_interface(
+        handle: Handle,
+        interface: Option<Interface>,
+    ) -> Result<Self, Error> {
         let kind = Kind::from_number(handle.kind()).ok_or(Error::Protocol {
             why: "a shared object is of a kind that this version does not know",
         })?;
@@ -62,6 +73,7 @@ impl Proxy {
             handle,
             kind,
             hasher,
+            interface,
         });
         Ok(Self { shared })
     }
@@ -84,6 +96,12 @@ impl Proxy {
         self.shared.kind
     }
 
+    /// The name of the type of a hosted object and the names of its methods, if this proxy brought
+    /// them along: those of tokens do not.
+    pub fn interface(&self) -> Option<&Interface> {
+        self.shared.interface.as_ref()
+    }
+
     /// The reference to the object.
     #[inline]
     pub fn handle(&self) -> &Handle {
@@ -95,7 +113,7 @@ impl Proxy {
     /// Errors of the method are [`Error::Raised`] and say which exception Python raises.
     ///
     /// A method of a hosted object runs in the process of its host and gets copies of the
-    /// arguments; proxies cannot be among them.
+    /// arguments. Proxies among them, and among what it returns, stay proxies of the same objects.
     ///
     /// ```
     /// use coheld::{Error, Exception, Manager, Proxy, Value};
@@ -114,6 +132,31 @@ impl Proxy {
     /// ```
     pub fn call_method(&self, name: &str, arguments: &[Value]) -> Result<Value, Error> {
         call::call_method(self, name, arguments)
+    }
+
+    /// The same with arguments and a result of any type that serde knows. The arguments are a
+    /// tuple.
+    ///
+    /// ```
+    /// use coheld::{Manager, Proxy};
+    ///
+    /// let manager = Manager::start()?;
+    /// let list = Proxy::from(manager.list::<String>()?);
+    /// list.call::<()>("insert", (0, "first"))?;
+    /// assert_eq!(list.call::<String>("pop", ())?, "first");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    pub fn call<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        arguments: impl Serialize,
+    ) -> Result<T, Error> {
+        let arguments = match Value::of(&arguments)? {
+            Value::Tuple(arguments) => arguments,
+            Value::None => Vec::new(),
+            one => vec![one],
+        };
+        Ok(self.call_method(name, &arguments)?.read()?)
     }
 
     /// A copy of the object as plain data, as `_getvalue` gives it in Python.
@@ -227,7 +270,15 @@ impl fmt::Debug for Proxy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, offset) = (self.kind(), self.handle().offset());
         let name = kind.proxy_name();
-        write!(formatter, "<{name} object, typeid '{kind}' at {offset:#x}>")
+        match self.interface() {
+            Some(interface) => {
+                write!(
+                    formatter,
+                    "<proxy object, typeid '{interface}' at {offset:#x}>"
+                )
+            }
+            None => write!(formatter, "<{name} object, typeid '{kind}' at {offset:#x}>"),
+        }
     }
 }
 
@@ -240,5 +291,23 @@ impl From<Proxy> for Value {
 impl From<&Proxy> for Value {
     fn from(proxy: &Proxy) -> Self {
         Self::Proxy(proxy.clone())
+    }
+}
+
+impl Serialize for Proxy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Value::from(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Proxy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Proxy(proxy) => Ok(proxy),
+            other => Err(D::Error::custom(format_args!(
+                "expected a shared object, found {}",
+                other.type_name()
+            ))),
+        }
     }
 }

@@ -38,7 +38,7 @@ pub enum Kind {
     Queue,
     /// `JoinableQueue`.
     JoinableQueue,
-    /// Any object of Python, which lives in one process. Its type is known there.
+    /// An object of any type of Python or of a Rust program, which lives in one process.
     Hosted,
 }
 

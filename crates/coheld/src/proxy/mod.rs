@@ -22,6 +22,7 @@ mod dynamic;
 mod event;
 mod factory;
 mod held;
+mod interface;
 mod kind;
 mod list;
 mod lock;
@@ -40,6 +41,7 @@ pub use self::{
     dynamic::Proxy,
     event::EventProxy,
     held::HoldsLock,
+    interface::Interface,
     kind::Kind,
     list::ListProxy,
     lock::{LockGuard, LockProxy},
@@ -53,4 +55,5 @@ pub use self::{
 pub(crate) use {
     array::{bits_of_value, value_of_bits},
     held::within_seconds,
+    interface::ITERATOR,
 };

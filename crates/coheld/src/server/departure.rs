@@ -6,7 +6,7 @@ use super::records;
 use crate::call::{Exception, raise};
 use crate::value::pickle::{DEPTH_LIMIT, EDGE_FUNCTION, PROXY_MODULE};
 use crate::wire::{Client, References};
-use crate::{Address, Error, Pickle, Proxy, Value, ValueError};
+use crate::{Address, Error, Kind, Pickle, Proxy, Value, ValueError};
 
 /// An exception for a client.
 pub(super) struct Raise {
@@ -226,7 +226,12 @@ impl Departure<'_> {
         } = *self.recipient;
         self.sent.push(proxy.clone());
         let ident = references.ident(proxy.handle());
-        records::of_proxy(proxy.kind(), address, &ident, client)
+        let Some(interface) = proxy.interface() else {
+            return records::of_proxy(proxy.kind(), address, &ident, client);
+        };
+        let names = interface.methods().iter().cloned().map(Term::text);
+        let names = Term::Tuple(names.collect());
+        records::of_hosted(interface.name(), names, address, &ident)
     }
 
     /// An object of Python as it came, with the proxies in it.
@@ -267,6 +272,14 @@ fn edge<'t>(
     let is_usual = graph
         .global(class)
         .is_some_and(|(module, _)| module == PROXY_MODULE);
+    if is_usual
+        && proxy.kind() == Kind::Hosted
+        && let Some(&exposed) = exposed.first()
+    {
+        let (typeid, exposed) = (graph.text(typeid)?, Term::Node(exposed));
+        let record = records::of_hosted(typeid, exposed, recipient.address, &ident);
+        return Some((proxy, record));
+    }
     if is_usual {
         let (address, client) = (recipient.address, recipient.client);
         let record = records::of_proxy(proxy.kind(), address, &ident, client);

@@ -208,6 +208,7 @@ fn failed(
         Exception::IndexError => builtin("IndexError"),
         Exception::MemoryError => builtin("MemoryError"),
         Exception::OverflowError => builtin("OverflowError"),
+        Exception::StopIteration => builtin("StopIteration"),
         Exception::TimeoutError => builtin("TimeoutError"),
         Exception::TypeError => builtin("TypeError"),
         Exception::ValueError => builtin("ValueError"),

@@ -4,6 +4,7 @@ use coheld_wire::message::Token;
 use coheld_wire::pickle::{Graph, Number, Term};
 
 use super::exposed::exposed;
+use crate::proxy::ITERATOR;
 use crate::value::pickle::PROXY_MODULE;
 use crate::wire::Client;
 use crate::{Address, Kind};
@@ -80,6 +81,22 @@ pub(super) fn of_proxy(
         _ => Vec::new(),
     };
     rebuild(class, of_token(kind.typeid(), address, ident), keywords)
+}
+
+/// The record of a proxy of a hosted object of which the name of its type and those of its methods
+/// are known.
+pub(super) fn of_hosted<'t>(
+    typeid: &str,
+    exposed: Term<'t>,
+    address: &Address,
+    ident: &str,
+) -> Term<'t> {
+    let (class, keywords) = match typeid {
+        ITERATOR => ("IteratorProxy", Vec::new()),
+        _ => ("AutoProxy", vec![(Term::text("exposed"), exposed)]),
+    };
+    let token = of_token(typeid, address, ident);
+    rebuild(Term::global(MODULE, class), token, keywords)
 }
 
 /// The record of a proxy whose class is not one of the library's own.

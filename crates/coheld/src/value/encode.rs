@@ -49,6 +49,8 @@ impl<'v> Encoded<'v> {
                 Some(word) => Self::Word(word),
                 None => block(kind::BYTES, bytes),
             },
+            // The names of its methods go along.
+            Value::Proxy(proxy) if proxy.interface().is_some() => Self::written(value, attachment)?,
             Value::Proxy(proxy) => Self::Edge(edge(proxy, attachment)?),
             Value::Pickle(pickle) => Self::pickle(
                 Cow::Borrowed(pickle.as_bytes()),
@@ -56,10 +58,14 @@ impl<'v> Encoded<'v> {
                 attachment,
             )?,
             Value::Tuple(_) | Value::List(_) | Value::Dict(_) | Value::Set(_) | Value::Slice(_) => {
-                let (bytes, proxies) = Writer::pickle(value)?;
-                Self::pickle(Cow::Owned(bytes), proxies, attachment)?
+                Self::written(value, attachment)?
             }
         })
+    }
+
+    fn written(value: &'v Value, attachment: &Attachment) -> Result<Self, Error> {
+        let (bytes, proxies) = Writer::pickle(value)?;
+        Self::pickle(Cow::Owned(bytes), proxies, attachment)
     }
 
     fn pickle<'p>(

@@ -7,6 +7,7 @@
 //!
 //! A general crate would not do: order of dicts, tuples beside lists, and proxies have to survive.
 
+mod arrival;
 mod read;
 mod reply;
 mod write;
@@ -14,9 +15,10 @@ mod write;
 use std::fmt;
 
 pub(crate) use self::{
+    arrival::{read_message, read_part},
     read::read,
     reply::{read_exception, read_hosted},
-    write::Writer,
+    write::{Writer, write_message},
 };
 use crate::proxy::Proxy;
 
@@ -24,7 +26,13 @@ use crate::proxy::Proxy;
 pub(crate) const DEPTH_LIMIT: usize = 500;
 
 /// The module and the function that a pickled proxy inside a shared value names.
-pub(crate) const EDGE_FUNCTION: (&str, &str) = ("coheld._coheld", "_rebuild_edge");
+pub(crate) const EDGE_FUNCTION: (&str, &str) = (MESSAGE_MODULE, "_rebuild_edge");
+/// The function that makes proxies of any methods.
+pub(crate) const AUTO_PROXY: (&str, &str) = (PROXY_MODULE, "AutoProxy");
+/// The class of proxies of iterators.
+pub(crate) const ITERATOR_PROXY: (&str, &str) = (PROXY_MODULE, "IteratorProxy");
+/// The module of what proxies in messages are made by.
+const MESSAGE_MODULE: &str = "coheld._coheld";
 /// The module of the classes of proxies.
 pub(crate) const PROXY_MODULE: &str = "coheld.managers";
 

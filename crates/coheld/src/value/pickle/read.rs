@@ -6,6 +6,7 @@
 use coheld_store::Slice;
 use coheld_wire::pickle::{Call, Graph, Node, Number};
 
+use super::arrival::interface;
 use super::{DEPTH_LIMIT, EDGE_FUNCTION, PROXY_MODULE, Pickle};
 use crate::proxy::{Kind, Proxy};
 use crate::value::{BigInt, Value};
@@ -24,18 +25,49 @@ pub(crate) fn read(pickle: &[u8], proxies: &[Proxy]) -> Option<Value> {
 
 /// The value of one node.
 pub(crate) fn read_node(graph: &Graph<'_>, number: Number, proxies: &[Proxy]) -> Option<Value> {
+    read_with(graph, number, &mut |number| edge(graph, number, proxies))
+}
+
+/// The same where `find` gives the proxies for nodes that stand for some.
+pub(super) fn read_with(
+    graph: &Graph<'_>,
+    number: Number,
+    find: &mut dyn FnMut(Number) -> Option<Value>,
+) -> Option<Value> {
     let budget = graph.length() as u64 * EXPANSION + EXPANSION_BASE;
     let mut builder = Builder {
         graph,
-        proxies,
+        find,
         budget,
     };
     builder.build(number, 0)
 }
 
+/// The proxy inside a stored value that a node stands for.
+fn edge(graph: &Graph<'_>, number: Number, proxies: &[Proxy]) -> Option<Value> {
+    let call = graph.call(number)?;
+    let &[place, class, typeid, serializer, ref exposed @ ..] = call.arguments else {
+        return None;
+    };
+    let is_edge = (call.module, call.name) == EDGE_FUNCTION && call.changes.is_empty();
+    if !is_edge || graph.text(serializer) != Some("pickle") {
+        return None;
+    }
+    let place = usize::try_from(graph.int(place)?).ok()?;
+    let proxy = proxies.get(place)?;
+    if exposed.is_empty() && is_builtin_proxy(graph, class, typeid) {
+        return Some(Value::Proxy(proxy.clone()));
+    }
+    // The classes of programs are more than their data; the proxies that consist of the names of
+    // their methods are not.
+    let interface = interface(graph, class, graph.text(typeid)?, exposed.first().copied())?;
+    let proxy = Proxy::with_interface(proxy.handle().clone(), Some(interface));
+    Some(Value::Proxy(proxy.ok()?))
+}
+
 struct Builder<'b, 'p> {
     graph: &'b Graph<'p>,
-    proxies: &'b [Proxy],
+    find: &'b mut dyn FnMut(Number) -> Option<Value>,
     budget: u64,
 }
 
@@ -80,12 +112,15 @@ impl Builder<'_, '_> {
             }
             _ => {
                 let call = self.graph.call(number)?;
-                self.called(call)?
+                match self.called(call) {
+                    Some(value) => value,
+                    None => (self.find)(number)?,
+                }
             }
         })
     }
 
-    /// The calls that stand for data: a proxy, a slice, a pickle inside.
+    /// The calls that stand for data: a slice, a pickle inside.
     fn called(&mut self, call: Call<'_>) -> Option<Value> {
         if !call.changes.is_empty() {
             return None;
@@ -101,14 +136,6 @@ impl Builder<'_, '_> {
                 let bytes = graph.bytes(pickle)?;
                 self.charge(bytes.len())?;
                 Some(Value::Pickle(Pickle::new(bytes.to_vec())))
-            }
-            (module, name, &[number, class, typeid, serializer])
-                if (module, name) == EDGE_FUNCTION
-                    && graph.text(serializer) == Some("pickle")
-                    && is_builtin_proxy(graph, class, typeid) =>
-            {
-                let number = usize::try_from(graph.int(number)?).ok()?;
-                Some(Value::Proxy(self.proxies.get(number)?.clone()))
             }
             _ => None,
         }

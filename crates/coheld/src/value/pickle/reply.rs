@@ -2,9 +2,11 @@
 //! hosted object is the result. Nothing of it is executed.
 
 use coheld_wire::message::Raised;
-use coheld_wire::pickle::{Graph, Node};
+use coheld_wire::pickle::Graph;
 
+use super::arrival::HostedToken;
 use super::read::read_node;
+use crate::proxy::Interface;
 use crate::value::Value;
 
 /// An exception that a method raised.
@@ -18,17 +20,6 @@ pub(crate) struct Exception {
     pub(crate) arguments: Vec<Value>,
     /// Where it was raised, as Python prints it.
     pub(crate) traceback: String,
-}
-
-/// A hosted object that a method returned: what its token says.
-#[derive(Debug, PartialEq)]
-pub(crate) struct HostedResult {
-    /// The identity of the referent in hexadecimal.
-    pub(crate) id: String,
-    /// The name of the segment in hexadecimal.
-    pub(crate) segment: String,
-    /// Whether a lease came with it.
-    pub(crate) is_leased: bool,
 }
 
 /// The exception in the pickle of the pair of an exception, pickled by itself, and the text of its
@@ -51,24 +42,23 @@ pub(crate) fn read_exception(pickle: &[u8]) -> Option<Exception> {
     })
 }
 
-/// The token in the pickle of the triple of names of methods, a token and a class.
-pub(crate) fn read_hosted(pickle: &[u8]) -> Option<HostedResult> {
+/// The token and what is known of the methods in the pickle of the triple of names of methods, a
+/// token and a class.
+pub(crate) fn read_hosted(pickle: &[u8]) -> Option<(HostedToken, Option<Interface>)> {
     let graph = Graph::read(pickle).ok()?;
-    let &[_, token, _] = graph.tuple(graph.root())? else {
+    let &[exposed, token, _] = graph.tuple(graph.root())? else {
         return None;
     };
-    let token = graph.call(token).filter(|call| call.name == "Token")?;
-    let &[_, _, id, segment, ref lease @ ..] = token.arguments else {
-        return None;
-    };
-    let is_leased = lease
-        .first()
-        .is_some_and(|lease| graph[*lease] == Node::Bool(true));
-    Some(HostedResult {
-        id: graph.text(id)?.to_owned(),
-        segment: graph.text(segment)?.to_owned(),
-        is_leased,
-    })
+    let token = HostedToken::read(&graph, token)?;
+    let names = graph.sequence(exposed).map(<[_]>::iter);
+    let names = names.and_then(|mut names| {
+        names.try_fold(Vec::new(), |mut all, name| {
+            all.push(graph.text(*name)?.to_owned());
+            Some(all)
+        })
+    });
+    let interface = names.map(|names| Interface::new(token.typeid.as_str(), names));
+    Some((token, interface))
 }
 
 #[cfg(test)]
@@ -98,12 +88,14 @@ mod tests {
         // As `pickle.dumps(((), Token("X", b"a", "ab", "cd", True), None), 5)`.
         let pickle = b"\x80\x05)\x8c\x0ecoheld._coheld\x8c\x05Token\x93(\x8c\x01XC\x01a\x8c\x02ab\
             \x8c\x02cd\x88tRN\x87.";
-        let expected = HostedResult {
+        let token = HostedToken {
+            typeid: "X".into(),
             id: "ab".into(),
             segment: "cd".into(),
             is_leased: true,
         };
-        assert_eq!(read_hosted(pickle), Some(expected));
+        let interface = Interface::new("X", [""; 0]);
+        assert_eq!(read_hosted(pickle), Some((token, Some(interface))));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use super::{Writer, read};
+use super::{Writer, read, read_message, write_message};
+use crate::Manager;
 use crate::value::{BigInt, Value, ValueError};
 
 fn write(value: &Value) -> Vec<u8> {
@@ -61,6 +62,24 @@ fn what_was_written_is_read() {
     assert_eq!(read, value);
     // Equality does not look at the order of a dict, which has to be kept.
     assert_eq!(read.to_string(), value.to_string());
+}
+
+#[test]
+fn proxies_in_messages_come_back_and_leave_nothing() {
+    let manager = Manager::start().unwrap();
+    let (one, two) = (manager.list::<i64>().unwrap(), manager.event().unwrap());
+    let pair = list(&[Value::from(&one), Value::from(7)]);
+    let value = Value::Tuple(vec![pair, Value::from(&two), Value::from(&one)]);
+    let (message, _) = write_message(&value).unwrap();
+    let read = read_message(&message, manager.attachment()).unwrap();
+    assert_eq!(read, value);
+    for end in 0..message.len() {
+        let cut = read_message(&message[..end], manager.attachment());
+        assert!(!matches!(cut, Ok(cut) if cut == value));
+    }
+    // No lease is left.
+    drop((read, value, one, two));
+    assert_eq!(manager.number_of_objects(), 0);
 }
 
 #[test]

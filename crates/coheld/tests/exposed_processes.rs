@@ -1,0 +1,304 @@
+//! Types of a program as shared objects between processes: calls, deaths on either side, forks.
+//!
+//! The other process is this same test binary; `another_process` is what it runs. What it works
+//! with is in a shared dict, whose token is all that it is given.
+#![allow(clippy::disallowed_types, reason = "tests count what threads see")]
+
+mod support;
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use coheld::exposed::ExposedProxy as _;
+use coheld::{AUTHKEY_VARIABLE, DictProxy, Error, EventProxy, Manager, Value};
+use support::{eventually, fork, sleep_for_ever, turn};
+
+const TASK: &str = "COHELD_TEST_TASK";
+const TOKEN: &str = "COHELD_TEST_TOKEN";
+
+/// Notes in the process that made it, and tells which one that is.
+#[derive(Default)]
+struct Notes {
+    notes: Mutex<Vec<String>>,
+    waits: AtomicUsize,
+}
+
+#[coheld::expose]
+impl Notes {
+    pub fn process(&self) -> u32 {
+        std::process::id()
+    }
+
+    pub fn add(&self, note: &str) -> usize {
+        let mut notes = self.notes.lock().unwrap();
+        notes.push(note.to_owned());
+        notes.len()
+    }
+
+    pub fn all(&self) -> Vec<String> {
+        self.notes.lock().unwrap().clone()
+    }
+
+    /// Says that it has begun, and waits for a word.
+    pub fn wait(&self, begun: &EventProxy, end: &EventProxy) -> coheld::Result<usize> {
+        begun.set()?;
+        end.wait()?;
+        Ok(self.waits.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub fn waits(&self) -> usize {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Calls back into the caller's process.
+    pub fn copy_to(&self, other: &NotesProxy) -> coheld::Result<usize> {
+        for note in self.all() {
+            other.add(&note)?;
+        }
+        other.add("the end")
+    }
+
+    pub fn numbers(&self) -> impl Iterator<Item = u64> + Send + use<> {
+        0..
+    }
+
+    pub fn panics(&self) {
+        panic!("on purpose");
+    }
+}
+
+/// What several processes work with.
+#[derive(Clone)]
+struct Board(DictProxy<String, Value>);
+
+impl Board {
+    fn new(manager: &Manager) -> Self {
+        Self(manager.dict().unwrap())
+    }
+
+    /// The object of this name, as soon as there is one.
+    fn get(&self, name: &str) -> Value {
+        let mut found = None;
+        assert!(eventually(|| {
+            found = self.0.get(name).unwrap();
+            found.is_some()
+        }));
+        found.unwrap()
+    }
+
+    fn notes(&self, name: &str) -> NotesProxy {
+        self.get(name).read().unwrap()
+    }
+
+    /// Starts another process that does `task`.
+    fn start(&self, manager: &Manager, task: &str) -> Process {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["another_process", "--exact", "--nocapture"])
+            .env(TASK, task)
+            .env(TOKEN, self.0.token().unwrap().to_string())
+            .env(AUTHKEY_VARIABLE, manager.authkey_text())
+            .stdout(Stdio::null())
+            .spawn();
+        Process(child.unwrap())
+    }
+
+    /// Starts another process that shares notes, and gives them.
+    fn start_host(&self, manager: &Manager) -> (Process, NotesProxy) {
+        let process = self.start(manager, "host");
+        (process, self.notes("notes"))
+    }
+}
+
+/// Another process; it ends with the test at the latest.
+struct Process(Child);
+
+impl Process {
+    fn succeeds(mut self) -> bool {
+        self.0.wait().unwrap().success()
+    }
+
+    fn kill(self) {}
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Refused if it was waited for.
+        let killed = self.0.kill().and_then(|()| self.0.wait());
+        drop(killed);
+    }
+}
+
+/// What the other process does. In a usual run of the tests: nothing.
+#[test]
+fn another_process() {
+    let Ok(task) = std::env::var(TASK) else {
+        return;
+    };
+    let token: coheld::Token = std::env::var(TOKEN).unwrap().parse().unwrap();
+    let authkey = coheld::authkey_from_environment().unwrap();
+    let board = Board(DictProxy::from_token(&token, &authkey).unwrap());
+    match task.as_str() {
+        "host" => {
+            let manager = Manager::connect(&token.address, &authkey).unwrap();
+            let notes = manager.share(Notes::default()).unwrap();
+            board.0.insert("notes", &Value::from(&notes)).unwrap();
+            drop(notes);
+            sleep_for_ever();
+        }
+        "write" => {
+            let notes = board.notes("notes");
+            thread::scope(|scope| {
+                for thread in 0..4 {
+                    let notes = &notes;
+                    scope.spawn(move || {
+                        let process = std::process::id();
+                        (0..100).for_each(|number| {
+                            notes.add(&format!("{process} {thread} {number}")).unwrap();
+                        });
+                    });
+                }
+            });
+        }
+        "wait" => {
+            let (begun, end) = (board.get("begun"), board.get("end"));
+            let (begun, end) = (begun.read().unwrap(), end.read().unwrap());
+            board.notes("notes").wait(&begun, &end).unwrap();
+        }
+        other => panic!("unknown task {other}"),
+    }
+}
+
+#[test]
+fn the_object_is_in_one_process_and_all_call_it() {
+    let _turn = turn();
+    let manager = Manager::start().unwrap();
+    let board = Board::new(&manager);
+    let (process, notes) = board.start_host(&manager);
+    assert_eq!(notes.process().unwrap(), process.0.id());
+    assert_eq!(notes.as_proxy().interface().unwrap().name(), "Notes");
+    let writers = [(); 2].map(|()| board.start(&manager, "write"));
+    for writer in writers {
+        assert!(writer.succeeds());
+    }
+    let all = notes.all().unwrap();
+    assert_eq!(all.len(), 800);
+    let mut sorted = all.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(sorted.len(), 800);
+    // By a token, without anything known of its methods.
+    let token = notes.token().unwrap().to_string().parse().unwrap();
+    let same = NotesProxy::from_token(&token, manager.authkey()).unwrap();
+    assert_eq!(same, notes);
+    assert!(same.as_proxy().interface().is_none());
+    assert_eq!(same.add("one more").unwrap(), 801);
+    let error = same.panics().unwrap_err().to_string();
+    assert_eq!(error, "RemoteError: Notes.panics() panicked: on purpose");
+    assert_eq!(same.add("one more").unwrap(), 802);
+}
+
+#[test]
+fn a_method_calls_back_into_the_process_of_its_caller() {
+    let _turn = turn();
+    let manager = Manager::start().unwrap();
+    let board = Board::new(&manager);
+    let (_process, notes) = board.start_host(&manager);
+    let own = manager.share(Notes::default()).unwrap();
+    for note in ["a", "b"] {
+        notes.add(note).unwrap();
+    }
+    assert_eq!(notes.copy_to(&own).unwrap(), 3);
+    assert_eq!(own.all().unwrap(), ["a", "b", "the end"]);
+    let items = notes
+        .numbers()
+        .unwrap()
+        .take(700)
+        .collect::<Result<Vec<_>, _>>();
+    assert_eq!(items.unwrap(), (0..700).collect::<Vec<_>>());
+    drop((own, notes));
+    board.0.clear().unwrap();
+    let segment = manager.attachment().segment();
+    assert!(eventually(|| coheld_store::verify(segment).is_ok()));
+}
+
+#[test]
+fn a_host_that_is_killed_is_one_clear_error() {
+    let _turn = turn();
+    let manager = Manager::start().unwrap();
+    let board = Board::new(&manager);
+    let (process, notes) = board.start_host(&manager);
+    let id = process.0.id();
+    let (begun, end) = (manager.event().unwrap(), manager.event().unwrap());
+    let mut numbers = notes.numbers().unwrap();
+    assert_eq!(numbers.next().unwrap().unwrap(), 0);
+    thread::scope(|scope| {
+        let call = scope.spawn(|| notes.wait(&begun, &end));
+        begun.wait().unwrap();
+        process.kill();
+        let left = call.join().unwrap();
+        assert!(matches!(left, Err(Error::HostGone { .. })), "{left:?}");
+        let text = left.unwrap_err().to_string();
+        assert!(text.contains(&format!("process {id}")), "{text}");
+        assert!(text.contains("before it answered 'wait'"), "{text}");
+    });
+    assert!(matches!(notes.all(), Err(Error::HostGone { .. })));
+    // What has come is there; then one error, and the end.
+    let failure = numbers.find_map(Result::err);
+    assert!(
+        matches!(failure, Some(Error::HostGone { .. })),
+        "{failure:?}"
+    );
+    assert!(numbers.next().is_none());
+    drop((notes, numbers));
+    board.0.clear().unwrap();
+    let verified = || coheld_store::verify(manager.attachment().segment());
+    assert!(eventually(|| verified().is_ok()), "{:?}", verified());
+}
+
+#[test]
+fn a_caller_that_is_killed_in_a_call_does_no_harm() {
+    let _turn = turn();
+    let manager = Manager::start().unwrap();
+    let board = Board::new(&manager);
+    let notes = manager.share(Notes::default()).unwrap();
+    board.0.insert("notes", &Value::from(&notes)).unwrap();
+    let (begun, end) = (manager.event().unwrap(), manager.event().unwrap());
+    board.0.insert("begun", &Value::from(&begun)).unwrap();
+    board.0.insert("end", &Value::from(&end)).unwrap();
+    for round in 1..=3 {
+        let caller = board.start(&manager, "wait");
+        begun.wait().unwrap();
+        begun.clear().unwrap();
+        caller.kill();
+        // The method goes on to its end, with what its caller gave it.
+        assert_eq!(notes.waits().unwrap(), round - 1);
+        end.set().unwrap();
+        assert!(eventually(|| notes.waits().unwrap() == round));
+        end.clear().unwrap();
+    }
+    assert_eq!(notes.add("goes on").unwrap(), 1);
+    drop((notes, begun, end));
+    board.0.clear().unwrap();
+    let segment = manager.attachment().segment();
+    assert!(eventually(|| coheld_store::verify(segment).is_ok()));
+}
+
+#[test]
+fn a_forked_child_calls_its_parent_and_shares_objects_of_its_own() {
+    let _turn = turn();
+    let manager = Manager::start().unwrap();
+    let notes = manager.share(Notes::default()).unwrap();
+    let parent = std::process::id();
+    let child = fork(|| {
+        let own = manager.share(Notes::default()).unwrap();
+        own.add("of the child").unwrap();
+        notes.process().unwrap() == parent
+            && own.process().unwrap() != parent
+            && own.copy_to(&notes).unwrap() == 2
+    });
+    assert!(child.said_yes().unwrap());
+    assert_eq!(notes.all().unwrap(), ["of the child", "the end"]);
+    assert_eq!(notes.process().unwrap(), parent);
+}
