@@ -108,7 +108,7 @@ fmt: $(TESTS)/checks ## format the sources
 
 crash: $(VENV)/installed ## kill operations at every instruction, then members at random
 	cargo run --release --package coheld-crash
-	$(VENV)/bin/python tests/kill_storm.py $(ARGS)
+	$(VENV)/bin/python tests/kill_storm.py --kills 6000 $(ARGS)
 	$(VENV)/bin/python tests/waiting_storm.py $(ARGS)
 	$(VENV)/bin/python tests/mishap_storm.py $(ARGS)
 	$(VENV)/bin/python tests/history_storm.py $(ARGS)
