@@ -74,15 +74,6 @@ def use_what_waits(manager) -> None:
     assert event.wait()
 
 
-def use_objects(manager) -> None:
-    shared = coheld.share(Point(1))
-    shared.x = 5
-    assert shared.x == 5
-    pool = manager.Pool(1)
-    assert pool.apply(abs, (-3,)) == 3
-    pool.terminate()
-
-
 def use_a_fork(manager) -> None:
     numbers = manager.list()
     pid = os.fork()
@@ -103,7 +94,7 @@ def attach(address: str, key: str):
 def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--attach"]:
         manager = attach(*arguments[1:])
-        for use in (use_data, use_what_waits, use_objects, use_a_fork):
+        for use in (use_data, use_what_waits, use_a_fork):
             use(manager)
         print("done")
         return 0
