@@ -6,16 +6,20 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+import warnings
+from multiprocessing.reduction import ForkingPickler
 
 import marks
 import pytest
 import subject
 
 FORK = multiprocessing.get_context("fork")
+SPAWN = multiprocessing.get_context("spawn")
 
 
 def hold_until_told(shared, connection):
@@ -220,6 +224,48 @@ def test_a_killed_manager_leaves_native_referents_working(manager_of_context, co
     # A child that was forked has the memory already; it needs no manager either.
     assert processes.join_fork(processes.fork(append_many, shared, 10)) == 0
     assert len(shared) == 1011
+
+
+class Closer:
+    """Lives in the manager process and does there what daemons do to descriptors."""
+
+    def close_memory(self) -> int:
+        closed = 0
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                if "memfd:coheld" in os.readlink(f"/proc/self/fd/{name}"):
+                    os.close(int(name))
+                    closed += 1
+        return closed
+
+
+class ClosingManager(subject.managers.SyncManager):
+    pass
+
+
+ClosingManager.register("Closer", Closer)
+
+
+def append_and_count_warnings(shared_and_number):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        shared, number = pickle.loads(shared_and_number)
+        shared.append(number)
+    return [warning.category for warning in caught], shared[:]
+
+
+@marks.coheld_only
+def test_a_manager_without_the_descriptor_of_its_memory(processes):
+    """Nobody can be handed the memory any more; newcomers use connections, and are told so."""
+    with ClosingManager(ctx=FORK) as manager:
+        shared = manager.list([1])
+        assert manager.Closer().close_memory() == 1
+        shared.append(2)
+        # A pickle, so that it is read where warnings are counted.
+        pickled = ForkingPickler.dumps((shared, 3)).tobytes()
+        found = processes.run(SPAWN, append_and_count_warnings, pickled)
+        assert found == ([RuntimeWarning], [1, 2, 3])
+        assert shared[:] == [1, 2, 3]
 
 
 def memory_of(pid: int) -> set:
