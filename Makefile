@@ -23,6 +23,7 @@ export PYO3_ENVIRONMENT_SIGNATURE := cpython-$(VERSION)-64bit
 export PYO3_BUILD_EXTENSION_MODULE := 1
 SANITIZED = cargo test --target $(shell rustc --print host-tuple) --lib --tests \
 	--package coheld-shm --package coheld-store
+LEFT_OUT = -- --skip limits_of_the_process
 WORDS := $(TARGET)/release/examples/top_words
 # The command, of the tests' profile; the Python tests start it.
 export COHELD_BINARY := $(abspath $(TARGET))/debug/coheld
@@ -135,10 +136,10 @@ loom: ## check the locks and claims under every interleaving
 # which tests of deaths make on purpose; and undefined values, which CPython itself works with.
 sanitize: $(TESTS)/installed ## the memory and what lies in it under two sanitizers and valgrind
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address' CARGO_TARGET_DIR=$(TARGET)/address \
-		ASAN_OPTIONS=detect_leaks=0 $(SANITIZED) --package coheld-wire
+		ASAN_OPTIONS=detect_leaks=0 $(SANITIZED) --package coheld-wire $(LEFT_OUT)
 	RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(TARGET)/thread \
 		RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
-		TSAN_OPTIONS=suppressions=$(CURDIR)/scripts/thread-sanitizer.txt $(SANITIZED)
+		TSAN_OPTIONS=suppressions=$(CURDIR)/scripts/thread-sanitizer.txt $(SANITIZED) $(LEFT_OUT)
 	PYTHONMALLOC=malloc $(TESTS)/bin/python tests/memory_program.py \
 		valgrind --quiet --undef-value-errors=no --error-exitcode=9
 
