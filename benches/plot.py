@@ -57,16 +57,24 @@ def text(x: float, y: float, content: str, kind: str = "", anchor: str = "start"
     return f'<text x="{x:.1f}" y="{y:.1f}"{kind} text-anchor="{anchor}">{escape(content)}</text>'
 
 
+def opening(width: int, height: int, title: str) -> list[str]:
+    """What every picture begins with; `title` is for those who cannot see it."""
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" role="img">',
+        f"<title>{escape(title)}</title>",
+        f"<style>{STYLE}</style>",
+    ]
+
+
 def draw(rows: list[tuple[str, float, float]], subtitle: str) -> str:
     """The picture as SVG text; a row is a name and the seconds of stock and Coheld."""
     scale = Scale([seconds for row in rows for seconds in row[1:]])
     width = LABEL_WIDTH + PLOT_WIDTH + RATIO_WIDTH
     height = TOP + ROW_HEIGHT * len(rows) + BOTTOM
+    title = "Time per operation of multiprocessing.Manager and coheld.Manager"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img">',
-        "<title>Time per operation of multiprocessing.Manager and coheld.Manager</title>",
-        f"<style>{STYLE}</style>",
+        *opening(width, height, title),
         text(12, 24, "Time per operation (logarithmic, shorter is better)", "title"),
         text(12, 42, subtitle, "quiet"),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from plot import STYLE, duration, text
+from plot import duration, opening, text
 
 LEFT = 80
 RIGHT = 150
@@ -35,10 +35,7 @@ def draw(cycles: list[dict], killed: int) -> str:
     """Latencies above, memory below."""
     length = cycles[-1]["at"]
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
-        "<title>Latencies and memory over time while workers are killed</title>",
-        f"<style>{STYLE}</style>",
+        *opening(WIDTH, HEIGHT, "Latencies and memory over time while workers are killed"),
         text(12, 24, "Latency of increments, and memory, while workers are killed", "title"),
         text(12, 42, f"{len(cycles)} cycles, {killed:,} kills; made by `make soak`", "quiet"),
     ]

@@ -8,21 +8,18 @@ An operation of a member that was killed has happened before its death was known
 
 from __future__ import annotations
 
-import argparse
 import collections
-import random
 import sys
 import time
 
 import kill_storm
 from history_member import CELLS, QUEUE_SIZE, HistoryMember, LargeCell, QueueCell, read_history
-from kill_storm import Storm, StormFailed
+from kill_storm import Storm
 from linearizability import Operation, bounded_queue, check, register
 
 #: A new manager and new objects after so many kills: histories stay short enough to be searched.
 KILLS_PER_ROUND = 100
-#: Members die less often here than elsewhere, so that they get some work done.
-MEMBERS = 8
+MEMBERS = kill_storm.MEMBERS
 
 
 class HistoryStorm(Storm):
@@ -32,8 +29,6 @@ class HistoryStorm(Storm):
 
     def __init__(self, *arguments) -> None:
         self.died: dict[int, int] = {}
-        self.checked: collections.Counter = collections.Counter()
-        self.beside = 0
         super().__init__(*arguments)
 
     def make_shared(self, manager) -> dict:
@@ -78,9 +73,8 @@ class HistoryStorm(Storm):
                 violation = check(operations, kind.initial, register)
             if violation:
                 problems.append(f"{name}: {violation}")
-            self.checked[name] += len(operations)
-            self.checked["killed"] += sum(not operation.is_known for operation in operations)
-        self.told.update(self.checked)
+            self.told[name] += len(operations)
+            self.told["killed"] += sum(not operation.is_known for operation in operations)
         return problems
 
     #: What all rounds together have checked.
@@ -104,20 +98,5 @@ def storm(kills: int, members: int = MEMBERS, seed: int = 0) -> str:
     )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Record histories while members are killed.")
-    parser.add_argument("--kills", type=int, default=2000)
-    parser.add_argument("--members", type=int, default=MEMBERS)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
-    options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)
-    try:
-        print(storm(options.kills, options.members, options.seed))
-    except StormFailed as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(kill_storm.run_from_command_line(storm))

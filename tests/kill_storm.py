@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import gc
 import multiprocessing
 import os
@@ -29,6 +30,7 @@ import struct
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 import subject
 from storm_base import SEQUENCE_BITS, STOP, Board, be_a_member
@@ -330,6 +332,13 @@ def storm(
 
 
 def main(kind: type[Storm] = Storm, kills: int = 2000, members: int = MEMBERS) -> int:
+    return run_from_command_line(functools.partial(storm, births=True, kind=kind), kills, members)
+
+
+def run_from_command_line(
+    storm: Callable[[int, int, int], str], kills: int = 2000, members: int = MEMBERS
+) -> int:
+    """A storm of as many kills and members as the command line says; the program's exit code."""
     parser = argparse.ArgumentParser(description="Kill members at random while others work.")
     parser.add_argument(
         "--kills", type=int, default=int(os.environ.get("COHELD_STORM_KILLS", kills))
@@ -339,7 +348,7 @@ def main(kind: type[Storm] = Storm, kills: int = 2000, members: int = MEMBERS) -
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     try:
-        print(storm(options.kills, options.members, options.seed, births=True, kind=kind))
+        print(storm(options.kills, options.members, options.seed))
     except StormFailed as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
