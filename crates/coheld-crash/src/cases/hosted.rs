@@ -3,7 +3,7 @@
 use coheld_shm::{HostPlace, Referent, Segment};
 use coheld_store::{Channel, Dict, Input, Key, KeyHasher, Result, kinds::referent, move_to_host};
 
-use super::{Case, Place, create};
+use super::{Case, Place, Row, at, cases_of, create};
 
 /// A little more than fits into a channel: each byte of a copy is an image of its own.
 const LARGE: [u8; 1900] = [7; 1900];
@@ -15,10 +15,6 @@ const HOST: HostPlace = HostPlace {
     generation: 1,
     tag: 1 << 10,
 };
-
-fn at<'s>(segment: &'s Segment, place: &Place) -> Result<Referent<'s>> {
-    Ok(segment.referent(place.offset, place.generation)?)
-}
 
 fn bare(segment: &Segment) -> Result<Vec<Place>> {
     Ok(vec![create(segment, referent::CHANNEL)?])
@@ -125,36 +121,43 @@ fn move_dict(segment: &Segment, places: &[Place]) -> Result<()> {
     move_to_host(&referent, HOST, 3, version)
 }
 
-/// What an operation is run on, what it is, and whether the short run includes it.
-type Row = (
-    &'static str,
-    fn(&Segment) -> Result<Vec<Place>>,
-    fn(&Segment, &[Place]) -> Result<()>,
-    bool,
-);
-
 const ROWS: &[Row] = &[
     (
         "channel: create and prepare",
         bare,
         create_and_prepare,
         false,
+        false,
     ),
-    ("channel: prepare", bare, prepare, true),
-    ("channel: post", idle, post, true),
-    ("channel: post a large request", idle, post_large, false),
-    ("channel: take a request", posted, take_request, false),
+    ("channel: prepare", bare, prepare, true, false),
+    ("channel: post", idle, post, true, false),
+    (
+        "channel: post a large request",
+        idle,
+        post_large,
+        false,
+        false,
+    ),
+    (
+        "channel: take a request",
+        posted,
+        take_request,
+        false,
+        false,
+    ),
     (
         "channel: take a large request",
         posted_large,
         take_request,
         false,
+        false,
     ),
-    ("channel: answer", taken, answer, false),
+    ("channel: answer", taken, answer, false, false),
     (
         "channel: answer with a large reply",
         taken,
         answer_large,
+        false,
         false,
     ),
     (
@@ -162,24 +165,19 @@ const ROWS: &[Row] = &[
         answered_large,
         take_reply,
         true,
+        false,
     ),
-    ("channel: close", posted_large, close, true),
-    ("dict: move to a host", dict, move_dict, true),
+    ("channel: close", posted_large, close, true, false),
+    ("dict: move to a host", dict, move_dict, true, false),
     (
         "dict: move to a host while empty",
         empty_dict,
         move_dict,
         false,
+        false,
     ),
 ];
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |&(name, build, run, sample): &Row| Case {
-        name,
-        build,
-        run,
-        sample,
-        stranger: false,
-    };
-    ROWS.iter().map(case).collect()
+    cases_of(ROWS)
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use coheld_shm::{Fate, Lease, Reservation, Segment, word as shm_word};
 use coheld_store::{Input, List, Result, StoreError, kinds};
 
-use super::{Case, Operation, Place, create};
+use super::{Case, Place, Row, at, cases_of, create};
 
 /// What the maker of the places has prepared for the child, which inherits it by being forked.
 static RESERVED: Mutex<Option<Reservation>> = Mutex::new(None);
@@ -16,7 +16,7 @@ const BYTES: u8 = kinds::block::BYTES;
 
 fn list(segment: &Segment) -> Result<Vec<Place>> {
     let place = create(segment, kinds::referent::LIST)?;
-    let referent = segment.referent(place.offset, place.generation)?;
+    let referent = at(segment, &place)?;
     List::new(&referent).append(&Input::str("a value inside a list, in a block"))?;
     Ok(vec![place])
 }
@@ -32,7 +32,7 @@ fn leased(segment: &Segment) -> Result<Vec<Place>> {
 /// A list, and one that only the first one keeps.
 fn nested(segment: &Segment) -> Result<Vec<Place>> {
     let places = two_lists(segment)?;
-    let outer = segment.referent(places[0].offset, places[0].generation)?;
+    let outer = at(segment, &places[0])?;
     List::new(&outer).append(&Input::Edge(edge(&places[1])))?;
     segment.release(places[1].offset, places[1].generation)?;
     Ok(places)
@@ -120,7 +120,7 @@ fn drop_lease(segment: &Segment, places: &[Place]) -> Result<()> {
 
 /// Reads the edge to the second list out of the first one.
 fn read_edge(segment: &Segment, places: &[Place]) -> Result<Lease> {
-    let outer = segment.referent(places[0].offset, places[0].generation)?;
+    let outer = at(segment, &places[0])?;
     let guard = outer.lock()?;
     let lease = segment.lease_edge(edge(&places[1]))?;
     drop(guard);
@@ -135,13 +135,13 @@ fn read_and_adopt(segment: &Segment, places: &[Place]) -> Result<()> {
 /// By the time that it lets go of what it has read, nobody else refers to that.
 fn read_remove_let_go(segment: &Segment, places: &[Place]) -> Result<()> {
     let lease = read_edge(segment, places)?;
-    let outer = segment.referent(places[0].offset, places[0].generation)?;
+    let outer = at(segment, &places[0])?;
     List::new(&outer).clear()?;
     Ok(segment.drop_lease(lease)?)
 }
 
 fn reserve_and_append(segment: &Segment, places: &[Place]) -> Result<()> {
-    let referent = segment.referent(places[0].offset, places[0].generation)?;
+    let referent = at(segment, &places[0])?;
     let reserved = referent.reserve()?;
     List::new(&referent).append(&Input::str("what it was reserved for, in a block"))?;
     drop(reserved);
@@ -174,15 +174,6 @@ fn bell(segment: &Segment, _places: &[Place]) -> Result<()> {
 }
 
 /// What an operation is run on, what it is, whether the short run includes it, and whether a
-/// stranger does it.
-type Row = (
-    &'static str,
-    fn(&Segment) -> Result<Vec<Place>>,
-    Operation,
-    bool,
-    bool,
-);
-
 const ROWS: &[Row] = &[
     ("member: join", list, join, true, true),
     ("member: join, hold", list, hold, false, true),
@@ -258,12 +249,5 @@ const ROWS: &[Row] = &[
 ];
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |&(name, build, run, sample, stranger): &Row| Case {
-        name,
-        build,
-        run,
-        sample,
-        stranger,
-    };
-    ROWS.iter().map(case).collect()
+    cases_of(ROWS)
 }

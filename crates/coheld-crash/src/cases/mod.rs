@@ -10,7 +10,7 @@ pub mod recovery;
 mod rest;
 mod waiting;
 
-use coheld_shm::Segment;
+use coheld_shm::{Referent, Segment};
 use coheld_store::{Result, StoreError};
 
 /// A referent of the case.
@@ -58,7 +58,37 @@ pub fn all() -> Vec<Case> {
     .collect()
 }
 
+/// A case in a table: what it does, what makes the structures, the operation, whether the short run
+/// includes it, whether its process begins as a stranger.
+type Row = (
+    &'static str,
+    fn(&Segment) -> Result<Vec<Place>>,
+    Operation,
+    bool,
+    bool,
+);
+
+fn cases_of(rows: &[Row]) -> Vec<Case> {
+    let case = |&(name, build, run, sample, stranger): &Row| Case {
+        name,
+        build,
+        run,
+        sample,
+        stranger,
+    };
+    rows.iter().map(case).collect()
+}
+
 fn create(segment: &Segment, kind: u8) -> Result<Place> {
-    let (offset, generation) = segment.create_referent(kind, 0).map_err(StoreError::from)?;
+    create_with(segment, kind, 0)
+}
+
+fn create_with(segment: &Segment, kind: u8, auxiliary: u64) -> Result<Place> {
+    let created = segment.create_referent(kind, auxiliary);
+    let (offset, generation) = created.map_err(StoreError::from)?;
     Ok(Place { offset, generation })
+}
+
+fn at<'s>(segment: &'s Segment, place: &Place) -> Result<Referent<'s>> {
+    Ok(segment.referent(place.offset, place.generation)?)
 }

@@ -5,7 +5,7 @@ use coheld_store::{
     Dict, Input, Key, KeyHasher, List, Lock, Queue, Result, Set, StoreError, Value, Wait,
 };
 
-use super::{Operation, Place};
+use super::{Operation, Place, at};
 
 /// An operation at whose every instruction a member dies, and what the next one does then, who
 /// dies as well.
@@ -45,31 +45,31 @@ fn text() -> Input<'static> {
 const KEY: &str = "the key of the next one, in a block";
 
 fn append(segment: &Segment, places: &[Place]) -> Result<()> {
-    List::new(&segment.referent(places[0].offset, places[0].generation)?).append(&text())
+    List::new(&at(segment, &places[0])?).append(&text())
 }
 
 fn insert(segment: &Segment, places: &[Place]) -> Result<()> {
     let hasher = KeyHasher::new(segment.secret());
-    let referent = segment.referent(places[0].offset, places[0].generation)?;
+    let referent = at(segment, &places[0])?;
     Dict::new(&referent).insert(&Key::str(KEY, &hasher), &text())
 }
 
 fn add(segment: &Segment, places: &[Place]) -> Result<()> {
     let hasher = KeyHasher::new(segment.secret());
-    let referent = segment.referent(places[0].offset, places[0].generation)?;
+    let referent = at(segment, &places[0])?;
     Set::new(&referent).add(&Key::str(KEY, &hasher)).map(drop)
 }
 
 fn set(segment: &Segment, places: &[Place]) -> Result<()> {
-    Value::new(&segment.referent(places[0].offset, places[0].generation)?).set(&text())
+    Value::new(&at(segment, &places[0])?).set(&text())
 }
 
 fn put(segment: &Segment, places: &[Place]) -> Result<()> {
-    Queue::new(&segment.referent(places[0].offset, places[0].generation)?).put(&text(), Wait::No)
+    Queue::new(&at(segment, &places[0])?).put(&text(), Wait::No)
 }
 
 fn acquire(segment: &Segment, places: &[Place]) -> Result<()> {
-    let referent = segment.referent(places[0].offset, places[0].generation)?;
+    let referent = at(segment, &places[0])?;
     let acquired = Lock::new(&referent).acquire(Wait::No)?;
     acquired.map(drop).ok_or(StoreError::Changed)
 }

@@ -1,23 +1,13 @@
 //! What is done once or seldom to structures that other files are about: arrays, making things
 //! ready, replacing them as a whole, waiting in vain, values that are proxies.
 
-use coheld_shm::{HostPlace, Referent, Segment, word as shm_word};
+use coheld_shm::{HostPlace, Segment, word as shm_word};
 use coheld_store::{
     Array, Barrier, Channel, Condition, Dict, Event, Hosted, Input, Key, KeyHasher, List, Lock,
     Queue, Result, Semaphore, Set, Slice, StoreError, Value, Wait, kinds::referent as kind, word,
 };
 
-use super::{Case, Operation, Place};
-
-fn make(segment: &Segment, kind: u8, auxiliary: u64) -> Result<Place> {
-    let created = segment.create_referent(kind, auxiliary);
-    let (offset, generation) = created.map_err(StoreError::from)?;
-    Ok(Place { offset, generation })
-}
-
-fn at<'s>(segment: &'s Segment, place: &Place) -> Result<Referent<'s>> {
-    Ok(segment.referent(place.offset, place.generation)?)
-}
+use super::{Case, Place, Row, at, cases_of, create_with};
 
 fn small(number: i64) -> Input<'static> {
     Input::Word(word::from_int(number).unwrap_or(word::NONE))
@@ -33,7 +23,7 @@ fn edge(place: &Place) -> Input<'static> {
 
 /// Ten items of two bytes.
 fn array(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::ARRAY, Array::auxiliary(b'h', 2))?;
+    let place = create_with(segment, kind::ARRAY, Array::auxiliary(b'h', 2))?;
     Array::new(&at(segment, &place)?).replace(&[5; 20])?;
     Ok(vec![place])
 }
@@ -56,7 +46,7 @@ fn array_replace(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn list(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::LIST, 0)?;
+    let place = create_with(segment, kind::LIST, 0)?;
     let referent = at(segment, &place)?;
     let list = List::new(&referent);
     for number in 0..3 {
@@ -68,7 +58,7 @@ fn list(segment: &Segment) -> Result<Vec<Place>> {
 
 /// A list, as its only element another one, and a third one.
 fn lists(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::LIST, 0)?;
+    let place = create_with(segment, kind::LIST, 0)?;
     let (inner, other) = (list(segment)?[0], list(segment)?[0]);
     List::new(&at(segment, &place)?).append(&edge(&inner))?;
     segment.release(inner.offset, inner.generation)?;
@@ -92,7 +82,7 @@ fn list_set_edge(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn list_of_numbers(segment: &Segment, length: i64) -> Result<Place> {
-    let place = make(segment, kind::LIST, 0)?;
+    let place = create_with(segment, kind::LIST, 0)?;
     for number in 0..length {
         List::new(&at(segment, &place)?).append(&small(number))?;
     }
@@ -122,7 +112,7 @@ fn list_pop(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn dict(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::DICT, 0)?;
+    let place = create_with(segment, kind::DICT, 0)?;
     let hasher = KeyHasher::new(segment.secret());
     let referent = at(segment, &place)?;
     let inner = list(segment)?[0];
@@ -137,7 +127,7 @@ fn dict_overwrite_edge(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn set(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::SET, 0)?;
+    let place = create_with(segment, kind::SET, 0)?;
     let hasher = KeyHasher::new(segment.secret());
     let referent = at(segment, &place)?;
     for key in ["a", "b", "a key that needs a block"] {
@@ -161,7 +151,7 @@ fn set_clear(segment: &Segment, places: &[Place]) -> Result<()> {
 
 /// A value that is a list, and another list.
 fn value(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::VALUE, 0)?;
+    let place = create_with(segment, kind::VALUE, 0)?;
     let (inner, other) = (list(segment)?[0], list(segment)?[0]);
     Value::new(&at(segment, &place)?).set(&edge(&inner))?;
     segment.release(inner.offset, inner.generation)?;
@@ -173,7 +163,7 @@ fn value_set_edge(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn queue(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::QUEUE, Queue::auxiliary(0))?;
+    let place = create_with(segment, kind::QUEUE, Queue::auxiliary(0))?;
     let inner = list(segment)?[0];
     Queue::new(&at(segment, &place)?).put(&edge(&inner), Wait::No)?;
     segment.release(inner.offset, inner.generation)?;
@@ -186,7 +176,7 @@ fn queue_put_edge(segment: &Segment, places: &[Place]) -> Result<()> {
 
 /// Items until the next one needs a larger array.
 fn full_queue(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::QUEUE, Queue::auxiliary(0))?;
+    let place = create_with(segment, kind::QUEUE, Queue::auxiliary(0))?;
     let referent = at(segment, &place)?;
     let queue = Queue::new(&referent);
     queue.put(&small(0), Wait::No)?;
@@ -205,12 +195,12 @@ fn queue_put(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn make_semaphore(segment: &Segment, _places: &[Place]) -> Result<()> {
-    let place = make(segment, kind::BOUNDED_SEMAPHORE, 0)?;
+    let place = create_with(segment, kind::BOUNDED_SEMAPHORE, 0)?;
     Semaphore::new(&at(segment, &place)?).initialize(2)
 }
 
 fn event(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::EVENT, 0)?;
+    let place = create_with(segment, kind::EVENT, 0)?;
     Event::new(&at(segment, &place)?).set()?;
     Ok(vec![place])
 }
@@ -220,7 +210,7 @@ fn event_clear(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn lock(segment: &Segment) -> Result<Vec<Place>> {
-    Ok(vec![make(segment, kind::LOCK, 0)?])
+    Ok(vec![create_with(segment, kind::LOCK, 0)?])
 }
 
 fn lock_acquire_and_free(segment: &Segment, places: &[Place]) -> Result<()> {
@@ -233,7 +223,7 @@ fn lock_acquire_and_free(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn condition(segment: &Segment) -> Result<Vec<Place>> {
-    let (place, lock) = (make(segment, kind::CONDITION, 0)?, lock(segment)?[0]);
+    let (place, lock) = (create_with(segment, kind::CONDITION, 0)?, lock(segment)?[0]);
     Condition::new(&at(segment, &place)?).initialize(&edge(&lock))?;
     Ok(vec![place, lock])
 }
@@ -254,7 +244,7 @@ fn condition_wait_in_vain(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn barrier(segment: &Segment) -> Result<Vec<Place>> {
-    Ok(vec![make(segment, kind::BARRIER, 2)?])
+    Ok(vec![create_with(segment, kind::BARRIER, 2)?])
 }
 
 fn make_barrier(segment: &Segment, _places: &[Place]) -> Result<()> {
@@ -271,7 +261,7 @@ fn barrier_wait_in_vain(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn channel(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::CHANNEL, 0)?;
+    let place = create_with(segment, kind::CHANNEL, 0)?;
     Channel::prepare(&at(segment, &place)?, segment.own_tag()?)?;
     Ok(vec![place])
 }
@@ -282,7 +272,7 @@ fn channel_accept(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn publish(segment: &Segment, _places: &[Place]) -> Result<()> {
-    let place = make(segment, kind::HOSTED, 0)?;
+    let place = create_with(segment, kind::HOSTED, 0)?;
     let host = HostPlace {
         inbox: 0x4_0000,
         generation: 1,
@@ -290,14 +280,6 @@ fn publish(segment: &Segment, _places: &[Place]) -> Result<()> {
     };
     Hosted::fill(&at(segment, &place)?, host, 3)
 }
-
-type Row = (
-    &'static str,
-    fn(&Segment) -> Result<Vec<Place>>,
-    Operation,
-    bool,
-    bool,
-);
 
 const ROWS: &[Row] = &[
     ("array set", array, array_set, true, false),
@@ -386,12 +368,5 @@ const ROWS: &[Row] = &[
 ];
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |&(name, build, run, sample, stranger): &Row| Case {
-        name,
-        build,
-        run,
-        sample,
-        stranger,
-    };
-    ROWS.iter().map(case).collect()
+    cases_of(ROWS)
 }

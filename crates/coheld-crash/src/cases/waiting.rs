@@ -6,17 +6,7 @@ use coheld_store::{
     StoreError, Wait, kinds::referent as kind, sync::companion, word,
 };
 
-use super::{Case, Place};
-
-fn make(segment: &Segment, kind: u8, auxiliary: u64) -> Result<Place> {
-    let created = segment.create_referent(kind, auxiliary);
-    let (offset, generation) = created.map_err(StoreError::from)?;
-    Ok(Place { offset, generation })
-}
-
-fn at<'s>(segment: &'s Segment, place: &Place) -> Result<Referent<'s>> {
-    Ok(segment.referent(place.offset, place.generation)?)
-}
+use super::{Case, Place, Row, at, cases_of, create_with};
 
 /// Lets this process wait for `role` of a referent, without a thread that does.
 fn stand(referent: &Referent<'_>, role: u32, payload: u64) -> Result<()> {
@@ -31,11 +21,11 @@ fn in_time<T>(found: Option<T>) -> Result<()> {
 }
 
 fn lock(segment: &Segment) -> Result<Vec<Place>> {
-    Ok(vec![make(segment, kind::LOCK, 0)?])
+    Ok(vec![create_with(segment, kind::LOCK, 0)?])
 }
 
 fn rlock(segment: &Segment) -> Result<Vec<Place>> {
-    Ok(vec![make(segment, kind::RLOCK, 0)?])
+    Ok(vec![create_with(segment, kind::RLOCK, 0)?])
 }
 
 /// Somebody waits for the lock, which the operation acquires and releases.
@@ -60,14 +50,14 @@ fn acquire_twice(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn semaphore(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::SEMAPHORE, 0)?;
+    let place = create_with(segment, kind::SEMAPHORE, 0)?;
     Semaphore::new(&at(segment, &place)?).initialize(3)?;
     Ok(vec![place])
 }
 
 /// A semaphore whose permits travel, and somebody who waits for more of them.
 fn counting(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::SEMAPHORE, 0)?;
+    let place = create_with(segment, kind::SEMAPHORE, 0)?;
     let referent = at(segment, &place)?;
     Semaphore::new(&referent).initialize(0)?;
     Semaphore::new(&referent).release(2)?;
@@ -91,7 +81,7 @@ fn give_permit(segment: &Segment, places: &[Place]) -> Result<()> {
 
 /// An event for which three wait.
 fn event(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::EVENT, 0)?;
+    let place = create_with(segment, kind::EVENT, 0)?;
     (0..3).try_for_each(|_| stand(&at(segment, &place)?, 0, 0))?;
     Ok(vec![place])
 }
@@ -102,7 +92,7 @@ fn set(segment: &Segment, places: &[Place]) -> Result<()> {
 
 /// An event with two in line who are told by the bell of this process.
 fn event_with_bell(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::EVENT, 0)?;
+    let place = create_with(segment, kind::EVENT, 0)?;
     for _ in 0..2 {
         core::mem::forget(Standing::new(&at(segment, &place)?, Purpose::Event)?);
     }
@@ -111,8 +101,8 @@ fn event_with_bell(segment: &Segment) -> Result<Vec<Place>> {
 
 /// A condition with three in line, whose lock is already acquired.
 fn condition(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::CONDITION, 0)?;
-    let lock = make(segment, kind::LOCK, 0)?;
+    let place = create_with(segment, kind::CONDITION, 0)?;
+    let lock = create_with(segment, kind::LOCK, 0)?;
     let edge = shm_word::of_edge(lock.offset, lock.generation);
     let referent = at(segment, &place)?;
     Condition::new(&referent).initialize(&Input::Edge(edge))?;
@@ -131,7 +121,7 @@ fn notify_all(segment: &Segment, places: &[Place]) -> Result<()> {
 
 /// A barrier at which the last of three is missing.
 fn barrier(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::BARRIER, 3)?;
+    let place = create_with(segment, kind::BARRIER, 3)?;
     (0..2).try_for_each(|number| stand(&at(segment, &place)?, 0, number))?;
     Ok(vec![place])
 }
@@ -154,7 +144,7 @@ const LONG_ITEM: &str = "an item that needs a block of its own";
 
 /// A queue of a few items, of both sorts; a getter, a putter and a joiner stand in line.
 fn queue(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::QUEUE, Queue::auxiliary(40))?;
+    let place = create_with(segment, kind::QUEUE, Queue::auxiliary(40))?;
     let referent = at(segment, &place)?;
     let queue = Queue::new(&referent);
     for number in 0..3 {
@@ -174,7 +164,7 @@ fn queue_of_text(segment: &Segment) -> Result<Vec<Place>> {
 
 /// One item, not yet taken.
 fn last_task(segment: &Segment) -> Result<Vec<Place>> {
-    let place = make(segment, kind::JOINABLE_QUEUE, Queue::auxiliary(0))?;
+    let place = create_with(segment, kind::JOINABLE_QUEUE, Queue::auxiliary(0))?;
     let referent = at(segment, &place)?;
     let queue = Queue::new(&referent);
     queue.put(&small(1), Wait::No)?;
@@ -233,41 +223,36 @@ fn take_by_standing(segment: &Segment, places: &[Place]) -> Result<()> {
 }
 
 fn list(segment: &Segment) -> Result<Vec<Place>> {
-    Ok(vec![make(segment, kind::LIST, 0)?])
+    Ok(vec![create_with(segment, kind::LIST, 0)?])
 }
 
 fn make_lock(segment: &Segment, places: &[Place]) -> Result<()> {
     companion(&at(segment, &places[0])?).map(drop)
 }
 
-/// What an operation is run on, what it is, and whether the short run includes it.
-type Row = (
-    &'static str,
-    fn(&Segment) -> Result<Vec<Place>>,
-    fn(&Segment, &[Place]) -> Result<()>,
-    bool,
-);
-
 const ROWS: &[Row] = &[
-    ("list: make its lock", list, make_lock, false),
-    ("lock: acquire", lock, acquire, false),
+    ("list: make its lock", list, make_lock, false, false),
+    ("lock: acquire", lock, acquire, false, false),
     (
         "lock: acquire, release",
         lock_with_line,
         acquire_and_release,
         true,
+        false,
     ),
     (
         "rlock: acquire twice, release once",
         rlock,
         acquire_twice,
         false,
+        false,
     ),
-    ("semaphore: acquire", semaphore, take_permit, true),
+    ("semaphore: acquire", semaphore, take_permit, true, false),
     (
         "semaphore: acquire twice, release once",
         semaphore,
         take_and_give,
+        false,
         false,
     ),
     (
@@ -275,18 +260,21 @@ const ROWS: &[Row] = &[
         counting,
         take_permit,
         false,
+        false,
     ),
     (
         "semaphore: release what somebody else acquires",
         counting,
         give_permit,
         true,
+        false,
     ),
-    ("event: set with three in line", event, set, true),
+    ("event: set with three in line", event, set, true, false),
     (
         "condition: notify one of three",
         condition,
         notify_one,
+        false,
         false,
     ),
     (
@@ -294,35 +282,66 @@ const ROWS: &[Row] = &[
         event_with_bell,
         set,
         false,
+        false,
     ),
-    ("condition: notify all three", condition, notify_all, true),
-    ("barrier: the last one arrives", barrier, arrive, true),
-    ("barrier: abort", barrier, abort, false),
-    ("barrier: reset", barrier, reset, false),
-    ("queue: put a number", queue, put, true),
-    ("queue: put a text", queue, put_text, false),
-    ("queue: get a number", queue, get, true),
-    ("queue: get a text", queue_of_text, get, false),
-    ("queue: the last task done", last_task, task_done, false),
-    ("queue: shut down", queue, shut_down, false),
-    ("queue: shut down at once", queue, shut_down_at_once, false),
+    (
+        "condition: notify all three",
+        condition,
+        notify_all,
+        true,
+        false,
+    ),
+    (
+        "barrier: the last one arrives",
+        barrier,
+        arrive,
+        true,
+        false,
+    ),
+    ("barrier: abort", barrier, abort, false, false),
+    ("barrier: reset", barrier, reset, false, false),
+    ("queue: put a number", queue, put, true, false),
+    ("queue: put a text", queue, put_text, false, false),
+    ("queue: get a number", queue, get, true, false),
+    ("queue: get a text", queue_of_text, get, false, false),
+    (
+        "queue: the last task done",
+        last_task,
+        task_done,
+        false,
+        false,
+    ),
+    ("queue: shut down", queue, shut_down, false, false),
+    (
+        "queue: shut down at once",
+        queue,
+        shut_down_at_once,
+        false,
+        false,
+    ),
     (
         "queue: get a number by a place in line",
         queue,
         take_by_standing,
         false,
+        false,
     ),
-    ("queue: come in line, leave it", queue, come_and_go, false),
-    ("event: come in line, leave it", event, come_and_go, true),
+    (
+        "queue: come in line, leave it",
+        queue,
+        come_and_go,
+        false,
+        false,
+    ),
+    (
+        "event: come in line, leave it",
+        event,
+        come_and_go,
+        true,
+        false,
+    ),
 ];
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |&(name, build, run, sample): &Row| Case {
-        name,
-        build,
-        run,
-        sample,
-        stranger: false,
-    };
-    ROWS.iter().map(case).collect()
+    cases_of(ROWS)
 }

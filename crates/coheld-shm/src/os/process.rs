@@ -139,9 +139,8 @@ pub fn mapped_file(start: *const u8) -> Option<FileId> {
 /// State, start time and name of the process `pid`.
 pub(super) fn status(pid: u32) -> Option<(u8, u64, String)> {
     let mut path = PathBuffer::default();
-    let path = path.of(pid, "stat");
-    let status = read_status(path)?;
-    let (content, length) = read_file(path)?;
+    let (content, length) = read_file(path.of(pid, "stat"))?;
+    let status = status_in(&content[..length])?;
     Some((status.state, status.start_time, name_in(&content[..length])))
 }
 
@@ -155,11 +154,15 @@ fn name_in(content: &[u8]) -> String {
     String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
 }
 
-/// What a file of `/proc` says, with the start time as processes outside of any time namespace see
-/// it.
 fn read_status(path: &CStr) -> Option<Status> {
     let (content, length) = read_file(path)?;
-    let status = parse_status(&content[..length])?;
+    status_in(&content[..length])
+}
+
+/// What a file of `/proc` says, with the start time as processes outside of any time namespace see
+/// it.
+fn status_in(content: &[u8]) -> Option<Status> {
+    let status = parse_status(content)?;
     let start_time = status.start_time.wrapping_add_signed(-clock::ahead().ticks);
     Some(Status {
         start_time,

@@ -323,6 +323,29 @@ fn clocks_agree_across_time_namespaces() {
 }
 
 #[test]
+fn less_is_asked_for_until_it_is_granted() {
+    const GRANTED: u64 = 1 << 30;
+    for errno in [libc::ENOMEM, libc::EINVAL] {
+        let grant = |capacity| match capacity {
+            0..=GRANTED => Ok(NonNull::dangling()),
+            _ => Err(Error::Os {
+                call: "mmap",
+                errno,
+            }),
+        };
+        let (_, capacity) = mapped_within_limits(1 << 36, grant).unwrap();
+        assert_eq!(capacity, GRANTED);
+    }
+    let refuse = |_| {
+        Err(Error::Os {
+            call: "mmap",
+            errno: libc::EPERM,
+        })
+    };
+    assert!(mapped_within_limits(1 << 36, refuse).is_err());
+}
+
+#[test]
 fn limits_of_the_process_make_the_segment_smaller() {
     for resource in [libc::RLIMIT_AS, libc::RLIMIT_FSIZE] {
         assert!(holds_in_child(|| {
