@@ -1,22 +1,20 @@
 //! Types of a program as shared objects between processes: calls, deaths on either side, forks.
 //!
-//! The other process is this same test binary; `another_process` is what it runs. What it works
-//! with is in a shared dict, whose token is all that it is given.
+//! For the other process see `support/another.rs`.
 #![allow(clippy::disallowed_types, reason = "tests count what threads see")]
 
+#[path = "support/another.rs"]
+mod another;
 mod support;
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use another::{Objects, Process, Task};
 use coheld::exposed::ExposedProxy as _;
-use coheld::{AUTHKEY_VARIABLE, DictProxy, Error, EventProxy, Manager, Value};
+use coheld::{Error, EventProxy, Manager, Value};
 use support::{eventually, fork, sleep_for_ever, turn};
-
-const TASK: &str = "COHELD_TEST_TASK";
-const TOKEN: &str = "COHELD_TEST_TOKEN";
 
 /// Notes in the process that made it, and tells which one that is.
 #[derive(Default)]
@@ -71,7 +69,7 @@ impl Notes {
 
 /// What several processes work with.
 #[derive(Clone)]
-struct Board(DictProxy<String, Value>);
+struct Board(Objects);
 
 impl Board {
     fn new(manager: &Manager) -> Self {
@@ -94,14 +92,7 @@ impl Board {
 
     /// Starts another process that does `task`.
     fn start(&self, manager: &Manager, task: &str) -> Process {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["another_process", "--exact", "--nocapture"])
-            .env(TASK, task)
-            .env(TOKEN, self.0.token().unwrap().to_string())
-            .env(AUTHKEY_VARIABLE, manager.authkey_text())
-            .stdout(Stdio::null())
-            .spawn();
-        Process(child.unwrap())
+        another::start(&self.0, manager, task)
     }
 
     /// Starts another process that shares notes, and gives them.
@@ -111,37 +102,16 @@ impl Board {
     }
 }
 
-/// Another process; it ends with the test at the latest.
-struct Process(Child);
-
-impl Process {
-    fn succeeds(mut self) -> bool {
-        self.0.wait().unwrap().success()
-    }
-
-    fn kill(self) {}
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Refused if it was waited for.
-        let killed = self.0.kill().and_then(|()| self.0.wait());
-        drop(killed);
-    }
-}
-
 /// What the other process does. In a usual run of the tests: nothing.
 #[test]
 fn another_process() {
-    let Ok(task) = std::env::var(TASK) else {
+    let Some(task) = Task::of_this_process() else {
         return;
     };
-    let token: coheld::Token = std::env::var(TOKEN).unwrap().parse().unwrap();
-    let authkey = coheld::authkey_from_environment().unwrap();
-    let board = Board(DictProxy::from_token(&token, &authkey).unwrap());
-    match task.as_str() {
+    let board = Board(task.objects);
+    match task.name.as_str() {
         "host" => {
-            let manager = Manager::connect(&token.address, &authkey).unwrap();
+            let manager = Manager::connect(&task.token.address, &task.authkey).unwrap();
             let notes = manager.share(Notes::default()).unwrap();
             board.0.insert("notes", &Value::from(&notes)).unwrap();
             drop(notes);
@@ -176,7 +146,7 @@ fn the_object_is_in_one_process_and_all_call_it() {
     let manager = Manager::start().unwrap();
     let board = Board::new(&manager);
     let (process, notes) = board.start_host(&manager);
-    assert_eq!(notes.process().unwrap(), process.0.id());
+    assert_eq!(notes.process().unwrap(), process.id());
     assert_eq!(notes.as_proxy().interface().unwrap().name(), "Notes");
     let writers = [(); 2].map(|()| board.start(&manager, "write"));
     for writer in writers {
@@ -229,7 +199,7 @@ fn a_host_that_is_killed_is_one_clear_error() {
     let manager = Manager::start().unwrap();
     let board = Board::new(&manager);
     let (process, notes) = board.start_host(&manager);
-    let id = process.0.id();
+    let id = process.id();
     let (begun, end) = (manager.event().unwrap(), manager.event().unwrap());
     let mut numbers = notes.numbers().unwrap();
     assert_eq!(numbers.next().unwrap().unwrap(), 0);

@@ -1,27 +1,26 @@
 //! Hosted objects between processes that share no code path: hosts that are killed, many callers,
 //! calls within calls.
 //!
-//! The other process is this same test binary; `another_process` is what it runs. What it works
-//! with is in a shared dict, whose token is all that it is given.
+//! For the other process see `support/another.rs`.
 #![allow(clippy::disallowed_types, reason = "tests count what threads see")]
 
+#[path = "support/another.rs"]
+mod another;
 #[path = "support/hosting.rs"]
 mod hosting;
 mod support;
 
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use another::{Objects, Process, Task};
 use coheld::hosted::Host;
-use coheld::{AUTHKEY_VARIABLE, DictProxy, Error, Handle, Manager, Proxy, Value};
+use coheld::{Error, Handle, Manager, Proxy, Value};
 use hosting::{Numbers, ask, descent, proxy, start, stretched};
 use support::{eventually, fork, sleep_for_ever, turn};
 
-const TASK: &str = "COHELD_TEST_TASK";
-const TOKEN: &str = "COHELD_TEST_TOKEN";
 /// For another process to get into the middle of something where nothing shows that it has.
 const MOMENT: Duration = Duration::from_millis(50);
 /// After so long the death of a host has to be known.
@@ -30,7 +29,7 @@ const THREADS: u64 = 64;
 
 /// What several processes work with: shared objects by name.
 #[derive(Clone)]
-struct Board(DictProxy<String, Value>);
+struct Board(Objects);
 
 impl Board {
     fn new(manager: &Manager) -> Self {
@@ -56,14 +55,7 @@ impl Board {
 
     /// Starts another process that does `task`.
     fn start(&self, manager: &Manager, task: &str) -> Process {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["another_process", "--exact", "--nocapture"])
-            .env(TASK, task)
-            .env(TOKEN, self.0.token().unwrap().to_string())
-            .env(AUTHKEY_VARIABLE, manager.authkey_text())
-            .stdout(Stdio::null())
-            .spawn();
-        Process(child.unwrap())
+        another::start(&self.0, manager, task)
     }
 
     /// Starts another process that is a host, and gives its object.
@@ -73,41 +65,14 @@ impl Board {
     }
 }
 
-/// Another process; it ends with the test at the latest.
-struct Process(Child);
-
-impl Process {
-    fn succeeds(mut self) -> bool {
-        self.0.wait().unwrap().success()
-    }
-
-    fn kill(self) {}
-
-    fn signal(&self, name: &str) {
-        let id = self.0.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status();
-        assert!(sent.unwrap().success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Refused if it was waited for.
-        let killed = self.0.kill().and_then(|()| self.0.wait());
-        drop(killed);
-    }
-}
-
 /// What the other process does. In a usual run of the tests: nothing.
 #[test]
 fn another_process() {
-    let Ok(task) = std::env::var(TASK) else {
+    let Some(task) = Task::of_this_process() else {
         return;
     };
-    let token = std::env::var(TOKEN).unwrap().parse().unwrap();
-    let authkey = coheld::authkey_from_environment().unwrap();
-    let board = Board(DictProxy::from_token(&token, &authkey).unwrap());
-    match task.as_str() {
+    let board = Board(task.objects);
+    match task.name.as_str() {
         "host" => {
             let (host, _objects) = start(board.0.as_proxy().handle().attachment());
             let (_, handle) = host.publish().unwrap();
@@ -291,7 +256,7 @@ fn the_death_of_a_host_in_a_call_is_known_soon() {
     for _ in 0..3 {
         let (process, object) = board.start_host(&manager);
         assert_eq!(ask(object.handle(), "echo", b"x").unwrap(), b"x");
-        let id = process.0.id();
+        let id = process.id();
         thread::scope(|scope| {
             let call = scope.spawn(|| ask(object.handle(), "sleep", &60_000_u64.to_le_bytes()));
             thread::sleep(MOMENT);

@@ -1,24 +1,22 @@
 //! Locks, queues and what else waits, between processes, some of which are killed.
 //!
-//! The other process is this same test binary; `another_process` is what it runs. What it works
-//! with is in a shared dict, whose token is all that it is given.
+//! For the other process see `support/another.rs`.
 
+#[path = "support/another.rs"]
+mod another;
 mod support;
 
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use another::{Objects, Process, Task};
 use coheld::{
-    AUTHKEY_VARIABLE, BarrierProxy, ConditionProxy, DictProxy, Error, EventProxy, LockProxy,
-    Manager, Proxy, QueueProxy, RLockProxy, SegmentOptions, SemaphoreProxy, StoreError, Value,
-    ValueProxy, Wait,
+    BarrierProxy, ConditionProxy, Error, EventProxy, LockProxy, Manager, Proxy, QueueProxy,
+    RLockProxy, SegmentOptions, SemaphoreProxy, StoreError, Value, ValueProxy, Wait,
 };
 use serde::de::DeserializeOwned;
 use support::{eventually, fork, sleep_for_ever, turn};
 
-const TASK: &str = "COHELD_TEST_TASK";
-const TOKEN: &str = "COHELD_TEST_TOKEN";
 /// After this a test fails that would hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// For another process to fall asleep where nothing shows that it has.
@@ -27,7 +25,7 @@ const ROUNDS: i64 = 2_000;
 
 /// What several processes work with: shared objects by name.
 #[derive(Clone)]
-struct Board(DictProxy<String, Value>);
+struct Board(Objects);
 
 impl Board {
     fn new(manager: &Manager, objects: &[(&str, Proxy)]) -> Self {
@@ -44,14 +42,7 @@ impl Board {
 
     /// Starts another process that does `task`.
     fn start(&self, manager: &Manager, task: &str) -> Process {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["another_process", "--exact", "--nocapture"])
-            .env(TASK, task)
-            .env(TOKEN, self.0.token().unwrap().to_string())
-            .env(AUTHKEY_VARIABLE, manager.authkey_text())
-            .stdout(Stdio::null())
-            .spawn();
-        Process(child.unwrap())
+        another::start(&self.0, manager, task)
     }
 
     /// Starts another process and waits until it says that it is ready.
@@ -64,40 +55,15 @@ impl Board {
     }
 }
 
-/// Another process; it ends with the test at the latest.
-struct Process(Child);
-
-impl Process {
-    fn id(&self) -> u32 {
-        self.0.id()
-    }
-
-    fn succeeds(mut self) -> bool {
-        self.0.wait().unwrap().success()
-    }
-
-    fn kill(self) {}
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Refused if it was waited for.
-        let killed = self.0.kill().and_then(|()| self.0.wait());
-        drop(killed);
-    }
-}
-
 /// What the other process does. In a usual run of the tests: nothing.
 #[test]
 fn another_process() {
-    let Ok(task) = std::env::var(TASK) else {
+    let Some(task) = Task::of_this_process() else {
         return;
     };
-    let token = std::env::var(TOKEN).unwrap().parse().unwrap();
-    let authkey = coheld::authkey_from_environment().unwrap();
-    let board = Board(DictProxy::from_token(&token, &authkey).unwrap());
+    let board = Board(task.objects);
     let ready = || board.get::<EventProxy>("ready").set().unwrap();
-    match task.as_str() {
+    match task.name.as_str() {
         "count" => count(&board),
         "hold" => {
             let (lock, rlock) = (
