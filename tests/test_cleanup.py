@@ -257,7 +257,8 @@ def append_and_count_warnings(shared_and_number):
 @marks.coheld_only
 def test_a_manager_without_the_descriptor_of_its_memory(processes):
     """Nobody can be handed the memory any more; newcomers use connections, and are told so."""
-    with ClosingManager(ctx=FORK) as manager:
+    # Spawned: one that is forked also inherits the memory of this process's other managers.
+    with ClosingManager(ctx=SPAWN) as manager:
         shared = manager.list([1])
         assert manager.Closer().close_memory() == 1
         shared.append(2)
