@@ -42,6 +42,7 @@ __all__ = [
     "StartupError",
     "aio",
     "call_timeout",
+    "from_token",
     "install",
     "managers",
     "proxy",
@@ -122,6 +123,19 @@ def share(target, *, exposed=None, readonly=False):
     from .proxy import share
 
     return share(target, exposed=exposed, readonly=readonly)
+
+
+def from_token(text, authkey=None):
+    """Return a proxy of the shared object that a token names.
+
+    A token is one line of text: ``proxy._token.text`` in Python, ``proxy.token()?.to_string()`` in
+    Rust. It can be handed to any program, which is how programs meet that have not started each
+    other. Without *authkey*, the key of the manager, the one in the environment variable
+    ``COHELD_AUTHKEY`` counts, in hexadecimal, and else that of this process.
+    """
+    from ._tokens import from_token
+
+    return from_token(text, authkey)
 
 
 def __getattr__(name):

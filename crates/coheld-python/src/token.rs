@@ -249,6 +249,33 @@ impl Token {
         Ok(token)
     }
 
+    /// The token that a line of text is, see `text`; of a program in any language.
+    #[staticmethod]
+    fn parse(py: Python<'_>, text: &str) -> PyResult<Self> {
+        let named = text.parse::<coheld::Token>().or_raise(py)?;
+        let kind = Kind::from_number(named.kind).ok_or_else(|| {
+            PyValueError::new_err(format!(
+                "not a usable token: shared objects of the kind {} are of another version of \
+                 Coheld",
+                named.kind
+            ))
+        })?;
+        let place = Place {
+            kind: named.kind,
+            offset: named.offset,
+            generation: named.generation,
+        };
+        let token = Self {
+            typeid: PyString::new(py, kind.typeid()).into_any().unbind(),
+            address: attachment::address_to_python(py, &named.address)?.unbind(),
+            id: PyString::new(py, &place.text()).into_any().unbind(),
+            segment: Some(named.segment_id),
+            held: Mutex::default(),
+        };
+        token.redeem(py)?;
+        Ok(token)
+    }
+
     /// The name under which the type is registered with the manager.
     #[getter]
     fn get_typeid(&self, py: Python<'_>) -> Py<PyAny> {

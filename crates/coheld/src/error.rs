@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::io;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use coheld_wire::auth::AuthenticationError;
@@ -121,6 +122,32 @@ pub enum Error {
         /// What, as a noun.
         what: &'static str,
     },
+    /// A function could not be run in another process.
+    NotStarted {
+        /// Why not.
+        why: String,
+    },
+    /// The function that ran in another process has panicked.
+    Panicked {
+        /// The process.
+        process: u32,
+        /// Where, and the message.
+        message: String,
+    },
+    /// A process ended before its function returned.
+    Ended {
+        /// The process.
+        process: u32,
+        /// How it ended, if that is known: somebody else may have collected it.
+        status: Option<ExitStatus>,
+    },
+    /// What a function has returned could not be sent to the process that started it.
+    NotReturned {
+        /// The process that it ran in.
+        process: u32,
+        /// Why not.
+        why: String,
+    },
     /// The operating system refused.
     Io {
         /// What was being done.
@@ -230,6 +257,29 @@ impl fmt::Display for Error {
             Self::NeedsPython { what } => {
                 write!(formatter, "{what} can be run by a Python process only")
             }
+            Self::NotStarted { why } => {
+                write!(
+                    formatter,
+                    "a function cannot be run in another process: {why}"
+                )
+            }
+            Self::Panicked { process, message } => {
+                write!(formatter, "process {process} has panicked {message}")
+            }
+            Self::Ended { process, status } => {
+                write!(
+                    formatter,
+                    "process {process} ended before its function returned"
+                )?;
+                match status {
+                    Some(status) => write!(formatter, ": {status}"),
+                    None => Ok(()),
+                }
+            }
+            Self::NotReturned { process, why } => write!(
+                formatter,
+                "what the function in process {process} has returned cannot be sent: {why}"
+            ),
             Self::Io { doing, source } => write!(formatter, "{doing}: {source}"),
         }
     }

@@ -12,6 +12,7 @@
 //!   conditions, barriers and queues, typed or not;
 //! * [`exposed`]: types of the program as shared objects, with typed proxies, by the attribute
 //!   [`expose`](macro@expose);
+//! * [`process`]: functions of the program run by other processes, as threads run them;
 //! * [`hosted`]: what these are made of: objects that live in one process, which the others call;
 //! * [`value`]: what can be in them;
 //! * [`server`]: a manager without Python, for clients of the standard library too;
@@ -34,6 +35,7 @@ pub mod hosted;
 mod key;
 mod manager;
 pub mod observe;
+pub mod process;
 pub mod proxy;
 mod registry;
 pub mod server;

@@ -102,15 +102,7 @@ impl Manager {
 
     /// The referent that `token` names. Attaches to its segment first, if need be.
     pub fn attach_token(token: &Token, authkey: &[u8]) -> Result<Handle, Error> {
-        if let Some(attachment) = Attachment::find(&token.segment_id) {
-            return Handle::redeem_token(&attachment, token);
-        }
-        let attachment = control::connect(&token.address, authkey, PATIENCE)?;
-        if attachment.segment_id() != token.segment_id {
-            return Err(Error::BadToken {
-                why: "its manager was started anew since",
-            });
-        }
+        let attachment = attach(&token.segment_id, &token.address, authkey)?;
         Handle::redeem_token(&attachment, token)
     }
 
@@ -165,6 +157,24 @@ impl Manager {
             None => control::shutdown(self.address(), self.authkey(), PATIENCE),
         }
     }
+}
+
+/// This process's access to a segment; attaches to it first, if need be.
+pub(crate) fn attach(
+    segment_id: &[u8; 16],
+    address: &Address,
+    authkey: &[u8],
+) -> Result<Arc<Attachment>, Error> {
+    if let Some(attachment) = Attachment::find(segment_id) {
+        return Ok(attachment);
+    }
+    let attachment = control::connect(address, authkey, PATIENCE)?;
+    if attachment.segment_id() != *segment_id {
+        return Err(Error::BadToken {
+            why: "its manager was started anew since",
+        });
+    }
+    Ok(attachment)
 }
 
 impl Running {

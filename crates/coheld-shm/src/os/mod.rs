@@ -7,6 +7,7 @@
     reason = "the owner of the kernel and the file system"
 )]
 
+pub mod again;
 #[doc(hidden)]
 pub mod child;
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod parent;
 pub mod passing;
 pub mod peek;
 pub mod process;
+mod program;
 pub mod readiness;
 pub(crate) mod record_lock;
 pub mod socket_file;
