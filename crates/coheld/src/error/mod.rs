@@ -1,5 +1,7 @@
 //! What can go wrong between processes.
 
+mod predicates;
+
 use core::fmt;
 use std::io;
 use std::process::ExitStatus;
@@ -155,12 +157,6 @@ pub enum Error {
         /// Its answer.
         source: io::Error,
     },
-}
-
-impl Error {
-    pub(crate) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { doing, source }
-    }
 }
 
 impl fmt::Display for Error {
