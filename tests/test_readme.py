@@ -5,11 +5,13 @@ Those in Rust are tests of the crate `coheld`: `documents` in its lib.rs.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import subprocess
 import sys
 
+import coheld
 import marks
 import pytest
 import rust_server
@@ -66,6 +68,26 @@ def test_example(source, tmp_path):
     expected = re.findall(r"^ *print\(.*\)  # (.+)$", source, re.MULTILINE)
     assert len(expected) == source.count("print(")
     assert (run.stdout.splitlines(), run.stderr, run.returncode) == (expected, "", 0)
+
+
+@marks.coheld_only
+def test_the_program_that_joins_another_one():
+    """The block in the guide for Rust that does not run with the others: it needs a manager."""
+    guide = (ROOT / "docs" / "guide-rust.md").read_text()
+    [block] = re.findall(r"^```rust,no_run\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    source = (ROOT / "crates" / "coheld" / "examples" / "join.rs").read_text()
+    assert source.endswith("\n\n" + block)
+
+    program = pathlib.Path(rust_server.binary()).parent / "examples" / "join"
+    with coheld.Manager() as manager:
+        counts = manager.dict(rose=3)
+        environment = {**os.environ, "COHELD_AUTHKEY": manager._authkey.hex()}
+        command = [str(program), counts._token.text]
+        subprocess.run(command, env=environment, check=True, timeout=60)
+        assert counts.copy() == {"rose": 4, "lists": 1}
+    no_token = subprocess.run([str(program)], capture_output=True, text=True, timeout=60)
+    assert (no_token.returncode, no_token.stdout) == (1, "")
+    assert "the token of a dict, please" in no_token.stderr
 
 
 def test_shells_are_told_to_do_what_can_be_done():

@@ -89,14 +89,26 @@ pub fn check_summary(file: &str, summary: &str, pages: &[&str]) -> Vec<Problem> 
     pages.iter().filter_map(of_page).collect()
 }
 
-/// The blocks of Rust in a document run as tests: `lib_rs` names the document.
+/// The blocks of Rust in a document are tests: `lib_rs` names the document, and none is ignored.
 #[must_use]
-pub fn check_rust(file: &str, document: &str, lib_rs: &str) -> Option<Problem> {
-    let has_rust = document.lines().any(|line| line.starts_with("```rust"));
-    (has_rust && !lib_rs.contains(&format!("\"{file}\""))).then(|| {
-        let message = "its blocks of Rust are no tests: name it in crates/coheld/src/lib.rs";
-        Problem::new(file, 0, message)
-    })
+pub fn check_rust(file: &str, document: &str, lib_rs: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut is_named = lib_rs.contains(&format!("\"{file}\""));
+    for (index, line) in document.lines().enumerate() {
+        if !line.starts_with("```rust") {
+            continue;
+        }
+        if !is_named {
+            let message = "its blocks of Rust are no tests: name it in crates/coheld/src/lib.rs";
+            problems.push(Problem::new(file, 0, message));
+            is_named = true;
+        }
+        if line.contains("ignore") {
+            let message = "this block is not even compiled: make it one that is";
+            problems.push(Problem::new(file, index + 1, message));
+        }
+    }
+    problems
 }
 
 /// The folder of the book.
@@ -244,9 +256,11 @@ mod tests {
     #[test]
     fn documents_with_rust_are_tests() {
         let (code, lib_rs) = ("```rust\nfn main() {}\n```\n", "Readme = \"README.md\";");
-        assert_eq!(check_rust("README.md", code, lib_rs), None);
-        assert_eq!(check_rust("docs/a.md", "```python\n```\n", lib_rs), None);
-        assert!(check_rust("docs/a.md", code, lib_rs).is_some());
+        assert_eq!(check_rust("README.md", code, lib_rs), []);
+        assert_eq!(check_rust("docs/a.md", "```python\n```\n", lib_rs), []);
+        assert_eq!(check_rust("docs/a.md", &code.repeat(2), lib_rs).len(), 1);
+        let ignored = "\n```rust,ignore\n```\n";
+        assert_eq!(check_rust("README.md", ignored, lib_rs)[0].line, 2);
     }
 
     #[test]

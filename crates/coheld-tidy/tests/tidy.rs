@@ -141,10 +141,9 @@ fn links_between_documents_lead_somewhere() {
 #[test]
 fn blocks_of_rust_in_documents_are_tests() {
     let lib_rs = file("crates/coheld/src/lib.rs");
-    let documents = files(&["md"]);
     expect_none(
-        documents
-            .filter_map(|source| documents::check_rust(&source.path, &source.text, &lib_rs.text)),
+        files(&["md"])
+            .flat_map(|source| documents::check_rust(&source.path, &source.text, &lib_rs.text)),
     );
 }
 
