@@ -25,6 +25,8 @@ SANITIZED = cargo test --target $(shell rustc --print host-tuple) --lib --tests 
 	--package coheld-shm --package coheld-store
 LEFT_OUT = -- --skip limits_of_the_process
 WORDS := $(TARGET)/release/examples/top_words
+MDBOOK_VERSION := 0.5.4
+MDBOOK := $(TARGET)/mdbook-$(MDBOOK_VERSION)/bin/mdbook
 # The command, of the tests' profile; the Python tests start it.
 export COHELD_BINARY := $(abspath $(TARGET))/debug/coheld
 
@@ -35,7 +37,7 @@ PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all interop check bench crash soak fuzz fuzz-address loom sanitize \
+.PHONY: help demo test test-all interop check bench book crash soak fuzz fuzz-address loom sanitize \
 	shuttle fmt clean venv build \
 	wheel test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
@@ -59,6 +61,10 @@ venv: $(VENV)/installed ## put Coheld, built for release, into .venv
 
 wheel: $(VENV)/ready ## build the wheel for PYTHON into dist/
 	$(VENV)/bin/maturin build --release --interpreter $(VENV)/bin/python --out dist
+
+book: $(MDBOOK) ## the documentation as pages for a browser, in target/book
+	$(MDBOOK) build docs --dest-dir $(abspath $(TARGET))/book
+	@echo 'The book begins at $(TARGET)/book/index.html'
 
 # ---- What a developer runs ----------------------------------------------------------------------
 
@@ -156,6 +162,11 @@ clean: ## remove whatever was built
 $(WORDS): $(SOURCES)
 	cargo build --release --package coheld --example top_words
 	@touch $@
+
+# Without the parts that watch the sources and serve the pages, which are most of it.
+$(MDBOOK):
+	cargo install mdbook --version $(MDBOOK_VERSION) --locked --no-default-features \
+		--features search --root $(abspath $(TARGET))/mdbook-$(MDBOOK_VERSION)
 
 $(COHELD_BINARY): $(SOURCES)
 	cargo build --package coheld-cli --package coheld --bins --examples

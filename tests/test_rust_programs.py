@@ -121,7 +121,7 @@ def service():
 
 def test_workers_in_python_serve_a_web_service_in_rust(service):
     assert service.ask("/texts", "one two two") == (201, "1")
-    assert service.ask("/texts", "one Zwölf zwölf drei") == (201, "2")
+    assert service.ask("/texts", "one Two two three") == (201, "2")
     assert service.count(1) == (200, "2")
     assert service.count(2) == (200, "3")
     assert service.ask("/texts/3")[0] == 404

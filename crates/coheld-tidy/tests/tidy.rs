@@ -123,9 +123,43 @@ fn the_layout_document_describes_this_layout() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let root = tree::root();
-    let exists = |path: &str| root.join(path).exists();
-    let documents = files(&["md"]);
+    let documents: Vec<Source> = files(&["md"]).collect();
+    let find = |path: &str| {
+        let document = documents.iter().find(|source| source.path == path);
+        let other = || root.join(path).exists().then_some(documents::Target::Other);
+        document
+            .map(|source| documents::Target::Document(&source.text))
+            .or_else(other)
+    };
     expect_none(
-        documents.flat_map(|source| documents::check_links(&source.path, &source.text, exists)),
+        documents
+            .iter()
+            .flat_map(|source| documents::check_links(&source.path, &source.text, find)),
     );
+}
+
+#[test]
+fn blocks_of_rust_in_documents_are_tests() {
+    let lib_rs = file("crates/coheld/src/lib.rs");
+    expect_none(
+        files(&["md"])
+            .flat_map(|source| documents::check_rust(&source.path, &source.text, &lib_rs.text)),
+    );
+}
+
+#[test]
+fn the_book_has_all_pages() {
+    let summary = file("docs/SUMMARY.md");
+    let documents: Vec<Source> = files(&["md"]).collect();
+    let pages: Vec<&str> = documents
+        .iter()
+        .map(|source| source.path.as_str())
+        .filter(|path| path.starts_with("docs/"))
+        .collect();
+    assert!(pages.len() > 10, "only {} pages found", pages.len());
+    expect_none(documents::check_summary(
+        &summary.path,
+        &summary.text,
+        &pages,
+    ));
 }

@@ -75,3 +75,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub mod __private {
     pub use serde;
 }
+
+/// The blocks of Rust in the documents, as tests. A tidy test sees to it that none is missing.
+#[cfg(doctest)]
+mod documents {
+    macro_rules! documents {
+        ($($name:ident = $path:literal;)*) => {
+            $(
+                #[doc = include_str!(concat!("../../../", $path))]
+                struct $name;
+            )*
+        };
+    }
+
+    documents! {
+        Readme = "README.md";
+        Introduction = "docs/introduction.md";
+        GuideRust = "docs/guide-rust.md";
+        Rust = "docs/rust.md";
+    }
+}

@@ -1,4 +1,5 @@
-//! Functions that run in other processes: what they get and return, how they end, whom they outlive.
+//! Functions that run in other processes: what they get and return, how they end, what they
+//! outlive.
 #![allow(
     clippy::disallowed_methods,
     reason = "tests look at what a process has open"

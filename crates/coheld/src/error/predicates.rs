@@ -120,7 +120,7 @@ impl Error {
     /// let lock = manager.lock()?;
     /// match lock.lock() {
     ///     Ok(_guard) => {}
-    ///     Err(error) if error.is_owner_dead() => { /* put in order what it has left, once more */ }
+    ///     Err(error) if error.is_owner_dead() => { /* look what it has left, and try again */ }
     ///     Err(error) => return Err(error),
     /// }
     /// # Ok::<(), coheld::Error>(())
