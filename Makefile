@@ -37,7 +37,8 @@ PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all interop check bench book crash soak fuzz fuzz-address loom sanitize \
+.PHONY: help demo test test-all interop check bench bench-field book crash soak fuzz fuzz-address \
+	loom sanitize \
 	shuttle fmt clean venv build \
 	wheel test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
@@ -55,6 +56,9 @@ bench: $(VENV)/installed ## measure every operation beside the stock manager
 	$(VENV)/bin/python benches/wire.py --json docs/wire-bench.json $(ARGS)
 	$(VENV)/bin/python benches/proxy.py $(ARGS)
 	cargo bench -p coheld-bench
+
+bench-field: ## measure the Rust crate beside LMDB, ipc-channel and iceoryx2
+	cd benches/field && cargo run --release
 
 venv: $(VENV)/installed ## put Coheld, built for release, into .venv
 	@echo 'Coheld is in $(VENV); for example: $(VENV)/bin/python'

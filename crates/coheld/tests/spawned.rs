@@ -385,6 +385,19 @@ fn orders_of_others_are_refused() {
     }
 }
 
+/// An argument too many must not have the process take itself for one that starts others.
+#[test]
+fn arguments_may_be_added() {
+    let _turn = turn();
+    let builder = builder().command(|command| {
+        command.args(["--test-threads", "1"]).stdout(Stdio::null());
+    });
+    let process = builder.spawn(|(): ()| std::env::args().collect::<Vec<_>>(), ());
+    let arguments = process.unwrap().join().unwrap();
+    let last = &arguments[arguments.len() - 3..];
+    assert_eq!(last, ["--test-threads", "1", "coheld::process"]);
+}
+
 #[test]
 fn values_of_any_type_are_kept() {
     let _turn = turn();

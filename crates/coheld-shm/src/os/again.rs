@@ -42,8 +42,8 @@ const ORDER_BYTES: usize = 3 * size_of::<u64>();
 /// Starts a process that runs `body(function, socket)`, and gives the other end of the socket.
 ///
 /// The program has to call [`Order::of_this_process`] before it does anything else. `arguments`
-/// are those of the new process, before the mark, and `configure` may set whatever else it needs,
-/// but for the arguments and the standard input.
+/// are those of the new process, before the mark, and `configure` may set whatever else it needs
+/// but for the standard input.
 pub fn start<A, R>(
     function: fn(A) -> R,
     body: Body<A, R>,
@@ -73,8 +73,10 @@ pub fn start<A, R>(
     if let Some(name) = std::env::args_os().next() {
         command.arg0(name);
     }
-    command.args(arguments).arg(MARK);
+    command.args(arguments);
     configure(&mut command);
+    // Last, whatever was added: without it the process would take itself for a usual one.
+    command.arg(MARK);
     let mut child = command.stdin(Stdio::from(OwnedFd::from(others))).spawn()?;
     // The command has the other end, too: without it the end of the child is seen at this one.
     drop(command);

@@ -130,7 +130,8 @@ impl Builder {
     }
 
     /// Sets the environment, the current directory, the standard output and whatever else there is
-    /// to set. The arguments and the standard input are set already, and have to stay.
+    /// to set, but for the standard input. Arguments that are added stand before the last one, by
+    /// which the new process knows what it is.
     #[must_use]
     pub fn command(mut self, configure: impl FnOnce(&mut Command) + 'static) -> Self {
         self.configure = Some(Box::new(configure));
