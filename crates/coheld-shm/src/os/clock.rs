@@ -3,6 +3,7 @@
 //! In a time namespace they are ahead of the machine's or behind them, by what the namespace was
 //! made with. What processes tell each other has to be without that.
 
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::process;
@@ -25,17 +26,25 @@ pub struct Ahead {
 /// child may ask. All zero where that cannot be learnt: nobody has time namespaces then.
 #[must_use]
 pub fn ahead() -> Ahead {
+    ahead_if_known().unwrap_or_default()
+}
+
+/// The same; `None` if it can be learnt, but not just now: there is no descriptor left for instance.
+pub(super) fn ahead_if_known() -> Option<Ahead> {
     let namespace = |path| rustix::fs::stat(path).ok().map(|status| status.st_ino);
     // What the file shows is meant for children. It is this process's as well, unless it has just
     // made a namespace for them.
     if namespace(c"/proc/self/ns/time") != namespace(c"/proc/self/ns/time_for_children") {
-        return Ahead::default();
+        return Some(Ahead::default());
     }
-    let content = process::read_file(c"/proc/self/timens_offsets");
-    let content = content
-        .as_ref()
-        .map_or(&[][..], |(content, length)| &content[..*length]);
-    parse(core::str::from_utf8(content).unwrap_or_default())
+    match process::read_file(c"/proc/self/timens_offsets") {
+        Ok((content, length)) => {
+            let content = core::str::from_utf8(&content[..length]);
+            Some(parse(content.unwrap_or_default()))
+        }
+        Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => None,
+        Err(_) => Some(Ahead::default()),
+    }
 }
 
 /// Reads lines of a clock, seconds and nanoseconds.

@@ -8,6 +8,7 @@ use core::ffi::CStr;
 use std::io::{BufRead, BufReader};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::clock;
 use super::memfd::FileId;
@@ -36,19 +37,28 @@ pub fn identity() -> ProcessIdentity {
         start_time: 0,
         pid_namespace: 0,
     };
-    let Some(status) = read_status(c"/proc/self/stat") else {
-        return unseen;
-    };
-    if status.pid != pid {
+    let start_time = match read_status(c"/proc/self/stat") {
         // This /proc belongs to another pid namespace: its numbers are not ours.
-        return unseen;
-    }
+        Seen::Status(status) if status.pid != pid => return unseen,
+        Seen::Status(status) => status.start_time,
+        Seen::Nothing => return unseen,
+        // There may be no descriptor to be had, but it is the right /proc.
+        Seen::Refused if own_number() == Some(pid) => 0,
+        Seen::Refused => return unseen,
+    };
     let pid_namespace = rustix::fs::stat(c"/proc/self/ns/pid").map_or(0, |status| status.st_ino);
     ProcessIdentity {
         pid,
-        start_time: status.start_time,
+        start_time,
         pid_namespace,
     }
+}
+
+/// What `/proc` calls the calling process; for that it takes no descriptor.
+fn own_number() -> Option<u32> {
+    let mut room = [core::mem::MaybeUninit::uninit(); 16];
+    let link = rustix::fs::readlinkat_raw(rustix::fs::CWD, c"/proc/self", &mut room).ok()?;
+    core::str::from_utf8(link.0).ok()?.parse().ok()
 }
 
 /// The user the calling process acts as.
@@ -66,49 +76,53 @@ pub fn descriptor_limit() -> u64 {
 }
 
 /// Whether the process `other` still runs with `file` mapped, as far as `/proc` shows it to the
-/// process `own`. A process that cannot be seen from here is taken for dead.
+/// process `own`. A process that cannot be seen from here is taken for dead; one that cannot be
+/// looked at just now, because this process has no descriptor left for instance, is not: taking a
+/// living process for dead is the worse mistake.
 pub fn runs_with(own: &ProcessIdentity, other: &ProcessIdentity, file: FileId) -> bool {
     if own.pid_namespace == 0 || own.pid_namespace != other.pid_namespace || other.pid == 0 {
         return false;
     }
     let mut path = PathBuffer::default();
-    let Some(status) = read_status(path.of(other.pid, "stat")) else {
-        return false;
+    let status = match read_status(path.of(other.pid, "stat")) {
+        Seen::Status(status) => status,
+        Seen::Nothing => return false,
+        Seen::Refused => return true,
     };
     // Z: dead and not yet collected, X: being dismantled.
     if matches!(status.state, b'Z' | b'X' | b'x') {
         return false;
     }
-    if other.start_time != 0 && status.start_time != other.start_time {
+    let times = [status.start_time, other.start_time];
+    if !times.contains(&0) && status.start_time != other.start_time {
         return false;
     }
     maps_file(other.pid, file)
 }
 
-/// Whether `/proc/<pid>/maps` lists `file`. Unreadable: assume that it does, because taking a
-/// living process for dead is the worse mistake.
+/// Whether `/proc/<pid>/maps` lists `file`. Unreadable: assume that it does.
 fn maps_file(pid: u32, file: FileId) -> bool {
-    let Ok(maps) = std::fs::File::open(format!("/proc/{pid}/maps")) else {
-        return true;
+    let maps = match std::fs::File::open(format!("/proc/{pid}/maps")) {
+        Ok(maps) => maps,
+        Err(error) => return !says_gone(error.raw_os_error()),
     };
     let mut lines = BufReader::new(maps);
     let mut line = Vec::new();
-    let mut seen = 0_u32;
     loop {
         line.clear();
         match lines.read_until(b'\n', &mut line) {
             // A process that has ended meanwhile shows no mapping at all, and is dead.
             Ok(0) => return false,
-            Ok(_) => {
-                seen += 1;
-                if line_names(&line, file) {
-                    return true;
-                }
-            }
-            // Refused at the first read: another user's process. Later: it ended while we read.
-            Err(_) => return seen == 0,
+            Ok(_) if line_names(&line, file) => return true,
+            Ok(_) => {}
+            Err(error) => return !says_gone(error.raw_os_error()),
         }
     }
+}
+
+/// Whether a refusal of a file of `/proc` means that there is no such process any more.
+fn says_gone(refusal: Option<i32>) -> bool {
+    matches!(refusal, Some(libc::ENOENT | libc::ESRCH))
 }
 
 /// Whether a line of `maps` is about `file`.
@@ -139,7 +153,7 @@ pub fn mapped_file(start: *const u8) -> Option<FileId> {
 /// State, start time and name of the process `pid`.
 pub(super) fn status(pid: u32) -> Option<(u8, u64, String)> {
     let mut path = PathBuffer::default();
-    let (content, length) = read_file(path.of(pid, "stat"))?;
+    let (content, length) = read_file(path.of(pid, "stat")).ok()?;
     let status = status_in(&content[..length])?;
     Some((status.state, status.start_time, name_in(&content[..length])))
 }
@@ -154,16 +168,29 @@ fn name_in(content: &[u8]) -> String {
     String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
 }
 
-fn read_status(path: &CStr) -> Option<Status> {
-    let (content, length) = read_file(path)?;
-    status_in(&content[..length])
+/// What a look at the status of a process has shown.
+enum Seen {
+    Status(Status),
+    /// There is no such process here.
+    Nothing,
+    /// The look was refused, which says nothing of the process.
+    Refused,
+}
+
+fn read_status(path: &CStr) -> Seen {
+    match read_file(path) {
+        Ok((content, length)) => status_in(&content[..length]).map_or(Seen::Refused, Seen::Status),
+        Err(refusal) if says_gone(Some(refusal.raw_os_error())) => Seen::Nothing,
+        Err(_) => Seen::Refused,
+    }
 }
 
 /// What a file of `/proc` says, with the start time as processes outside of any time namespace see
-/// it.
+/// it; 0 if that cannot be learnt.
 fn status_in(content: &[u8]) -> Option<Status> {
     let status = parse_status(content)?;
-    let start_time = status.start_time.wrapping_add_signed(-clock::ahead().ticks);
+    let ahead = clock::ahead_if_known().map(|ahead| ahead.ticks);
+    let start_time = ahead.map_or(0, |ahead| status.start_time.wrapping_add_signed(-ahead));
     Some(Status {
         start_time,
         ..status
@@ -171,17 +198,17 @@ fn status_in(content: &[u8]) -> Option<Status> {
 }
 
 /// The first bytes of a file, and how many there are. Allocates nothing.
-pub(super) fn read_file(path: &CStr) -> Option<([u8; STATUS_BYTES], usize)> {
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+pub(super) fn read_file(path: &CStr) -> Result<([u8; STATUS_BYTES], usize), Errno> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut content = [0; STATUS_BYTES];
     let length = loop {
         match rustix::io::read(&file, &mut content[..]) {
             Ok(length) => break length,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
+            Err(Errno::INTR) => {}
+            Err(refusal) => return Err(refusal),
         }
     };
-    Some((content, length))
+    Ok((content, length))
 }
 
 /// Reads `pid (name) state ...`. The name may hold anything, also `) Z 1`, so what follows it is

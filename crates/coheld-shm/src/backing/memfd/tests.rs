@@ -190,6 +190,63 @@ fn a_member_that_closed_every_descriptor_is_alive() {
     assert!(!backing.is_alive(SLOT, &child.identity));
 }
 
+/// Takes the right to open anything from this process.
+fn allow_no_more_descriptors() {
+    let limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` lives for the whole call.
+    let status = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    assert_eq!(status, 0);
+    let refused = std::fs::File::open("/proc/self/stat").unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EMFILE));
+}
+
+/// It was taken for dead by whoever had no descriptor left to look at it: its locks were taken over
+/// while it worked.
+#[test]
+fn a_member_is_alive_for_those_that_cannot_look() {
+    let backing = backing();
+    let descriptor = backing.descriptor().unwrap();
+    let child = Child::start(&backing, || close(descriptor), false);
+    assert!(holds_in_child(|| {
+        backing.identity();
+        allow_no_more_descriptors();
+        backing.is_alive(SLOT, &child.identity)
+    }));
+    child.kill();
+}
+
+/// Nor is it different for one that has become a member without a descriptor to look at itself.
+#[test]
+fn a_member_knows_itself_without_descriptors() {
+    let backing = backing();
+    let descriptor = backing.descriptor().unwrap();
+    let own = backing.identity();
+    let child = Child::start(
+        &backing,
+        || {
+            allow_no_more_descriptors();
+            close(descriptor);
+        },
+        false,
+    );
+    assert!(backing.is_alive(SLOT, &child.identity));
+    child.kill();
+    assert!(!backing.is_alive(SLOT, &child.identity));
+
+    let child = Child::start(&backing, || close(descriptor), false);
+    assert!(holds_in_child(|| {
+        allow_no_more_descriptors();
+        let identity = backing.identity();
+        (identity.pid, identity.start_time) == (std::process::id(), 0)
+            && identity.pid_namespace == own.pid_namespace
+            && backing.is_alive(SLOT, &child.identity)
+    }));
+    child.kill();
+}
+
 #[test]
 fn a_member_that_became_another_program_is_dead() {
     let backing = backing();
