@@ -87,6 +87,13 @@ def test_what_needs_the_memory_says_so(manager):
         manager._statistics()
 
 
+def test_a_view_needs_the_memory(manager):
+    shared = manager.Array("i", [1, 2, 3])
+    with pytest.raises(BufferError, match="copy"):
+        memoryview(shared)
+    assert shared[:].tolist() == [1, 2, 3]
+
+
 def test_ipv6():
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()

@@ -42,7 +42,7 @@ pub mod word;
 use coheld_shm::{Guard, Lost, Mender, Wakes};
 
 pub use self::{
-    array::Array,
+    array::{Array, Extent},
     channel::Channel,
     dict::Dict,
     error::{IndexProblem, Result, StoreError},

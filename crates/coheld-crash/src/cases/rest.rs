@@ -28,6 +28,17 @@ fn array(segment: &Segment) -> Result<Vec<Place>> {
     Ok(vec![place])
 }
 
+/// The same after somebody has looked at the items themselves.
+fn viewed_array(segment: &Segment) -> Result<Vec<Place>> {
+    let places = array(segment)?;
+    Array::new(&at(segment, &places[0])?).extent()?;
+    Ok(places)
+}
+
+fn array_fill(segment: &Segment, places: &[Place]) -> Result<()> {
+    Array::new(&at(segment, &places[0])?).replace(&[9; 20])
+}
+
 fn array_set(segment: &Segment, places: &[Place]) -> Result<()> {
     Array::new(&at(segment, &places[0])?).set(3, 77)
 }
@@ -284,6 +295,20 @@ fn publish(segment: &Segment, _places: &[Place]) -> Result<()> {
 const ROWS: &[Row] = &[
     ("array set", array, array_set, true, false),
     ("array slice assignment", array, array_slice, false, false),
+    (
+        "array slice assignment in place",
+        viewed_array,
+        array_slice,
+        true,
+        false,
+    ),
+    (
+        "array filled in place",
+        viewed_array,
+        array_fill,
+        false,
+        false,
+    ),
     (
         "array replaced as a whole",
         array,

@@ -1,0 +1,116 @@
+//! Memory of a segment as the buffer of a Python object, which `memoryview` and NumPy take.
+//!
+//! The exporting object keeps its referent by its handle, and the mapping by the handle's
+//! attachment; Python keeps the object as long as a buffer of it is in use.
+
+use std::ffi::c_int;
+
+use coheld::Attachment;
+use pyo3::{exceptions::PyBufferError, ffi, prelude::*};
+
+use crate::errors::OrRaise;
+
+/// The bytes that a buffer shows.
+pub(crate) struct Span {
+    /// Offset of the first byte.
+    pub(crate) offset: u64,
+    /// Number of items.
+    pub(crate) count: u64,
+    /// Bytes of an item.
+    pub(crate) item_size: u8,
+    /// The letter of the items in the language of `struct`.
+    pub(crate) format: u8,
+    /// Whether nobody may store into it.
+    pub(crate) read_only: bool,
+}
+
+/// What a `Py_buffer` points to besides the bytes.
+struct Shape {
+    count: ffi::Py_ssize_t,
+    stride: ffi::Py_ssize_t,
+    format: [u8; 2],
+}
+
+/// Where a buffer without bytes begins: somewhere that is not null.
+static NOTHING: u64 = 0;
+
+/// Fills in what Python asks a buffer for. `owner` keeps the referent with these bytes.
+///
+/// # Safety
+///
+/// `view` points to a `Py_buffer`, as the interpreter passes it to `bf_getbuffer`.
+pub(crate) unsafe fn fill(
+    owner: Bound<'_, PyAny>,
+    attachment: &Attachment,
+    span: &Span,
+    view: *mut ffi::Py_buffer,
+    flags: c_int,
+) -> PyResult<()> {
+    // SAFETY: the caller passes a valid `Py_buffer`, which nobody else uses yet.
+    let view = unsafe { &mut *view };
+    view.obj = std::ptr::null_mut();
+    if span.read_only && flags & ffi::PyBUF_WRITABLE == ffi::PyBUF_WRITABLE {
+        return Err(PyBufferError::new_err(
+            "a value of a shared object is never changed in place: its view is read-only",
+        ));
+    }
+    let length = span.count.saturating_mul(u64::from(span.item_size));
+    let start = match length {
+        0 => std::ptr::from_ref(&NOTHING).cast_mut().cast(),
+        length => {
+            let segment = attachment.segment();
+            segment.address(span.offset, length).or_raise(owner.py())?
+        }
+    };
+    let shape = Box::new(Shape {
+        count: ffi::Py_ssize_t::try_from(span.count)?,
+        stride: ffi::Py_ssize_t::from(span.item_size),
+        format: [span.format, 0],
+    });
+    view.len = ffi::Py_ssize_t::try_from(length)?;
+    view.buf = start.cast();
+    view.itemsize = shape.stride;
+    view.readonly = c_int::from(span.read_only);
+    view.ndim = 1;
+    view.suboffsets = std::ptr::null_mut();
+    let shape = Box::into_raw(shape);
+    // SAFETY: `shape` has just been a box, and only `release` makes one of it again.
+    let parts = unsafe {
+        (
+            &raw mut (*shape).count,
+            &raw mut (*shape).stride,
+            &raw mut (*shape).format,
+        )
+    };
+    let asked = |flag: c_int| flags & flag == flag;
+    let or_null = |flag, part| {
+        if asked(flag) {
+            part
+        } else {
+            std::ptr::null_mut()
+        }
+    };
+    view.shape = or_null(ffi::PyBUF_ND, parts.0);
+    view.strides = or_null(ffi::PyBUF_STRIDES, parts.1);
+    view.format = match asked(ffi::PyBUF_FORMAT) {
+        true => parts.2.cast(),
+        false => std::ptr::null_mut(),
+    };
+    view.internal = shape.cast();
+    view.obj = owner.into_ptr();
+    Ok(())
+}
+
+/// Frees what `fill` has made.
+///
+/// # Safety
+///
+/// `view` is one that `fill` has filled in, and is released for the first time.
+pub(crate) unsafe fn release(view: *mut ffi::Py_buffer) {
+    // SAFETY: the caller passes the `Py_buffer` that `fill` was given.
+    let shape: *mut Shape = unsafe { (*view).internal }.cast();
+    if !shape.is_null() {
+        // SAFETY: `fill` made the pointer of a box, and it is released once.
+        drop(unsafe { Box::from_raw(shape) });
+    }
+}
