@@ -5,10 +5,11 @@
 
 use std::ffi::c_int;
 
-use coheld::Attachment;
-use pyo3::{exceptions::PyBufferError, ffi, prelude::*};
+use coheld::{Attachment, Handle};
+use coheld_store::Extent;
+use pyo3::{exceptions::PyBufferError, ffi, prelude::*, types::PyMemoryView};
 
-use crate::errors::OrRaise;
+use crate::{errors::OrRaise, proxy::ProxyState};
 
 /// The bytes that a buffer shows.
 pub(crate) struct Span {
@@ -22,6 +23,68 @@ pub(crate) struct Span {
     pub(crate) format: u8,
     /// Whether nobody may store into it.
     pub(crate) read_only: bool,
+}
+
+/// The bytes of a value of a shared object, which never change. A view of a value is one of this.
+#[pyclass(frozen, name = "SharedBytes", module = "coheld._coheld")]
+pub(crate) struct Bytes {
+    handle: Handle,
+    extent: Extent,
+}
+
+impl Bytes {
+    /// The bytes of the referent of a handle, which lie there.
+    pub(crate) fn new(handle: Handle, extent: Extent) -> Self {
+        Self { handle, extent }
+    }
+}
+
+#[pymethods]
+impl Bytes {
+    unsafe fn __getbuffer__(
+        slf: &Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let Self { handle, extent } = slf.get();
+        let span = Span {
+            offset: extent.offset,
+            count: extent.count,
+            item_size: 1,
+            format: b'B',
+            read_only: true,
+        };
+        let owner = slf.clone().into_any();
+        // SAFETY: `view` is what the interpreter passes to `bf_getbuffer`.
+        unsafe { fill(owner, handle.attachment(), &span, view, flags) }
+    }
+
+    unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {
+        // SAFETY: the interpreter releases what `__getbuffer__` has filled in, once.
+        unsafe { release(view) };
+    }
+}
+
+/// Another reference to the bytes that a view shows, if they are those of a value of the segment of
+/// `state`, and all of them: then the view can be stored as it is.
+pub(crate) fn shown_by(
+    view: &Bound<'_, PyMemoryView>,
+    state: &ProxyState,
+) -> PyResult<Option<Handle>> {
+    let py = view.py();
+    let owner = view.getattr(pyo3::intern!(py, "obj"))?;
+    let Ok(bytes) = owner.cast_exact::<Bytes>() else {
+        return Ok(None);
+    };
+    let Bytes { handle, extent } = bytes.get();
+    let is_plain = view.getattr(pyo3::intern!(py, "format"))?.eq("B")?
+        && view.getattr(pyo3::intern!(py, "ndim"))?.eq(1)?
+        && view.getattr(pyo3::intern!(py, "strides"))?.eq((1,))?
+        && view
+            .getattr(pyo3::intern!(py, "nbytes"))?
+            .eq(extent.count)?;
+    let is_here = handle.attachment().segment_id() == state.segment_id();
+    Ok((is_plain && is_here).then(|| handle.clone()))
 }
 
 /// What a `Py_buffer` points to besides the bytes.

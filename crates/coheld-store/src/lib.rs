@@ -18,6 +18,7 @@
 pub mod arithmetic;
 pub mod array;
 pub mod block;
+pub mod buffer;
 pub mod channel;
 pub mod dict;
 pub mod error;
@@ -43,6 +44,7 @@ use coheld_shm::{Guard, Lost, Mender, Wakes};
 
 pub use self::{
     array::{Array, Extent},
+    buffer::Buffer,
     channel::Channel,
     dict::Dict,
     error::{IndexProblem, Result, StoreError},

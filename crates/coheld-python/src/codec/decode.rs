@@ -11,8 +11,9 @@ use coheld_store::{
 };
 use pyo3::{
     IntoPyObjectExt,
+    exceptions::PyTypeError,
     prelude::*,
-    types::{PyDict, PyFloat, PyList},
+    types::{PyBytes, PyDict, PyFloat, PyList, PyMemoryView},
 };
 
 use super::{
@@ -20,6 +21,7 @@ use super::{
     make, pickle,
 };
 use crate::{
+    buffer::Bytes,
     errors::{self, OrRaise},
     proxy,
 };
@@ -86,13 +88,68 @@ fn block<'py>(
     }
 }
 
-/// The proxy of a data edge.
+/// The object of a data edge.
 fn edge<'py>(
     py: Python<'py>,
     attachment: &Arc<Attachment>,
     lease: Lease,
 ) -> PyResult<Bound<'py, PyAny>> {
-    proxy::from_handle(py, Handle::redeem(attachment, lease).or_raise(py)?)
+    of_handle(py, Handle::redeem(attachment, lease).or_raise(py)?)
+}
+
+/// What a data edge by itself stands for: a proxy, or bytes that are a referent of their own.
+fn of_handle(py: Python<'_>, handle: Handle) -> PyResult<Bound<'_, PyAny>> {
+    let Some(extent) = handle.bytes().or_raise(py)? else {
+        return proxy::from_handle(py, handle);
+    };
+    let segment = handle.attachment().segment();
+    let bytes = make::bytes_of_segment(py, segment, extent.offset, extent.count)?;
+    Ok(bytes.into_any())
+}
+
+/// The bytes of one value that was copied out: those in the segment, if they are a referent of their
+/// own, else a copy. `Err`: the value is not bytes.
+pub(crate) fn view<'py>(
+    py: Python<'py>,
+    attachment: &Arc<Attachment>,
+    value: Output,
+) -> PyResult<Bound<'py, PyMemoryView>> {
+    if let Output::Edge(lease) = value {
+        let handle = Handle::redeem(attachment, lease).or_raise(py)?;
+        return match handle.bytes().or_raise(py)? {
+            Some(extent) => {
+                PyMemoryView::from(Bound::new(py, Bytes::new(handle, extent))?.as_any())
+            }
+            None => Err(no_bytes(&proxy::from_handle(py, handle)?)),
+        };
+    }
+    view_of(&output(py, attachment, value)?)
+}
+
+/// A view of bytes of this process.
+fn view_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyMemoryView>> {
+    if value.is_exact_instance_of::<PyBytes>() {
+        return PyMemoryView::from(value);
+    }
+    Err(no_bytes(value))
+}
+
+/// What a native reading has made a view of already, or a view of what a call has returned.
+pub(crate) fn viewed(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if value.is_exact_instance_of::<PyMemoryView>() {
+        return Ok(value);
+    }
+    Ok(view_of(&value)?.into_any())
+}
+
+#[cold]
+fn no_bytes(value: &Bound<'_, PyAny>) -> PyErr {
+    match value.get_type().name() {
+        Ok(name) => PyTypeError::new_err(format!(
+            "only bytes can be viewed, and the value is of type '{name}'"
+        )),
+        Err(error) => error,
+    }
 }
 
 /// The object of one value that was copied out.
@@ -156,7 +213,7 @@ fn values_with_edges<'py>(
             OutputRef::Word(value) => word(py, value)?,
             OutputRef::Block { kind, bytes, .. } => block(py, kind, bytes, handles)?,
             OutputRef::Edge(lease) => match handles.pop().flatten() {
-                Some(handle) => proxy::from_handle(py, handle)?,
+                Some(handle) => of_handle(py, handle)?,
                 // Once more, for its error.
                 None => edge(py, attachment, lease)?,
             },

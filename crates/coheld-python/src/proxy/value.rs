@@ -228,6 +228,26 @@ impl ValueProxy {
         })
     }
 
+    /// Return a read-only memoryview of the value, which has to be bytes.
+    ///
+    /// Large bytes are not copied: the view is those of the shared object, and keeps them as long
+    /// as it is in use, whatever becomes of the object.
+    fn view<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let none = || Ok(PyTuple::empty(py));
+        let value = route(
+            slf.as_super(),
+            pyo3::intern!(py, "get"),
+            none,
+            None,
+            |state| {
+                let value = Value::new(&state.referent(py)?).get().or_raise(py)?;
+                Ok(codec::view(py, state.attachment(), value)?.into_any())
+            },
+        )?;
+        codec::viewed(value)
+    }
+
     /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.
     ///
     /// Hold it for what takes several steps. It keeps nobody from working on the object without it.

@@ -6,7 +6,6 @@ use std::marker::PhantomData;
 use coheld_store::Extent;
 
 use super::{Item, Proxy};
-use crate::Error;
 
 /// The items of a shared array where they are: [`ArrayProxy::view`](crate::ArrayProxy::view).
 ///

@@ -63,7 +63,7 @@ pub(crate) fn value_of_output(
         Output::Block { kind, bytes, edges } => {
             value_of_block(kind, Cow::Owned(bytes), &edges, attachment)
         }
-        Output::Edge(lease) => Ok(Value::Proxy(redeem_one(lease, attachment)?)),
+        Output::Edge(lease) => value_of_edge(lease, attachment),
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn value_of_ref(
         OutputRef::Block { kind, bytes, edges } => {
             value_of_block(kind, Cow::Borrowed(bytes), edges, attachment)
         }
-        OutputRef::Edge(lease) => Ok(Value::Proxy(redeem_one(lease, attachment)?)),
+        OutputRef::Edge(lease) => value_of_edge(lease, attachment),
     }
 }
 
@@ -158,6 +158,15 @@ pub(crate) fn redeem(leases: &[Lease], attachment: &Arc<Attachment>) -> Result<V
         }
     }
     failure.map_or(Ok(proxies), Err)
+}
+
+/// What an edge by itself stands for: a proxy, or bytes that are a referent of their own.
+fn value_of_edge(lease: Lease, attachment: &Arc<Attachment>) -> Result<Value, Error> {
+    let handle = Handle::redeem(attachment, lease)?;
+    match handle.copy_of_bytes()? {
+        Some(bytes) => Ok(Value::Bytes(bytes)),
+        None => Ok(Value::Proxy(Proxy::from_handle(handle)?)),
+    }
 }
 
 fn redeem_one(lease: Lease, attachment: &Arc<Attachment>) -> Result<Proxy, Error> {
