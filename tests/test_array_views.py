@@ -203,6 +203,13 @@ def test_slices_are_assigned_in_place_once_there_is_a_view(manager):
     assert view.tolist() == [0, 10, 20, 30, 4, 5, 6]
 
 
+def test_no_items_for_a_slice_with_a_step(manager):
+    """It deletes the slice, as with `array.array`; a native path of its own refused it."""
+    shared, plain = manager.Array("i", range(6)), array.array("i", range(6))
+    shared[::2] = plain[::2] = array.array("i")
+    assert shared[:] == plain == array.array("i", [1, 3, 5])
+
+
 def test_views_under_subclasses_of_the_proxy(manager):
     class Own(type(manager.Array("i", [1]))):
         pass

@@ -33,9 +33,25 @@ impl Handle {
 
     /// Brings bytes into the segment as a referent of their own, which others can hold.
     pub fn of_bytes(attachment: &Arc<Attachment>, bytes: &[u8]) -> Result<Self, Error> {
-        let made = Self::create(attachment, kinds::referent::BUFFER, 0)?;
+        Self::of_buffer(attachment, bytes, false)
+    }
+
+    /// The same for the buffer of an object, which whoever gets a copy of the object may change, or
+    /// not.
+    pub fn of_buffer(
+        attachment: &Arc<Attachment>,
+        bytes: &[u8],
+        is_changeable: bool,
+    ) -> Result<Self, Error> {
+        let auxiliary = u64::from(is_changeable);
+        let made = Self::create(attachment, kinds::referent::BUFFER, auxiliary)?;
         Buffer::new(&made.referent()?).fill(bytes)?;
         Ok(made)
+    }
+
+    /// Whether copies of the bytes are to be changeable.
+    pub fn is_changeable(&self) -> Result<bool, Error> {
+        Ok(self.referent()?.lock()?.auxiliary() & 1 != 0)
     }
 
     /// Where the bytes are, if it refers to such a referent. They stay as long as this handle.

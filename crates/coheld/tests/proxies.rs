@@ -21,6 +21,64 @@ fn raised(proxy: impl Into<Proxy>, name: &str, arguments: &[Value]) -> (Exceptio
 }
 
 #[test]
+fn bytes_stay_while_somebody_refers_to_them() {
+    let manager = manager();
+    for length in [0, 5, 8, 65_535, 65_536, 300_000] {
+        let content: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
+        let dict = manager.dict::<String, Value>().unwrap();
+        let list = manager.list::<Bytes>().unwrap();
+        dict.insert("k", &Value::Bytes(content.clone())).unwrap();
+        list.append(&Bytes(content.clone())).unwrap();
+        assert_eq!(dict.get("k").unwrap(), Some(Value::Bytes(content.clone())));
+        assert_eq!(list.get(0).unwrap().0, content);
+        let (first, second) = (
+            dict.get_ref("k").unwrap().unwrap(),
+            list.get_ref(-1).unwrap(),
+        );
+        dict.insert("k", &Value::Bytes(vec![1; length])).unwrap();
+        list.clear().unwrap();
+        drop((dict, list));
+        let noise = manager.list::<Bytes>().unwrap();
+        (0..4).for_each(|_| noise.append(&Bytes(vec![9; length])).unwrap());
+        assert_eq!((&*first, second.as_ref()), (&*content, &*content));
+    }
+    let dict = manager.dict::<String, Value>().unwrap();
+    assert!(dict.get_ref("k").unwrap().is_none());
+    for value in [Value::None, Value::from("text"), Value::from(&dict)] {
+        dict.insert("k", &value).unwrap();
+        let refused = dict.get_ref("k");
+        assert!(
+            matches!(refused, Err(Error::Value(ValueError::Mismatch(_)))),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn an_array_is_worked_on_in_place() {
+    let manager = manager();
+    let array = manager.array(&[1_u16, 2, 3, 4, 5]).unwrap();
+    let view = array.view().unwrap();
+    let again = view.clone();
+    std::thread::scope(|scope| {
+        scope.spawn(move || assert!(again.set(1, 20) && !again.set(5, 1)));
+    });
+    array.set(0, 10).unwrap();
+    assert_eq!(view.iter().collect::<Vec<_>>(), [10, 20, 3, 4, 5]);
+    assert_eq!((view.get(4), view.get(5), view.len()), (Some(5), None, 5));
+    let mut part = [0; 3];
+    assert_eq!((view.copy_to_slice(3, &mut part), part), (2, [4, 5, 0]));
+    assert_eq!(view.copy_from_slice(2, &[30, 40, 50, 60]), 3);
+    assert!(matches!(
+        array.replace(&[1]),
+        Err(Error::Store(coheld_store::StoreError::Viewed))
+    ));
+    array.replace(&[7; 5]).unwrap();
+    drop(array);
+    assert_eq!(view.iter().map(u32::from).sum::<u32>(), 35);
+}
+
+#[test]
 fn every_kind_of_value_comes_back() {
     let manager = manager();
     let list = manager.list::<Value>().unwrap();

@@ -8,20 +8,24 @@ use pyo3::{
     types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyMemoryView, PyString},
 };
 
-use super::{context::Encoding, pickle};
+use super::{
+    context::{Encoding, Kept},
+    pickle,
+};
 use crate::{
     buffer,
     errors::OrRaise,
     proxy::{AnyState, BaseProxy, ProxyState},
 };
 
-/// A pickle and the proxies in it.
+/// A pickle, the proxies in it, and the buffers beside it.
 pub(crate) struct Pickled<'py> {
     bytes: Bound<'py, PyBytes>,
-    /// One word for each proxy, in the order of their numbers in the pickle.
+    /// One word for each proxy, in the order of their numbers in the pickle, then one for each
+    /// buffer in the order in which the pickle asks for them.
     edges: Vec<u64>,
-    /// The proxies; they hold the referents until the value is stored.
-    _proxies: Vec<Py<PyAny>>,
+    /// What holds the referents until the value is stored.
+    _kept: Kept,
 }
 
 /// A Python object in the form in which it is stored. Owns or keeps alive what it refers to. Small,
@@ -179,12 +183,12 @@ fn encode_block<'py>(value: &Bound<'py, PyAny>, state: &ProxyState) -> PyResult<
         });
     }
     let encoding = Encoding::begin(segment);
-    let bytes = pickle::dumps(value)?;
-    let (edges, proxies) = encoding.finish();
+    let bytes = pickle::dumps_beside(value, state.attachment())?;
+    let (edges, kept) = encoding.finish();
     Ok(Encoded::Pickle(Box::new(Pickled {
         bytes,
         edges,
-        _proxies: proxies,
+        _kept: kept,
     })))
 }
 

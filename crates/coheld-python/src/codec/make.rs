@@ -7,7 +7,7 @@ use pyo3::{
     exceptions::PyMemoryError,
     ffi,
     prelude::*,
-    types::{PyBytes, PyDict, PyList, PyString},
+    types::{PyByteArray, PyBytes, PyDict, PyList, PyString},
 };
 
 use crate::errors;
@@ -35,6 +35,23 @@ pub(crate) fn bytes_of_segment<'py>(
     let start = start.map_err(|error| errors::from_shm(py, &error))?;
     // SAFETY: `address` has checked that `length` bytes from `start` on are mapped; they are copied.
     let object = unsafe { ffi::PyBytes_FromStringAndSize(start.cast(), size) };
+    // SAFETY: a new reference, or null with an exception set.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
+    Ok(object.cast_into()?)
+}
+
+/// The same as a `bytearray`.
+pub(crate) fn bytearray_of_segment<'py>(
+    py: Python<'py>,
+    segment: &Segment,
+    offset: u64,
+    length: u64,
+) -> PyResult<Bound<'py, PyByteArray>> {
+    let size = ffi::Py_ssize_t::try_from(length)?;
+    let start = segment.address(offset, length);
+    let start = start.map_err(|error| errors::from_shm(py, &error))?;
+    // SAFETY: `address` has checked that `length` bytes from `start` on are mapped; they are copied.
+    let object = unsafe { ffi::PyByteArray_FromStringAndSize(start.cast(), size) };
     // SAFETY: a new reference, or null with an exception set.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
     Ok(object.cast_into()?)

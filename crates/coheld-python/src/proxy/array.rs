@@ -275,6 +275,8 @@ impl ArrayProxy {
             }
             if let Some(bytes) = items_of(py, state, value)?
                 && let Some(slice) = exact_slice(key)?
+                // No items for a slice with another step: `array.array` deletes it.
+                && (slice.is_contiguous() || !bytes.as_bytes().is_empty())
             {
                 let array = &state.referent(py)?;
                 return match Array::new(array).set_slice(slice, bytes.as_bytes(), None) {

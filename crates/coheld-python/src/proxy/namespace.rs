@@ -283,7 +283,8 @@ impl NamespaceProxy {
     /// Return a read-only memoryview of an attribute, which has to be bytes.
     ///
     /// Large bytes are not copied: the view is those of the shared object, and keeps them as long
-    /// as it is in use, whatever becomes of the object.
+    /// as it is in use, whatever becomes of the object. A value of another class that pickles its
+    /// buffers apart, as arrays of NumPy do, is returned with such views as its buffers.
     fn view<'py>(
         slf: &Bound<'py, Self>,
         name: &Bound<'py, PyString>,
@@ -297,7 +298,7 @@ impl NamespaceProxy {
             .get(&key)
             .or_raise(py)?;
         match found {
-            Some(value) => Ok(codec::view(py, state.attachment(), value)?.into_any()),
+            Some(value) => codec::view(py, state.attachment(), value),
             // For the error of an attribute that is not there.
             None => codec::viewed(get(py, state, name)?),
         }

@@ -52,7 +52,7 @@ pub use self::{
     semaphore::{Permit, SemaphoreProxy},
     set::SetProxy,
     value::ValueProxy,
-    view::ArrayView,
+    view::{ArrayView, BytesRef},
 };
 pub(crate) use {
     array::{bits_of_value, value_of_bits},

@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
 
-use coheld_store::Extent;
+use coheld_store::{Extent, Output};
 
 use super::{Item, Proxy};
+use crate::value::{ValueError, value_of_output};
+use crate::{Attachment, Error, Handle, Value};
 
 /// The items of a shared array where they are: [`ArrayProxy::view`](crate::ArrayProxy::view).
 ///
@@ -91,5 +95,75 @@ impl<T> fmt::Debug for ArrayView<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Extent { count, .. } = self.extent;
         write!(formatter, "ArrayView({count} items of {:?})", self.proxy)
+    }
+}
+
+/// The bytes of a value of a shared object: [`DictProxy::get_ref`](crate::DictProxy::get_ref).
+///
+/// Large bytes (64 KiB or more) are those in shared memory. They never change, and stay for as long
+/// as this lives, whatever becomes of the object that they are a value of.
+pub struct BytesRef {
+    content: Content,
+}
+
+enum Content {
+    Shared { handle: Handle, extent: Extent },
+    Own(Vec<u8>),
+}
+
+impl BytesRef {
+    /// The bytes that were read out of an object behind `attachment`.
+    pub(super) fn of(output: Output, attachment: &Arc<Attachment>) -> Result<Self, Error> {
+        let value = match output {
+            Output::Edge(lease) => {
+                let handle = Handle::redeem(attachment, lease)?;
+                if let Some(extent) = handle.bytes()? {
+                    // Once here, so that it cannot fail later.
+                    attachment.segment().frozen(extent.offset, extent.count)?;
+                    let content = Content::Shared { handle, extent };
+                    return Ok(Self { content });
+                }
+                Value::Proxy(Proxy::from_handle(handle)?)
+            }
+            output => value_of_output(output, attachment)?,
+        };
+        match value {
+            Value::Bytes(bytes) => Ok(Self {
+                content: Content::Own(bytes),
+            }),
+            other => {
+                let why = format!("expected bytes, found {}", other.type_name());
+                Err(ValueError::Mismatch(why).into())
+            }
+        }
+    }
+}
+
+impl Deref for BytesRef {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.content {
+            Content::Own(bytes) => bytes,
+            // It was possible when this was made, and neither bounds nor capacity change.
+            Content::Shared { handle, extent } => {
+                let segment = handle.attachment().segment();
+                let bytes = segment.frozen(extent.offset, extent.count);
+                bytes.unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl AsRef<[u8]> for BytesRef {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for BytesRef {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "BytesRef({} bytes)", self.len())
     }
 }

@@ -101,7 +101,12 @@ fn value_of_block(
     edges: &[Lease],
     attachment: &Arc<Attachment>,
 ) -> Result<Value, Error> {
-    let proxies = redeem(edges, attachment)?;
+    let (proxies, buffers) = redeem_with_buffers(edges, attachment)?;
+    let bytes = if buffers.is_empty() {
+        bytes
+    } else {
+        Cow::Owned(with_buffers(&bytes, &buffers)?)
+    };
     Ok(match kind {
         kind::STR => match String::from_utf8(bytes.into_owned()) {
             Ok(text) => Value::Str(text),
@@ -158,6 +163,35 @@ pub(crate) fn redeem(leases: &[Lease], attachment: &Arc<Attachment>) -> Result<V
         }
     }
     failure.map_or(Ok(proxies), Err)
+}
+
+/// The pickle with its buffers in it.
+#[cold]
+fn with_buffers(pickle: &[u8], buffers: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
+    let buffers: Vec<&[u8]> = buffers.iter().map(Vec::as_slice).collect();
+    coheld_wire::pickle::in_band(pickle, &buffers)
+        .map_err(|_| damaged("a pickle does not fit the buffers beside it"))
+}
+
+/// The proxies for the leases of a value, and the bytes behind those of buffers. Every lease is used
+/// up, also if one of them fails.
+fn redeem_with_buffers(
+    leases: &[Lease],
+    attachment: &Arc<Attachment>,
+) -> Result<(Vec<Proxy>, Vec<Vec<u8>>), Error> {
+    let handles: Vec<_> = leases
+        .iter()
+        .map(|&lease| Handle::redeem(attachment, lease))
+        .collect();
+    let (mut proxies, mut buffers) = (Vec::with_capacity(handles.len()), Vec::new());
+    for handle in handles {
+        let handle = handle?;
+        match handle.copy_of_bytes()? {
+            Some(bytes) => buffers.push(bytes),
+            None => proxies.push(Proxy::from_handle(handle)?),
+        }
+    }
+    Ok((proxies, buffers))
 }
 
 /// What an edge by itself stands for: a proxy, or bytes that are a referent of their own.
