@@ -178,7 +178,6 @@ def test_a_forked_child_keeps_what_it_views(manager, processes):
     assert processes.join_fork(forked) == 0
     os.close(go)
     os.close(going)
-    del view
     assert subject.objects_left(manager) == 0
 
 

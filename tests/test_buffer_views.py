@@ -1,4 +1,4 @@
-"""Objects that pickle their buffers apart (protocol 5): in with one copy, out as views with none."""
+"""Objects that pickle their buffers apart (protocol 5): in with one copy, out with none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views of bytes in shared objects: of the bytes where they lie, pinned as long as they are seen."""
+"""Views of bytes in shared objects, where they lie, which stay as long as they are seen."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 //! `Buffer`: the bytes of a large value as a referent of their own.
 //!
-//! The value itself is an edge to it, so who keeps the referent keeps the bytes, whatever happens to
-//! the cell that they were stored in. The root owns a block of kind BYTES. It is written before
-//! anybody but its maker can know the referent and never again, so it is read without a lock.
+//! The value itself is an edge to it, so who keeps the referent keeps the bytes, whatever happens
+//! to the cell that they were stored in. The root owns a block of kind BYTES. It is written before
+//! anybody but its maker can know the referent and never again, so it is read without a lock. Bit 0
+//! of the auxiliary word is for the layer above.
 
 use coheld_shm::{Fate, Referent};
 

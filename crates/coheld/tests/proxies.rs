@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use coheld::{
-    ArrayProxy, BigInt, Bytes, DictProxy, Error, Exception, Kind, ListProxy, Manager, Pickle,
-    Proxy, Slice, Value, ValueError,
+    ArrayProxy, BigInt, Bytes, DictProxy, Error, Exception, Handle, Kind, ListProxy, Manager,
+    Pickle, Proxy, Slice, Value, ValueError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,38 @@ fn bytes_stay_while_somebody_refers_to_them() {
             "{refused:?}"
         );
     }
+}
+
+#[test]
+fn pickles_come_with_the_buffers_beside_them() {
+    let manager = manager();
+    let list = manager.list::<Value>().unwrap();
+    let inner = manager.list::<i64>().unwrap();
+    let buffers: Vec<Handle> = [b"read-only", b"can write"]
+        .into_iter()
+        .zip([false, true])
+        .map(|(bytes, writable)| Handle::of_buffer(manager.attachment(), bytes, writable).unwrap())
+        .collect();
+    let mut edges = vec![inner.as_proxy().handle().edge_word()];
+    edges.extend(buffers.iter().map(Handle::edge_word));
+    // (<the first buffer>, <the second one>), the first one read-only, in a frame.
+    let pickle = b"\x80\x05\x95\x05\0\0\0\0\0\0\0\x97\x98\x97\x86.";
+    let referent = list.as_proxy().handle().referent().unwrap();
+    let stored = coheld_store::List::new(&referent);
+    stored
+        .append(&coheld_store::Input::pickle(pickle, &edges))
+        .unwrap();
+    // One buffer too few.
+    stored
+        .append(&coheld_store::Input::pickle(pickle, &edges[..2]))
+        .unwrap();
+    drop(buffers);
+    let Value::Pickle(found) = list.get(0).unwrap() else {
+        panic!("a bytearray is none of the plain values");
+    };
+    let whole = b"\x80\x05\x8e\x09\0\0\0\0\0\0\0read-only\x96\x09\0\0\0\0\0\0\0can write\x86.";
+    assert_eq!(found.as_bytes(), whole);
+    assert!(matches!(list.get(1), Err(Error::Store(_))));
 }
 
 #[test]

@@ -173,8 +173,8 @@ fn with_buffers(pickle: &[u8], buffers: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
         .map_err(|_| damaged("a pickle does not fit the buffers beside it"))
 }
 
-/// The proxies for the leases of a value, and the bytes behind those of buffers. Every lease is used
-/// up, also if one of them fails.
+/// The proxies for the leases of a value, and the bytes behind those of buffers. Every lease is
+/// used up, also if one of them fails.
 fn redeem_with_buffers(
     leases: &[Lease],
     attachment: &Arc<Attachment>,
