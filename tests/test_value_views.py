@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import pickle
+import random
+import time
 
 import coheld
 import pytest
@@ -228,6 +231,38 @@ def test_a_killed_viewer(manager_of_context, context, processes):
         return manager._statistics()["bytes"] <= full - LEAST
 
     assert subject.wait_until(has_returned, 20)
+
+
+def churn(shared, numbers, connection):
+    """Store, view, replace and drop large bytes until the end."""
+    connection.send("at work")
+    contents = [bytes([number]) * (LEAST + number) for number in range(4)]
+    for turn in range(1 << 30):
+        content = contents[turn % 4]
+        shared[turn % 5] = content
+        viewed = shared.view(turn % 5)
+        numbers.append(viewed)
+        assert viewed == content and numbers[0][:1] == numbers.view(0)[:1]
+        if len(numbers) > 6:
+            numbers[:] = numbers[2:]
+        shared.pop((turn + 2) % 5, None)
+
+
+def test_killed_in_the_middle_again_and_again(manager, processes):
+    before = manager._statistics()
+    shared, numbers = manager.dict(), manager.list([LARGE])
+    fork = multiprocessing.get_context("fork")
+    for turn in range(20):
+        ours, theirs = fork.Pipe()
+        worker = processes.start(fork, churn, shared, numbers, theirs)
+        assert ours.poll(30) and ours.recv() == "at work"
+        time.sleep(random.uniform(0, 0.03))
+        worker.kill()
+        for content in list(shared.values()) + numbers[:]:
+            assert content in (LARGE, bytes(content[:1]) * len(content))
+    del shared, numbers
+    assert settled(manager, before["bytes"], "bytes", 20) == before["bytes"]
+    assert settled(manager, before["referents"], "referents") == before["referents"]
 
 
 def test_the_manager_is_killed():

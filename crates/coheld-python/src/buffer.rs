@@ -137,27 +137,28 @@ pub(crate) unsafe fn fill(
     view.ndim = 1;
     view.suboffsets = std::ptr::null_mut();
     let shape = Box::into_raw(shape);
-    // SAFETY: `shape` has just been a box, and only `release` makes one of it again.
-    let parts = unsafe {
-        (
-            &raw mut (*shape).count,
-            &raw mut (*shape).stride,
-            &raw mut (*shape).format,
-        )
-    };
+    // SAFETY: `shape` has just been a box, nobody else knows it, and only `release` makes a box of
+    // it again.
+    let parts = unsafe { &mut *shape };
+    let Shape {
+        count,
+        stride,
+        format,
+    } = parts;
     let asked = |flag: c_int| flags & flag == flag;
-    let or_null = |flag, part| {
+    let or_null = |flag, part: &mut ffi::Py_ssize_t| {
         if asked(flag) {
-            part
+            std::ptr::from_mut(part)
         } else {
             std::ptr::null_mut()
         }
     };
-    view.shape = or_null(ffi::PyBUF_ND, parts.0);
-    view.strides = or_null(ffi::PyBUF_STRIDES, parts.1);
-    view.format = match asked(ffi::PyBUF_FORMAT) {
-        true => parts.2.cast(),
-        false => std::ptr::null_mut(),
+    view.shape = or_null(ffi::PyBUF_ND, count);
+    view.strides = or_null(ffi::PyBUF_STRIDES, stride);
+    view.format = if asked(ffi::PyBUF_FORMAT) {
+        format.as_mut_ptr().cast()
+    } else {
+        std::ptr::null_mut()
     };
     view.internal = shape.cast();
     view.obj = owner.into_ptr();

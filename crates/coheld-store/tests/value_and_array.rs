@@ -214,6 +214,9 @@ fn what_has_been_viewed_stays_where_it_is() {
     assert_eq!(sound(&segment).blocks, 0);
 }
 
+/// How often each item is written.
+const ROUNDS: u16 = 20_000;
+
 /// An item used to be written together with its neighbours in the word, which takes the lock that
 /// who writes through a view has not.
 #[test]
@@ -222,7 +225,6 @@ fn neighbours_that_are_written_through_a_view_are_left_alone() {
     let held = viewed(&segment, &[0; 4]);
     let array = Array::new(&held.referent);
     let extent = array.extent().unwrap();
-    const ROUNDS: u16 = 20_000;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 1..=ROUNDS {

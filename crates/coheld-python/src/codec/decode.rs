@@ -66,11 +66,10 @@ enum Form {
 }
 
 /// The handles of proxies, and the buffers behind the others.
-fn apart<'py>(
-    py: Python<'py>,
-    handles: Vec<Option<Handle>>,
-    form: Form,
-) -> PyResult<(Vec<Option<Handle>>, Vec<Bound<'py, PyAny>>)> {
+type Apart<'py> = (Vec<Option<Handle>>, Vec<Bound<'py, PyAny>>);
+
+/// Tells what is beside a pickle apart.
+fn apart(py: Python<'_>, handles: Vec<Option<Handle>>, form: Form) -> PyResult<Apart<'_>> {
     let (mut proxies, mut buffers) = (Vec::with_capacity(handles.len()), Vec::new());
     for handle in handles {
         let extent = match &handle {
@@ -84,9 +83,10 @@ fn apart<'py>(
             (Some(handle), Some(extent)) => {
                 let segment = handle.attachment().segment();
                 let (offset, length) = (extent.offset, extent.count);
-                buffers.push(match handle.is_changeable().or_raise(py)? {
-                    true => make::bytearray_of_segment(py, segment, offset, length)?.into_any(),
-                    false => make::bytes_of_segment(py, segment, offset, length)?.into_any(),
+                buffers.push(if handle.is_changeable().or_raise(py)? {
+                    make::bytearray_of_segment(py, segment, offset, length)?.into_any()
+                } else {
+                    make::bytes_of_segment(py, segment, offset, length)?.into_any()
                 });
             }
             (handle, _) => proxies.push(handle),
@@ -96,11 +96,7 @@ fn apart<'py>(
 }
 
 /// A view of the bytes of a referent.
-fn shown<'py>(
-    py: Python<'py>,
-    handle: Handle,
-    extent: Extent,
-) -> PyResult<Bound<'py, PyMemoryView>> {
+fn shown(py: Python<'_>, handle: Handle, extent: Extent) -> PyResult<Bound<'_, PyMemoryView>> {
     PyMemoryView::from(Bound::new(py, Bytes::new(handle, extent))?.as_any())
 }
 

@@ -76,9 +76,10 @@ pub fn in_band(pickle: &[u8], buffers: &[&[u8]]) -> Result<Vec<u8>, Malformed> {
                 let buffer = buffers.next().ok_or(fault(Reason::OutOfBandBuffer))?;
                 let is_read_only = pickle.get(at) == Some(&opcode::READONLY_BUFFER);
                 at += usize::from(is_read_only);
-                written.push(match is_read_only {
-                    true => opcode::BINBYTES8,
-                    false => opcode::BYTEARRAY8,
+                written.push(if is_read_only {
+                    opcode::BINBYTES8
+                } else {
+                    opcode::BYTEARRAY8
                 });
                 written.extend_from_slice(&(buffer.len() as u64).to_le_bytes());
                 written.extend_from_slice(buffer);
