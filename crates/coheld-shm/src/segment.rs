@@ -356,16 +356,16 @@ impl Segment {
     /// Bytes that no member writes any more, where they lie.
     ///
     /// Which bytes those are is for the layer above to know: the content of a buffer, which is
-    /// written before its referent is known to anybody and never again, and stays for as long as the
-    /// referent is held. Who calls this holds it for longer than the reference lives. Members trust
-    /// each other in this as in everything else about the segment.
+    /// written before its referent is known to anybody and never again, and stays for as long as
+    /// the referent is held. Who calls this holds it for longer than the reference lives. Members
+    /// trust each other in this as in everything else about the segment.
     pub fn frozen(&self, offset: u64, length: u64) -> Result<&[u8], Error> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let start = self.bytes(offset, length)?;
-        // SAFETY: `offset + length <= capacity` (checked by `bytes`), so all of it is mapped for the
-        // life of `self`, which the reference borrows. The content of a buffer is written before the
-        // commit that makes its referent known, and its block is freed only with the referent, which
-        // the caller holds: so nobody stores there while the reference lives.
+        // SAFETY: `offset + length <= capacity` (checked by `bytes`), so all of it is mapped for
+        // the life of `self`, which the reference borrows. The content of a buffer is written
+        // before the commit that makes its referent known, and its block is freed only with the
+        // referent, which the caller holds: so nobody stores there while the reference lives.
         Ok(unsafe { core::slice::from_raw_parts(start, length) })
     }
 

@@ -33,7 +33,8 @@ pub(crate) fn bytes_of_segment<'py>(
     let size = ffi::Py_ssize_t::try_from(length)?;
     let start = segment.address(offset, length);
     let start = start.map_err(|error| errors::from_shm(py, &error))?;
-    // SAFETY: `address` has checked that `length` bytes from `start` on are mapped; they are copied.
+    // SAFETY: `address` has checked that `length` bytes from `start` on are mapped; they are
+    // copied.
     let object = unsafe { ffi::PyBytes_FromStringAndSize(start.cast(), size) };
     // SAFETY: a new reference, or null with an exception set.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
@@ -50,7 +51,8 @@ pub(crate) fn bytearray_of_segment<'py>(
     let size = ffi::Py_ssize_t::try_from(length)?;
     let start = segment.address(offset, length);
     let start = start.map_err(|error| errors::from_shm(py, &error))?;
-    // SAFETY: `address` has checked that `length` bytes from `start` on are mapped; they are copied.
+    // SAFETY: `address` has checked that `length` bytes from `start` on are mapped; they are
+    // copied.
     let object = unsafe { ffi::PyByteArray_FromStringAndSize(start.cast(), size) };
     // SAFETY: a new reference, or null with an exception set.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object)? };

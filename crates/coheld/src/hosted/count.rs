@@ -6,8 +6,8 @@ use coheld_shm::{HostPlace, Segment};
 use coheld_store::{Hosted, kinds::referent as kind};
 
 /// Objects of programs in a segment: without the bytes of large values, and without the channels
-/// and the inboxes by which calls travel. A picture, taken without locks. An inbox counts as long as
-/// nothing names its host.
+/// and the inboxes by which calls travel. A picture, taken without locks. An inbox counts as long
+/// as nothing names its host.
 #[must_use]
 pub fn count_objects(segment: &Segment) -> u64 {
     let mut queues = BTreeSet::new();
