@@ -23,6 +23,7 @@ import subject
 from coheld import managers
 from conftest import die_with_parent
 from forwarder import Forwarder
+from test_buffer_views import Picture
 
 KEY = b"the key of the remote tests"
 
@@ -85,6 +86,27 @@ def test_what_needs_the_memory_says_so(manager):
         numbers.get_lock()
     with pytest.raises(coheld.CoheldError, match="out of reach"):
         manager._statistics()
+
+
+def test_a_view_needs_the_memory(manager):
+    shared = manager.Array("i", [1, 2, 3])
+    with pytest.raises(BufferError, match="copy"):
+        memoryview(shared)
+    assert shared[:].tolist() == [1, 2, 3]
+
+
+def test_large_values_travel_whole(manager):
+    """Here, where they lie in pieces in the memory that the client does not have."""
+    content = os.urandom(200_000)
+    shared = manager.dict({"bytes": content, "picture": Picture(bytearray(content), "p")})
+    shared["list"] = [Picture(content), 1]
+    assert shared["bytes"] == shared.view("bytes") == content
+    assert type(shared.view("bytes")) is memoryview
+    for found in (shared["picture"], shared.view("picture")):
+        assert found == Picture(content, "p") and type(found.pixels) is bytearray
+    assert shared["list"][0].pixels == content
+    with pytest.raises(TypeError, match="nothing to view"):
+        manager.list([1]).view(0)
 
 
 def test_ipv6():

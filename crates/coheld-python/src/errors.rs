@@ -4,8 +4,8 @@ use coheld_store::{IndexProblem, StoreError};
 use pyo3::{
     create_exception,
     exceptions::{
-        PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError, PyOverflowError,
-        PyRuntimeError, PyTypeError, PyValueError,
+        PyBufferError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError,
+        PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
     },
     prelude::*,
 };
@@ -189,6 +189,7 @@ pub(crate) fn from_store(py: Python<'_>, error: StoreError) -> PyErr {
         StoreError::SliceSize { given, wanted } => PyValueError::new_err(format!(
             "attempt to assign sequence of size {given} to extended slice of size {wanted}"
         )),
+        StoreError::Viewed => PyBufferError::new_err(error.to_string()),
         StoreError::Full => raise_empty(py, &imported::FULL),
         StoreError::ShutDown => raise_empty(py, &imported::SHUT_DOWN),
         StoreError::TaskDoneTooOften | StoreError::ReleasedTooOften => {

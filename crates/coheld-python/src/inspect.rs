@@ -10,11 +10,13 @@ use crate::{attachment::Attachment, copy, proxy::ProxyState, token::Place};
 /// Characters of a referent's text that are shown, as in the standard library.
 const SHOWN: usize = 75;
 
-/// Which referents are none that a program has made: the channels of calls, and where the manager
-/// process learns of new ones.
+/// Which referents are none that a program has made: the bytes of large values, the channels of
+/// calls, and where the manager process learns of new ones.
 fn hidden(segment: &Segment) -> impl Fn(&ReferentView) -> bool {
     let inbox = segment.manager_host().map(|host| host.inbox);
-    move |view| view.kind == referent::CHANNEL || Some(view.offset) == inbox
+    move |view| {
+        matches!(view.kind, referent::CHANNEL | referent::BUFFER) || Some(view.offset) == inbox
+    }
 }
 
 /// What a segment holds: numbers of referents, blocks, bytes and members.

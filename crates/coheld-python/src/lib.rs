@@ -17,6 +17,7 @@
 mod aio;
 mod attachment;
 mod attempts;
+mod buffer;
 mod callmethod;
 mod codec;
 mod copy;

@@ -8,7 +8,7 @@ use core::mem::offset_of;
 /// First eight bytes of a segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"COHELD\0\x01");
 /// Version of the layout; `docs/layout.md` describes this one.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// Unit of the heap: a slab or a part of a run.
 pub const PAGE: u64 = 64 * 1024;

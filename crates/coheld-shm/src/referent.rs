@@ -306,7 +306,8 @@ impl<'s> Guard<'s> {
         self.read(field!(self.offset, ReferentHeader.auxiliary))
     }
 
-    /// Changes that word, before anybody else knows the referent or right before a change of kind.
+    /// Changes that word, before anybody else knows the referent, right before a change of kind, or
+    /// where the one store is all that there is to a change.
     #[inline]
     pub fn set_auxiliary(&self, value: u64) {
         self.segment()
@@ -342,6 +343,16 @@ impl<'s> Guard<'s> {
         self.bump_version();
         // COMMIT: the one store.
         self.segment().store(cell, value)?;
+        program_order();
+        Ok(())
+    }
+
+    /// The same for an item that is smaller than a word, whose neighbours others may be writing.
+    #[inline]
+    pub fn commit_item(&self, at: u64, size: u8, bits: u64) -> Result<(), Error> {
+        self.bump_version();
+        // COMMIT: the one store.
+        self.segment().store_item(at, size, bits)?;
         program_order();
         Ok(())
     }

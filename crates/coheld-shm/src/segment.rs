@@ -2,7 +2,7 @@
 //!
 //! Invariants: `base..base + map.capacity` is mapped (or allocated) for as long as the backing
 //! lives, and every access goes through one of the checked functions below. Nothing here hands out
-//! a reference to payload bytes.
+//! a reference to payload bytes, but to those that nobody writes any more (`frozen`).
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ use crate::{
     backing::Backing,
     layout::{self, CLASSES, Class, LAYOUT_HASH, LAYOUT_VERSION, MAGIC, Map, field},
     line::{Lost, Wakes},
-    sync::{AtomicU32, AtomicU64, Mutex, Ordering},
+    sync::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Mutex, Ordering},
 };
 
 /// How a segment is made.
@@ -343,6 +343,82 @@ impl Segment {
         }
         // SAFETY: `offset + length <= capacity`, so the pointer stays inside the mapping.
         Ok(unsafe { self.base.add(offset as usize) })
+    }
+
+    /// The address of `length` bytes in this process, for memory that others than Rust look at.
+    ///
+    /// It is good as long as this segment lives, and names what the caller means as long as the
+    /// caller keeps the owner of those bytes (a referent, by a holder bit).
+    pub fn address(&self, offset: u64, length: u64) -> Result<*mut u8, Error> {
+        self.bytes(offset, usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
+    /// Bytes that no member writes any more, where they lie.
+    ///
+    /// Which bytes those are is for the layer above to know: the content of a buffer, which is
+    /// written before its referent is known to anybody and never again, and stays for as long as
+    /// the referent is held. Who calls this holds it for longer than the reference lives. Members
+    /// trust each other in this as in everything else about the segment.
+    pub fn frozen(&self, offset: u64, length: u64) -> Result<&[u8], Error> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let start = self.bytes(offset, length)?;
+        // SAFETY: `offset + length <= capacity` (checked by `bytes`), so all of it is mapped for
+        // the life of `self`, which the reference borrows. The content of a buffer is written
+        // before the commit that makes its referent known, and its block is freed only with the
+        // referent, which the caller holds: so nobody stores there while the reference lives.
+        Ok(unsafe { core::slice::from_raw_parts(start, length) })
+    }
+
+    /// Reads an item of `size` bytes (1, 2, 4 or 8) at a multiple of that.
+    #[inline]
+    pub fn load_item(&self, offset: u64, size: u8) -> Result<u64, Error> {
+        let at = self.item(offset, size)?;
+        // Acquire: pairs with the Release in `store_item` of whoever wrote the item.
+        let order = Ordering::Acquire;
+        Ok(match size {
+            // SAFETY: `item` has checked that the byte lies in the mapping; it is only ever
+            // accessed atomically or copied.
+            1 => u64::from(unsafe { AtomicU8::from_ptr(at) }.load(order)),
+            // SAFETY: as above, with `at` a multiple of 2.
+            2 => u64::from(unsafe { AtomicU16::from_ptr(at.cast()) }.load(order)),
+            // SAFETY: as above, with `at` a multiple of 4.
+            4 => u64::from(unsafe { AtomicU32::from_ptr(at.cast()) }.load(order)),
+            // SAFETY: as above, with `at` a multiple of 8.
+            _ => unsafe { AtomicU64::from_ptr(at.cast()) }.load(order),
+        })
+    }
+
+    /// Writes an item of `size` bytes at a multiple of that, and nothing of its neighbours.
+    #[inline]
+    pub fn store_item(&self, offset: u64, size: u8, bits: u64) -> Result<(), Error> {
+        let at = self.item(offset, size)?;
+        // Release: pairs with the Acquire in `load_item`, and in `load` of the word around it.
+        let order = Ordering::Release;
+        match size {
+            // SAFETY: `item` has checked that the byte lies in the mapping; it is only ever
+            // accessed atomically or copied.
+            1 => unsafe { AtomicU8::from_ptr(at) }.store(bits as u8, order),
+            // SAFETY: as above, with `at` a multiple of 2.
+            2 => unsafe { AtomicU16::from_ptr(at.cast()) }.store(bits as u16, order),
+            // SAFETY: as above, with `at` a multiple of 4.
+            4 => unsafe { AtomicU32::from_ptr(at.cast()) }.store(bits as u32, order),
+            // SAFETY: as above, with `at` a multiple of 8.
+            _ => unsafe { AtomicU64::from_ptr(at.cast()) }.store(bits, order),
+        }
+        Ok(())
+    }
+
+    /// Where an item lies, if it lies in the segment and its offset is a multiple of its size. The
+    /// base is page aligned, so the address is a multiple as well.
+    #[inline]
+    fn item(&self, offset: u64, size: u8) -> Result<*mut u8, Error> {
+        if !matches!(size, 1 | 2 | 4 | 8) || !offset.is_multiple_of(u64::from(size)) {
+            return Err(Error::Corrupted {
+                what: "place of an item",
+                offset,
+            });
+        }
+        self.bytes(offset, usize::from(size))
     }
 
     /// Copies bytes out; the caller holds the lock that orders them.

@@ -17,6 +17,9 @@ pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64};
+// For the items of arrays, of which no model is made.
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{AtomicU8, AtomicU16};
 #[cfg(shuttle)]
 pub(crate) use scheduled::{AtomicU32, AtomicU64};
 

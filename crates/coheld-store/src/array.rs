@@ -1,17 +1,39 @@
 //! `Array`: items of one machine type, as raw bytes.
 //!
-//! The referent's auxiliary word holds the typecode (byte 0, opaque here) and the size of an item
-//! (byte 1); the root owns a block of kind ARRAY with the items one after the other, or is empty.
-//! An item is written by one store of the aligned word around it, so that it is never torn, not
-//! even for who looks without the lock.
+//! The referent's auxiliary word holds the typecode (byte 0, opaque here), the size of an item
+//! (byte 1) and whether anybody has ever taken a view (bit 16); the root owns a block of kind ARRAY
+//! with the items one after the other, or is empty.
+//! An item is written by one store of its size, so that it is never torn, not even for who looks
+//! without the lock, and its neighbours are left to those who write them through a view.
+//!
+//! A view is the items themselves, without the lock. So from the first one on they stay in their
+//! block for the life of the referent: a slice is assigned in place, with an undo journal, and an
+//! assignment that would change the length is refused. Without a view it makes a new block, which
+//! takes less memory and cannot be seen half done.
 
-use coheld_shm::{Fate, Look, Referent, Segment};
+use coheld_shm::{Fate, Guard, Look, Operation, Referent, Segment};
 
 use crate::block::{self, HEADER};
 use crate::error::{IndexProblem, Result, StoreError};
 use crate::list::{check_kind, check_version};
 use crate::slice::{self, Slice};
 use crate::{kinds, word};
+
+/// The bit of the auxiliary word that says that somebody has taken a view.
+const VIEWED: u64 = 1 << 16;
+
+/// Where the items of an array are for as long as its referent lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Offset of the first item; 0 if there is none.
+    pub offset: u64,
+    /// Number of items.
+    pub count: u64,
+    /// Bytes of an item: 1, 2, 4 or 8.
+    pub item_size: u8,
+    /// The typecode that the array was made with.
+    pub typecode: u8,
+}
 
 /// An array of the segment.
 #[derive(Clone, Copy)]
@@ -57,9 +79,14 @@ impl Items {
         self.bytes / self.item_size
     }
 
+    /// Where item `index` lies.
+    fn at(&self, index: u64) -> u64 {
+        self.payload + index * self.item_size
+    }
+
     /// The word around item `index`, and by how many bits the item is shifted in it.
     fn place(&self, index: u64) -> (u64, u32) {
-        let at = self.payload + index * self.item_size;
+        let at = self.at(index);
         (at & !7, (at & 7) as u32 * 8)
     }
 
@@ -135,13 +162,29 @@ impl<'a> Array<'a> {
         let guard = self.referent.lock()?;
         let items = Items::read(&guard)?;
         let at = items.locate(index).ok_or(IndexProblem::Assign)?;
-        let (cell, shift) = items.place(at);
-        let mask = items.mask();
-        // Nobody else writes the other items of the word: that takes the lock.
-        let others = guard.segment().load(cell)? & !(mask << shift);
-        // COMMIT: one aligned store.
-        guard.commit_word(cell, others | (item & mask) << shift)?;
+        // COMMIT: one aligned store of the item alone: a view may be writing its neighbours.
+        guard.commit_item(items.at(at), items.item_size as u8, item)?;
         Ok(())
+    }
+
+    /// Where the items are. From now on they stay there, for who looks at them without the lock.
+    pub fn extent(&self) -> Result<Extent> {
+        let guard = self.referent.lock()?;
+        check_kind(&guard, kinds::referent::ARRAY)?;
+        let items = Items::read(&guard)?;
+        let auxiliary = guard.auxiliary();
+        if auxiliary & VIEWED == 0 {
+            // COMMIT: one store; it is never taken back. CRASH: after it the items stay where they
+            // are though nobody looks at them, which costs memory at the assignment of a slice; the
+            // end of the referent mends that.
+            guard.set_auxiliary(auxiliary | VIEWED);
+        }
+        Ok(Extent {
+            offset: items.payload,
+            count: items.count(),
+            item_size: items.item_size as u8,
+            typecode: auxiliary as u8,
+        })
     }
 
     /// All items as bytes.
@@ -178,35 +221,43 @@ impl<'a> Array<'a> {
     }
 
     /// `array[slice] = items`. With a step other than 1 the number of items must be that of the
-    /// indices: [`StoreError::SliceSize`].
+    /// indices: [`StoreError::SliceSize`]. If anybody has taken a view, so must any other slice's:
+    /// [`StoreError::Viewed`].
     pub fn set_slice(&self, slice: Slice, given: &[u8], expected: Option<u64>) -> Result<()> {
         let mut wanted = {
             let guard = self.referent.lock()?;
             check_version(&guard, expected)?;
-            new_size(Items::read(&guard)?, slice, given)?
+            Wanted::of(&guard, slice, given)?
         };
         loop {
             let mut operation = self.referent.segment().begin()?;
-            // Until the commit the lane owns the new block, afterwards the root does.
             let block = match wanted {
-                0 => None,
-                size => {
+                Wanted::Block { size: 0 } | Wanted::Journal { cells: 0 } => None,
+                // Until the commit the lane owns the new block, afterwards the root does.
+                Wanted::Block { size } => {
                     let kind = kinds::block::ARRAY;
                     Some(operation.allocate(size, kind, Fate::Shell, Fate::Keep)?)
+                }
+                Wanted::Journal { cells } => {
+                    Some(operation.allocate_journal(cells, kinds::block::JOURNAL)?)
                 }
             };
             let guard = self.referent.lock()?;
             check_kind(&guard, kinds::referent::ARRAY)?;
             check_version(&guard, expected)?;
-            let old = Items::read(&guard)?;
-            let size = new_size(old, slice, given)?;
-            if size != wanted {
-                wanted = size;
+            let now = Wanted::of(&guard, slice, given)?;
+            if now != wanted {
+                wanted = now;
                 continue;
             }
-            let root = match block {
-                None => word::EMPTY,
-                Some(block) => {
+            let old = Items::read(&guard)?;
+            let root = match (wanted, block) {
+                (Wanted::Journal { .. }, None) => return Ok(()),
+                (Wanted::Journal { .. }, Some(journal)) => {
+                    return write_in_place(&mut operation, &guard, journal, old, slice, given);
+                }
+                (Wanted::Block { .. }, None) => word::EMPTY,
+                (Wanted::Block { .. }, Some(block)) => {
                     write_slice(guard.segment(), old, slice, given, block + HEADER)?;
                     word::from_block(block)
                 }
@@ -221,6 +272,74 @@ impl<'a> Array<'a> {
             return Ok(());
         }
     }
+}
+
+/// What an assignment has to allocate beforehand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// A block for all items afterwards.
+    Block { size: u64 },
+    /// A journal of the cells in which the items lie that are assigned.
+    Journal { cells: u64 },
+}
+
+impl Wanted {
+    fn of(guard: &Guard<'_>, slice: Slice, given: &[u8]) -> Result<Self> {
+        let old = Items::read(guard)?;
+        let size = new_size(old, slice, given)?;
+        if guard.auxiliary() & VIEWED == 0 {
+            return Ok(Self::Block { size });
+        }
+        if size != old.bytes {
+            return Err(StoreError::Viewed);
+        }
+        Ok(Self::Journal {
+            cells: cells(old, slice)?.count() as u64,
+        })
+    }
+}
+
+/// The cells in which the items of a slice lie, each once if the slice has the step 1.
+fn cells(items: Items, slice: Slice) -> Result<impl Iterator<Item = u64>> {
+    let picked = slice.resolve(items.count())?;
+    let (first, step, count) = if picked.count == 0 {
+        (0, 8, 0)
+    } else if slice.is_contiguous() {
+        let start = items.at(picked.first()) & !7;
+        let end = items.at(picked.first() + picked.count);
+        (start, 8, (end - start).div_ceil(8))
+    } else {
+        (0, 0, picked.count)
+    };
+    Ok((0..count).map(move |number| match step {
+        0 => items.place(picked.index(number)).0,
+        _ => first + step * number,
+    }))
+}
+
+/// Assigns as many items as the slice has to the items where they are.
+fn write_in_place(
+    operation: &mut Operation<'_>,
+    guard: &Guard<'_>,
+    journal: u64,
+    items: Items,
+    slice: Slice,
+    given: &[u8],
+) -> Result<()> {
+    let segment = guard.segment();
+    operation.arm_journal(guard, journal, cells(items, slice)?)?;
+    let picked = slice.resolve(items.count())?;
+    let size = items.item_size as usize;
+    // CRASH: some items are new and some old; the journal puts the old ones back.
+    for (number, item) in (0..picked.count).zip(given.chunks_exact(size)) {
+        let mut bits = [0; 8];
+        bits[..size].copy_from_slice(item);
+        let at = items.at(picked.index(number));
+        segment.store_item(at, size as u8, u64::from_le_bytes(bits))?;
+    }
+    // COMMIT: in `coheld-shm`, the journal is disarmed.
+    operation.commit_journal(guard);
+    Ok(())
 }
 
 /// Bytes of the array after an assignment.

@@ -22,6 +22,8 @@ pub enum StoreError {
         /// How many the slice has.
         wanted: u64,
     },
+    /// An array of which somebody has taken a view keeps its length.
+    Viewed,
     /// A slice has the step zero.
     ZeroStep,
     /// The key is not in the dict or set.
@@ -115,6 +117,10 @@ impl fmt::Display for StoreError {
             Self::SliceSize { given, wanted } => write!(
                 formatter,
                 "attempt to assign sequence of size {given} to extended slice of size {wanted}"
+            ),
+            Self::Viewed => formatter.write_str(
+                "cannot resize an array of which a view has been taken: its items stay where they \
+                 are",
             ),
             Self::ZeroStep => formatter.write_str("slice step cannot be zero"),
             Self::KeyMissing => formatter.write_str("the key is not there"),

@@ -70,6 +70,8 @@ pub mod referent {
     pub const HOSTED: u8 = 16;
     /// What a client and a host exchange messages through.
     pub const CHANNEL: u8 = 17;
+    /// The bytes of a large value, which never change.
+    pub const BUFFER: u8 = 18;
 
     /// The word that errors use for a kind.
     pub const fn name(kind: u8) -> &'static str {
@@ -91,6 +93,7 @@ pub mod referent {
             JOINABLE_QUEUE => "JoinableQueue",
             HOSTED => "hosted object",
             CHANNEL => "channel",
+            BUFFER => "buffer",
             _ => "unknown object",
         }
     }

@@ -18,6 +18,7 @@
 pub mod arithmetic;
 pub mod array;
 pub mod block;
+pub mod buffer;
 pub mod channel;
 pub mod dict;
 pub mod error;
@@ -42,7 +43,8 @@ pub mod word;
 use coheld_shm::{Guard, Lost, Mender, Wakes};
 
 pub use self::{
-    array::Array,
+    array::{Array, Extent},
+    buffer::Buffer,
     channel::Channel,
     dict::Dict,
     error::{IndexProblem, Result, StoreError},

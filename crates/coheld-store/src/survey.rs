@@ -73,7 +73,7 @@ pub fn sketch(segment: &Segment, view: &ReferentView) -> Sketch {
     let sketched = match view.kind {
         kind::LIST => elements(segment, view).map(Sketch::Items),
         kind::DICT | kind::SET | kind::NAMESPACE => entries(segment, view).map(Sketch::Items),
-        kind::ARRAY => array(segment, view).map(Sketch::Array),
+        kind::ARRAY | kind::BUFFER => array(segment, view).map(Sketch::Array),
         kind::QUEUE | kind::JOINABLE_QUEUE => elements(segment, view).map(|items| Sketch::Queue {
             items,
             limit: view.auxiliary,

@@ -7,6 +7,7 @@
 
 mod common;
 
+use coheld_shm::Segment;
 use coheld_store::{
     Array, IndexProblem, Input, Output, Slice, StoreError, Updated, Value, arithmetic, kinds, word,
 };
@@ -160,6 +161,87 @@ fn an_edge_keeps_its_referent() {
     outer.release();
     let report = sound(&segment);
     assert_eq!((report.referents, report.blocks), (0, 0));
+}
+
+/// Items of two bytes, one to each 16 bits of the words around them.
+fn viewed<'s>(segment: &'s Segment, items: &[u16]) -> Held<'s> {
+    let held = Held::new(segment, kinds::referent::ARRAY, Array::auxiliary(b'H', 2));
+    let bytes: Vec<u8> = items.iter().flat_map(|item| item.to_le_bytes()).collect();
+    Array::new(&held.referent).replace(&bytes).unwrap();
+    held
+}
+
+#[test]
+fn what_has_been_viewed_stays_where_it_is() {
+    let segment = segment(1 << 20);
+    let held = viewed(&segment, &[1, 2, 3, 4, 5, 6, 7]);
+    let array = Array::new(&held.referent);
+    let extent = array.extent().unwrap();
+    assert_eq!(
+        (extent.count, extent.item_size, extent.typecode),
+        (7, 2, b'H')
+    );
+    let part = |start, stop, step| Slice {
+        start: Some(start),
+        stop: Some(stop),
+        step: Some(step),
+    };
+    array
+        .set_slice(part(1, 3, 1), &[20, 0, 30, 0], None)
+        .unwrap();
+    array
+        .set_slice(part(6, 2, -2), &[70, 0, 50, 0], None)
+        .unwrap();
+    array.set_slice(part(3, 3, 1), &[], None).unwrap();
+    let seen = |index: u64| segment.load_item(extent.offset + 2 * index, 2).unwrap();
+    let items: Vec<u64> = (0..7).map(seen).collect();
+    assert_eq!(items, [1, 20, 30, 4, 50, 6, 70]);
+    segment.store_item(extent.offset + 6, 2, 40).unwrap();
+    assert_eq!(array.get(3).unwrap(), 40);
+    for (slice, bytes) in [
+        (Slice::FULL, &[1, 0][..]),
+        (part(0, 1, 1), &[1, 0, 2, 0]),
+        (part(0, 2, 1), &[]),
+    ] {
+        let refused = array.set_slice(slice, bytes, None);
+        assert!(matches!(refused, Err(StoreError::Viewed)), "{refused:?}");
+    }
+    array.replace(&[9; 14]).unwrap();
+    assert_eq!(array.extent().unwrap(), extent);
+    assert_eq!(seen(6), 0x0909);
+    sound(&segment);
+    held.release();
+    assert_eq!(sound(&segment).blocks, 0);
+}
+
+/// How often each item is written.
+const ROUNDS: u16 = 20_000;
+
+/// An item used to be written together with its neighbours in the word, which takes the lock that
+/// who writes through a view has not.
+#[test]
+fn neighbours_that_are_written_through_a_view_are_left_alone() {
+    let segment = segment(1 << 20);
+    let held = viewed(&segment, &[0; 4]);
+    let array = Array::new(&held.referent);
+    let extent = array.extent().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                let at = extent.offset + 2;
+                segment.store_item(at, 2, round.into()).unwrap();
+                assert_eq!(segment.load_item(at, 2).unwrap(), u64::from(round));
+            }
+        });
+        for round in 1..=ROUNDS {
+            array.set(0, round.into()).unwrap();
+        }
+    });
+    assert_eq!(
+        (array.get(0).unwrap(), array.get(1).unwrap()),
+        (20_000, 20_000)
+    );
+    held.release();
 }
 
 proptest! {

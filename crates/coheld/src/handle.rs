@@ -4,7 +4,7 @@ use core::fmt;
 use std::sync::{Arc, Weak};
 
 use coheld_shm::{HostPlace, Lease, Referent, Segment, word};
-use coheld_store::{Hosted, kinds};
+use coheld_store::{Buffer, Extent, Hosted, StoreError, kinds};
 
 use crate::holders::Added;
 use crate::{Attachment, Error, Token, host, hosted};
@@ -29,6 +29,53 @@ impl Handle {
             generation: place.1,
             kind,
         })
+    }
+
+    /// Brings bytes into the segment as a referent of their own, which others can hold.
+    pub fn of_bytes(attachment: &Arc<Attachment>, bytes: &[u8]) -> Result<Self, Error> {
+        Self::of_buffer(attachment, bytes, false)
+    }
+
+    /// The same for the buffer of an object, which whoever gets a copy of the object may change, or
+    /// not.
+    pub fn of_buffer(
+        attachment: &Arc<Attachment>,
+        bytes: &[u8],
+        is_changeable: bool,
+    ) -> Result<Self, Error> {
+        let auxiliary = u64::from(is_changeable);
+        let made = Self::create(attachment, kinds::referent::BUFFER, auxiliary)?;
+        Buffer::new(&made.referent()?).fill(bytes)?;
+        Ok(made)
+    }
+
+    /// Whether copies of the bytes are to be changeable.
+    pub fn is_changeable(&self) -> Result<bool, Error> {
+        Ok(self.referent()?.lock()?.auxiliary() & 1 != 0)
+    }
+
+    /// Where the bytes are, if it refers to such a referent. They stay as long as this handle.
+    pub fn bytes(&self) -> Result<Option<Extent>, Error> {
+        if self.kind != kinds::referent::BUFFER {
+            return Ok(None);
+        }
+        Ok(Some(Buffer::new(&self.referent()?).extent()?))
+    }
+
+    /// A copy of them.
+    pub(crate) fn copy_of_bytes(&self) -> Result<Option<Vec<u8>>, Error> {
+        let Some(extent) = self.bytes()? else {
+            return Ok(None);
+        };
+        let mut copy = Vec::new();
+        let refused = |_| StoreError::PrivateMemory {
+            bytes: extent.count,
+        };
+        let length = extent.count as usize;
+        copy.try_reserve_exact(length).map_err(refused)?;
+        let segment = self.attachment.segment();
+        segment.append_out(extent.offset, length, &mut copy)?;
+        Ok(Some(copy))
     }
 
     /// Refers to an existing referent, which somebody else keeps meanwhile.

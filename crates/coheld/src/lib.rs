@@ -56,9 +56,9 @@ pub use host::set_host;
 pub use key::{AUTHKEY_VARIABLE, MD5_VARIABLE, authkey_from_environment, new_authkey};
 pub use manager::Manager;
 pub use proxy::{
-    ArrayProxy, BarrierProxy, ConditionGuard, ConditionProxy, DictProxy, EventProxy, HoldsLock,
-    Interface, Kind, ListProxy, LockGuard, LockProxy, NamespaceProxy, Permit, Proxy, QueueProxy,
-    RLockGuard, RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
+    ArrayProxy, ArrayView, BarrierProxy, BytesRef, ConditionGuard, ConditionProxy, DictProxy,
+    EventProxy, HoldsLock, Interface, Kind, ListProxy, LockGuard, LockProxy, NamespaceProxy,
+    Permit, Proxy, QueueProxy, RLockGuard, RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
 };
 pub use server::Server;
 pub use token::Token;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use coheld::{
-    ArrayProxy, BigInt, Bytes, DictProxy, Error, Exception, Kind, ListProxy, Manager, Pickle,
-    Proxy, Slice, Value, ValueError,
+    ArrayProxy, BigInt, Bytes, DictProxy, Error, Exception, Handle, Kind, ListProxy, Manager,
+    Pickle, Proxy, Slice, Value, ValueError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,96 @@ fn raised(proxy: impl Into<Proxy>, name: &str, arguments: &[Value]) -> (Exceptio
         Err(Error::Raised(raised)) => (raised.exception, raised.message),
         other => panic!("{name} gave {other:?}"),
     }
+}
+
+#[test]
+fn bytes_stay_while_somebody_refers_to_them() {
+    let manager = manager();
+    for length in [0, 5, 8, 65_535, 65_536, 300_000] {
+        let content: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
+        let dict = manager.dict::<String, Value>().unwrap();
+        let list = manager.list::<Bytes>().unwrap();
+        dict.insert("k", &Value::Bytes(content.clone())).unwrap();
+        list.append(&Bytes(content.clone())).unwrap();
+        assert_eq!(dict.get("k").unwrap(), Some(Value::Bytes(content.clone())));
+        assert_eq!(list.get(0).unwrap().0, content);
+        let (first, second) = (
+            dict.get_ref("k").unwrap().unwrap(),
+            list.get_ref(-1).unwrap(),
+        );
+        dict.insert("k", &Value::Bytes(vec![1; length])).unwrap();
+        list.clear().unwrap();
+        drop((dict, list));
+        let noise = manager.list::<Bytes>().unwrap();
+        (0..4).for_each(|_| noise.append(&Bytes(vec![9; length])).unwrap());
+        assert_eq!((&*first, second.as_ref()), (&*content, &*content));
+    }
+    let dict = manager.dict::<String, Value>().unwrap();
+    assert!(dict.get_ref("k").unwrap().is_none());
+    for value in [Value::None, Value::from("text"), Value::from(&dict)] {
+        dict.insert("k", &value).unwrap();
+        let refused = dict.get_ref("k");
+        assert!(
+            matches!(refused, Err(Error::Value(ValueError::Mismatch(_)))),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn pickles_come_with_the_buffers_beside_them() {
+    let manager = manager();
+    let list = manager.list::<Value>().unwrap();
+    let inner = manager.list::<i64>().unwrap();
+    let buffers: Vec<Handle> = [b"read-only", b"can write"]
+        .into_iter()
+        .zip([false, true])
+        .map(|(bytes, writable)| Handle::of_buffer(manager.attachment(), bytes, writable).unwrap())
+        .collect();
+    let mut edges = vec![inner.as_proxy().handle().edge_word()];
+    edges.extend(buffers.iter().map(Handle::edge_word));
+    // (<the first buffer>, <the second one>), the first one read-only, in a frame.
+    let pickle = b"\x80\x05\x95\x05\0\0\0\0\0\0\0\x97\x98\x97\x86.";
+    let referent = list.as_proxy().handle().referent().unwrap();
+    let stored = coheld_store::List::new(&referent);
+    stored
+        .append(&coheld_store::Input::pickle(pickle, &edges))
+        .unwrap();
+    // One buffer too few.
+    stored
+        .append(&coheld_store::Input::pickle(pickle, &edges[..2]))
+        .unwrap();
+    drop(buffers);
+    let Value::Pickle(found) = list.get(0).unwrap() else {
+        panic!("a bytearray is none of the plain values");
+    };
+    let whole = b"\x80\x05\x8e\x09\0\0\0\0\0\0\0read-only\x96\x09\0\0\0\0\0\0\0can write\x86.";
+    assert_eq!(found.as_bytes(), whole);
+    assert!(matches!(list.get(1), Err(Error::Store(_))));
+}
+
+#[test]
+fn an_array_is_worked_on_in_place() {
+    let manager = manager();
+    let array = manager.array(&[1_u16, 2, 3, 4, 5]).unwrap();
+    let view = array.view().unwrap();
+    let again = view.clone();
+    std::thread::scope(|scope| {
+        scope.spawn(move || assert!(again.set(1, 20) && !again.set(5, 1)));
+    });
+    array.set(0, 10).unwrap();
+    assert_eq!(view.iter().collect::<Vec<_>>(), [10, 20, 3, 4, 5]);
+    assert_eq!((view.get(4), view.get(5), view.len()), (Some(5), None, 5));
+    let mut part = [0; 3];
+    assert_eq!((view.copy_to_slice(3, &mut part), part), (2, [4, 5, 0]));
+    assert_eq!(view.copy_from_slice(2, &[30, 40, 50, 60]), 3);
+    assert!(matches!(
+        array.replace(&[1]),
+        Err(Error::Store(coheld_store::StoreError::Viewed))
+    ));
+    array.replace(&[7; 5]).unwrap();
+    drop(array);
+    assert_eq!(view.iter().map(u32::from).sum::<u32>(), 35);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 
 use coheld_shm::{HostPlace, Segment, word as shm_word};
 use coheld_store::{
-    Array, Barrier, Channel, Condition, Dict, Event, Hosted, Input, Key, KeyHasher, List, Lock,
-    Queue, Result, Semaphore, Set, Slice, StoreError, Value, Wait, kinds::referent as kind, word,
+    Array, Barrier, Buffer, Channel, Condition, Dict, Event, Hosted, Input, Key, KeyHasher, List,
+    Lock, Queue, Result, Semaphore, Set, Slice, StoreError, Value, Wait, kinds::referent as kind,
+    word,
 };
 
 use super::{Case, Place, Row, at, cases_of, create_with};
@@ -28,6 +29,17 @@ fn array(segment: &Segment) -> Result<Vec<Place>> {
     Ok(vec![place])
 }
 
+/// The same after somebody has looked at the items themselves.
+fn viewed_array(segment: &Segment) -> Result<Vec<Place>> {
+    let places = array(segment)?;
+    Array::new(&at(segment, &places[0])?).extent()?;
+    Ok(places)
+}
+
+fn array_fill(segment: &Segment, places: &[Place]) -> Result<()> {
+    Array::new(&at(segment, &places[0])?).replace(&[9; 20])
+}
+
 fn array_set(segment: &Segment, places: &[Place]) -> Result<()> {
     Array::new(&at(segment, &places[0])?).set(3, 77)
 }
@@ -43,6 +55,38 @@ fn array_slice(segment: &Segment, places: &[Place]) -> Result<()> {
 
 fn array_replace(segment: &Segment, places: &[Place]) -> Result<()> {
     Array::new(&at(segment, &places[0])?).replace(&[9; 12])
+}
+
+/// Bytes as a referent of their own, which the caller holds.
+fn buffer(segment: &Segment) -> Result<Place> {
+    let place = create_with(segment, kind::BUFFER, 0)?;
+    Buffer::new(&at(segment, &place)?).fill(&[7; 600])?;
+    Ok(place)
+}
+
+fn empty_dict(segment: &Segment) -> Result<Vec<Place>> {
+    Ok(vec![create_with(segment, kind::DICT, 0)?])
+}
+
+/// A dict with such bytes under `k`.
+fn dict_of_bytes(segment: &Segment) -> Result<Vec<Place>> {
+    let place = create_with(segment, kind::DICT, 0)?;
+    dict_put_bytes(segment, &[place])?;
+    Ok(vec![place])
+}
+
+fn dict_put_bytes(segment: &Segment, places: &[Place]) -> Result<()> {
+    let hasher = KeyHasher::new(segment.secret());
+    let bytes = buffer(segment)?;
+    Dict::new(&at(segment, &places[0])?).insert(&Key::str("k", &hasher), &edge(&bytes))?;
+    Ok(segment.release(bytes.offset, bytes.generation)?)
+}
+
+fn dict_remove_bytes(segment: &Segment, places: &[Place]) -> Result<()> {
+    let hasher = KeyHasher::new(segment.secret());
+    Dict::new(&at(segment, &places[0])?)
+        .remove(&Key::str("k", &hasher))
+        .map(drop)
 }
 
 fn list(segment: &Segment) -> Result<Vec<Place>> {
@@ -284,6 +328,34 @@ fn publish(segment: &Segment, _places: &[Place]) -> Result<()> {
 const ROWS: &[Row] = &[
     ("array set", array, array_set, true, false),
     ("array slice assignment", array, array_slice, false, false),
+    (
+        "array slice assignment in place",
+        viewed_array,
+        array_slice,
+        true,
+        false,
+    ),
+    (
+        "array filled in place",
+        viewed_array,
+        array_fill,
+        false,
+        false,
+    ),
+    (
+        "dict gets bytes of their own",
+        empty_dict,
+        dict_put_bytes,
+        true,
+        false,
+    ),
+    (
+        "dict drops bytes of their own",
+        dict_of_bytes,
+        dict_remove_bytes,
+        false,
+        false,
+    ),
     (
         "array replaced as a whole",
         array,

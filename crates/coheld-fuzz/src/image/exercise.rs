@@ -7,8 +7,8 @@ use std::time::Duration;
 use coheld_shm::{HostPlace, Referent, Segment};
 use coheld_store::kinds::referent as kind;
 use coheld_store::{
-    Barrier, Channel, Condition, Event, Hosted, Input, Lock, MENDER, Purpose, Queue, Semaphore,
-    Standing, Wait, move_to_host, survey, verify,
+    Barrier, Buffer, Channel, Condition, Event, Hosted, Input, Lock, MENDER, Purpose, Queue,
+    Semaphore, Standing, Wait, move_to_host, survey, verify,
 };
 
 use super::containers;
@@ -127,6 +127,7 @@ fn work(referent: &Referent<'_>, claimed: u8) {
         kind::QUEUE | kind::JOINABLE_QUEUE => queue(referent),
         kind::HOSTED => hosted(referent),
         kind::CHANNEL => channel(referent),
+        kind::BUFFER => buffer(referent),
         _ => (),
     }
     if let Ok(Some(reserved)) = referent.reserve() {
@@ -138,6 +139,23 @@ fn work(referent: &Referent<'_>, claimed: u8) {
     let edge = coheld_shm::word::of_edge(referent.offset(), referent.generation());
     if let Ok(lease) = segment.lease_edge(edge) {
         let _ = segment.drop_lease(lease);
+    }
+}
+
+/// Reads all bytes that there are said to be.
+fn buffer(referent: &Referent<'_>) {
+    if let Ok(extent) = Buffer::new(referent).extent() {
+        let segment = referent.segment();
+        let mut part = [0; 4096];
+        for from in (0..extent.count).step_by(part.len()) {
+            let length = (extent.count - from).min(part.len() as u64) as usize;
+            if segment
+                .copy_out(extent.offset + from, &mut part[..length])
+                .is_err()
+            {
+                break;
+            }
+        }
     }
 }
 

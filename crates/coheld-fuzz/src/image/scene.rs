@@ -6,9 +6,9 @@ use coheld_shm::backing::HeapBacking;
 use coheld_shm::{Fate, HostPlace, Options, Referent, Segment, word as ownership};
 use coheld_store::kinds::referent as kind;
 use coheld_store::{
-    Array, Barrier, Channel, Condition, Dict, Event, Hosted, Input, Key, KeyHasher, List, Lock,
-    MENDER, Namespace, Purpose, Queue, Result, Semaphore, Set, Standing, TupleKey, Value, Wait,
-    move_to_host,
+    Array, Barrier, Buffer, Channel, Condition, Dict, Event, Hosted, Input, Key, KeyHasher, List,
+    Lock, MENDER, Namespace, Purpose, Queue, Result, Semaphore, Set, Standing, TupleKey, Value,
+    Wait, move_to_host,
 };
 
 use crate::random::Random;
@@ -125,7 +125,17 @@ impl Cast {
         let values = self.containers(random)?;
         self.waiting(random)?;
         self.channels(random)?;
-        self.left_by_the_dead(values)
+        self.left_by_the_dead(values)?;
+        self.large_bytes()
+    }
+
+    /// Bytes that are a referent of their own, in a list. Last, so that everything else lies where
+    /// the kept damages mean it.
+    fn large_bytes(&mut self) -> Result<()> {
+        let buffer = self.make(kind::BUFFER, 0)?;
+        Buffer::new(&seen(&self.maker, buffer)?).fill(&[8; 3000])?;
+        let list = self.make(kind::LIST, 0)?;
+        List::new(&seen(&self.maker, list)?).append(&Input::Edge(edge(buffer)))
     }
 
     /// Lists, dicts, sets, namespaces, values, arrays. The place of a value that others name.

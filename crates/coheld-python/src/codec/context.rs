@@ -22,6 +22,14 @@ struct Pickling {
     has_departed: bool,
     /// The proxies behind the edges. They keep their referents alive until the value is stored.
     proxies: Vec<Py<PyAny>>,
+    /// Buffers of objects that lie beside the pickle.
+    buffers: Vec<Handle>,
+}
+
+/// What keeps the edges of a pickle until it is stored.
+pub(crate) struct Kept {
+    _proxies: Vec<Py<PyAny>>,
+    _buffers: Vec<Handle>,
 }
 
 /// What one unpickling may still take.
@@ -67,21 +75,38 @@ impl Encoding {
                 departure,
                 has_departed: false,
                 proxies: Vec::new(),
+                buffers: Vec::new(),
             });
         });
         Self(())
     }
 
-    /// The edges met, and the proxies that keep them alive.
-    pub(crate) fn finish(self) -> (Vec<u64>, Vec<Py<PyAny>>) {
+    /// The edges met, those of proxies before those of buffers, and what keeps them alive.
+    pub(crate) fn finish(self) -> (Vec<u64>, Kept) {
         PICKLING.with_borrow_mut(|stack| {
-            stack.last_mut().map_or_else(Default::default, |top| {
-                (
-                    std::mem::take(&mut top.edges),
-                    std::mem::take(&mut top.proxies),
-                )
-            })
+            let mut edges = Vec::new();
+            let (mut proxies, mut buffers) = (Vec::new(), Vec::new());
+            if let Some(top) = stack.last_mut() {
+                edges = std::mem::take(&mut top.edges);
+                proxies = std::mem::take(&mut top.proxies);
+                buffers = std::mem::take(&mut top.buffers);
+            }
+            edges.extend(buffers.iter().map(Handle::edge_word));
+            let kept = Kept {
+                _proxies: proxies,
+                _buffers: buffers,
+            };
+            (edges, kept)
         })
+    }
+
+    /// Notes a buffer that lies beside the innermost pickle.
+    pub(crate) fn note_buffer(handle: Handle) {
+        PICKLING.with_borrow_mut(|stack| {
+            if let Some(top) = stack.last_mut() {
+                top.buffers.push(handle);
+            }
+        });
     }
 
     /// The leases noted.

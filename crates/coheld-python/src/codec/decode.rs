@@ -5,23 +5,26 @@ use std::sync::Arc;
 use coheld::{Attachment, Handle};
 use coheld_shm::Lease;
 use coheld_store::{
-    Output, OutputRef, Snapshot, key,
+    Extent, Output, OutputRef, Snapshot, key,
     kinds::block as kind,
     word::{self as words, Scalar},
 };
 use pyo3::{
     IntoPyObjectExt,
+    exceptions::PyTypeError,
     prelude::*,
-    types::{PyDict, PyFloat, PyList},
+    types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString},
 };
 
 use super::{
     context::{Decoding, adopt},
+    encode::inline,
     make, pickle,
 };
 use crate::{
+    buffer::Bytes,
     errors::{self, OrRaise},
-    proxy,
+    proxy::{self, BaseProxy},
 };
 
 /// The object of a word that holds its value.
@@ -53,12 +56,57 @@ fn damaged(py: Python<'_>, what: &'static str) -> PyErr {
     errors::from_store(py, coheld_store::StoreError::Corrupted(what))
 }
 
+/// How an object gets the buffers that lie beside its pickle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As memory of its own.
+    Copies,
+    /// As they lie in the segment, read-only.
+    Views,
+}
+
+/// The handles of proxies, and the buffers behind the others.
+type Apart<'py> = (Vec<Option<Handle>>, Vec<Bound<'py, PyAny>>);
+
+/// Tells what is beside a pickle apart.
+fn apart(py: Python<'_>, handles: Vec<Option<Handle>>, form: Form) -> PyResult<Apart<'_>> {
+    let (mut proxies, mut buffers) = (Vec::with_capacity(handles.len()), Vec::new());
+    for handle in handles {
+        let extent = match &handle {
+            Some(handle) => handle.bytes().or_raise(py)?,
+            None => None,
+        };
+        match (handle, extent) {
+            (Some(handle), Some(extent)) if form == Form::Views => {
+                buffers.push(shown(py, handle, extent)?.into_any());
+            }
+            (Some(handle), Some(extent)) => {
+                let segment = handle.attachment().segment();
+                let (offset, length) = (extent.offset, extent.count);
+                buffers.push(if handle.is_changeable().or_raise(py)? {
+                    make::bytearray_of_segment(py, segment, offset, length)?.into_any()
+                } else {
+                    make::bytes_of_segment(py, segment, offset, length)?.into_any()
+                });
+            }
+            (handle, _) => proxies.push(handle),
+        }
+    }
+    Ok((proxies, buffers))
+}
+
+/// A view of the bytes of a referent.
+fn shown(py: Python<'_>, handle: Handle, extent: Extent) -> PyResult<Bound<'_, PyMemoryView>> {
+    PyMemoryView::from(Bound::new(py, Bytes::new(handle, extent))?.as_any())
+}
+
 /// The object of a block that was copied out, with the handles of its edges.
 fn block<'py>(
     py: Python<'py>,
     kind: u8,
     bytes: &[u8],
     edges: Vec<Option<Handle>>,
+    form: Form,
 ) -> PyResult<Bound<'py, PyAny>> {
     match kind {
         kind::STR => match std::str::from_utf8(bytes) {
@@ -70,8 +118,12 @@ fn block<'py>(
             if edges.is_empty() {
                 return pickle::loads(py, bytes);
             }
+            let (edges, buffers) = apart(py, edges, form)?;
             let _decoding = Decoding::begin(edges);
-            pickle::loads(py, bytes)
+            if buffers.is_empty() {
+                return pickle::loads(py, bytes);
+            }
+            pickle::loads_beside(py, bytes, buffers)
         }
         kind::BIGINT => pickle::int_from_bytes(py, bytes),
         kind::FLOAT => match bytes.try_into() {
@@ -86,13 +138,72 @@ fn block<'py>(
     }
 }
 
-/// The proxy of a data edge.
+/// The object of a data edge.
 fn edge<'py>(
     py: Python<'py>,
     attachment: &Arc<Attachment>,
     lease: Lease,
 ) -> PyResult<Bound<'py, PyAny>> {
-    proxy::from_handle(py, Handle::redeem(attachment, lease).or_raise(py)?)
+    of_handle(py, Handle::redeem(attachment, lease).or_raise(py)?)
+}
+
+/// What a data edge by itself stands for: a proxy, or bytes that are a referent of their own.
+fn of_handle(py: Python<'_>, handle: Handle) -> PyResult<Bound<'_, PyAny>> {
+    let Some(extent) = handle.bytes().or_raise(py)? else {
+        return proxy::from_handle(py, handle);
+    };
+    let segment = handle.attachment().segment();
+    let bytes = make::bytes_of_segment(py, segment, extent.offset, extent.count)?;
+    Ok(bytes.into_any())
+}
+
+/// One value of the segment without a copy of its large buffers: of bytes, and of an object that
+/// pickles its buffers apart, those in the segment.
+pub(crate) fn view<'py>(
+    py: Python<'py>,
+    attachment: &Arc<Attachment>,
+    value: Output,
+) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        Output::Edge(lease) => {
+            let handle = Handle::redeem(attachment, lease).or_raise(py)?;
+            match handle.bytes().or_raise(py)? {
+                Some(extent) => Ok(shown(py, handle, extent)?.into_any()),
+                None => Err(no_bytes(&proxy::from_handle(py, handle)?)),
+            }
+        }
+        Output::Block { kind, bytes, edges } if kind == kind::PICKLE => {
+            block(py, kind, &bytes, adopt(attachment, &edges), Form::Views)
+        }
+        value => viewed(output(py, attachment, value)?),
+    }
+}
+
+/// The same of a value that is no longer in the segment: of bytes a view, of any other object that
+/// can have buffers itself.
+pub(crate) fn viewed(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if value.is_exact_instance_of::<PyBytes>() {
+        return Ok(PyMemoryView::from(&value)?.into_any());
+    }
+    let is_scalar = inline(&value).is_some()
+        || value.is_exact_instance_of::<PyInt>()
+        || value.is_exact_instance_of::<PyFloat>()
+        || value.is_exact_instance_of::<PyString>();
+    if is_scalar || value.is_instance_of::<BaseProxy>() {
+        return Err(no_bytes(&value));
+    }
+    Ok(value)
+}
+
+#[cold]
+fn no_bytes(value: &Bound<'_, PyAny>) -> PyErr {
+    match value.get_type().name() {
+        Ok(name) => PyTypeError::new_err(format!(
+            "there is nothing to view in a value of type '{name}': that takes bytes, or an \\
+             object with buffers"
+        )),
+        Err(error) => error,
+    }
 }
 
 /// The object of one value that was copied out.
@@ -104,7 +215,9 @@ pub(crate) fn output<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     match value {
         Output::Word(value) => word(py, value),
-        Output::Block { kind, bytes, edges } => block(py, kind, &bytes, adopt(attachment, &edges)),
+        Output::Block { kind, bytes, edges } => {
+            block(py, kind, &bytes, adopt(attachment, &edges), Form::Copies)
+        }
         Output::Edge(lease) => edge(py, attachment, lease),
     }
 }
@@ -130,7 +243,7 @@ pub(crate) fn values<'py>(
 fn without_edges<'py>(py: Python<'py>, value: OutputRef<'_>) -> PyResult<Bound<'py, PyAny>> {
     match value {
         OutputRef::Word(value) => word(py, value),
-        OutputRef::Block { kind, bytes, .. } => block(py, kind, bytes, Vec::new()),
+        OutputRef::Block { kind, bytes, .. } => block(py, kind, bytes, Vec::new(), Form::Copies),
         OutputRef::Edge(_) => Err(damaged(py, "a reference has no lease")),
     }
 }
@@ -154,9 +267,9 @@ fn values_with_edges<'py>(
     for (mut handles, value) in adopted {
         values.push(match value {
             OutputRef::Word(value) => word(py, value)?,
-            OutputRef::Block { kind, bytes, .. } => block(py, kind, bytes, handles)?,
+            OutputRef::Block { kind, bytes, .. } => block(py, kind, bytes, handles, Form::Copies)?,
             OutputRef::Edge(lease) => match handles.pop().flatten() {
-                Some(handle) => proxy::from_handle(py, handle)?,
+                Some(handle) => of_handle(py, handle)?,
                 // Once more, for its error.
                 None => edge(py, attachment, lease)?,
             },

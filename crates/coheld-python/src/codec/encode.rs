@@ -1,22 +1,31 @@
 //! A Python object, ready to be stored.
 
-use coheld_store::{Input, kinds::block, word};
+use coheld::Handle;
+use coheld_store::{Input, buffer::LEAST, kinds::block, word};
 use pyo3::{
     ffi,
     prelude::*,
-    types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString},
+    types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyMemoryView, PyString},
 };
 
-use super::{context::Encoding, pickle};
-use crate::proxy::{AnyState, BaseProxy, ProxyState};
+use super::{
+    context::{Encoding, Kept},
+    pickle,
+};
+use crate::{
+    buffer,
+    errors::OrRaise,
+    proxy::{AnyState, BaseProxy, ProxyState},
+};
 
-/// A pickle and the proxies in it.
+/// A pickle, the proxies in it, and the buffers beside it.
 pub(crate) struct Pickled<'py> {
     bytes: Bound<'py, PyBytes>,
-    /// One word for each proxy, in the order of their numbers in the pickle.
+    /// One word for each proxy, in the order of their numbers in the pickle, then one for each
+    /// buffer in the order in which the pickle asks for them.
     edges: Vec<u64>,
-    /// The proxies; they hold the referents until the value is stored.
-    _proxies: Vec<Py<PyAny>>,
+    /// What holds the referents until the value is stored.
+    _kept: Kept,
 }
 
 /// A Python object in the form in which it is stored. Owns or keeps alive what it refers to. Small,
@@ -41,6 +50,8 @@ pub(crate) enum Encoded<'py> {
         /// The proxy; it holds the referent until the value is stored.
         _proxy: Bound<'py, PyAny>,
     },
+    /// Bytes that are a referent of their own, stored as a data edge.
+    Buffer(Handle),
 }
 
 impl Encoded<'_> {
@@ -71,6 +82,7 @@ impl Encoded<'_> {
                 edges: &pickled.edges,
             },
             Self::Edge { word, .. } => Input::Edge(*word),
+            Self::Buffer(handle) => Input::Edge(handle.edge_word()),
         })
     }
 }
@@ -143,7 +155,16 @@ fn encode_block<'py>(value: &Bound<'py, PyAny>, state: &ProxyState) -> PyResult<
         return encode_text(text);
     }
     if let Ok(bytes) = value.cast_exact::<PyBytes>() {
-        return Ok(Encoded::Bytes(bytes.clone()));
+        if bytes.as_bytes().len() < LEAST {
+            return Ok(Encoded::Bytes(bytes.clone()));
+        }
+        let handle = Handle::of_bytes(state.attachment(), bytes.as_bytes());
+        return Ok(Encoded::Buffer(handle.or_raise(value.py())?));
+    }
+    if let Ok(view) = value.cast_exact::<PyMemoryView>()
+        && let Some(handle) = buffer::shown_by(view, state)?
+    {
+        return Ok(Encoded::Buffer(handle));
     }
     if value.is_exact_instance_of::<PyInt>() {
         return Ok(Encoded::BigInt(int_bytes(value)?));
@@ -162,12 +183,12 @@ fn encode_block<'py>(value: &Bound<'py, PyAny>, state: &ProxyState) -> PyResult<
         });
     }
     let encoding = Encoding::begin(segment);
-    let bytes = pickle::dumps(value)?;
-    let (edges, proxies) = encoding.finish();
+    let bytes = pickle::dumps_beside(value, state.attachment())?;
+    let (edges, kept) = encoding.finish();
     Ok(Encoded::Pickle(Box::new(Pickled {
         bytes,
         edges,
-        _proxies: proxies,
+        _kept: kept,
     })))
 }
 

@@ -2,18 +2,58 @@
 //!
 //! PyO3's own constructors panic when an allocation fails.
 
+use coheld_shm::Segment;
 use pyo3::{
     exceptions::PyMemoryError,
     ffi,
     prelude::*,
-    types::{PyBytes, PyDict, PyList, PyString},
+    types::{PyByteArray, PyBytes, PyDict, PyList, PyString},
 };
+
+use crate::errors;
 
 /// A `bytes` object.
 pub(crate) fn bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let length = ffi::Py_ssize_t::try_from(content.len())?;
     // SAFETY: `content` is valid for `length` bytes, which are copied.
     let object = unsafe { ffi::PyBytes_FromStringAndSize(content.as_ptr().cast(), length) };
+    // SAFETY: a new reference, or null with an exception set.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
+    Ok(object.cast_into()?)
+}
+
+/// The bytes at a place of a segment, which nobody changes any more, as a `bytes` object: by one
+/// copy.
+pub(crate) fn bytes_of_segment<'py>(
+    py: Python<'py>,
+    segment: &Segment,
+    offset: u64,
+    length: u64,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let size = ffi::Py_ssize_t::try_from(length)?;
+    let start = segment.address(offset, length);
+    let start = start.map_err(|error| errors::from_shm(py, &error))?;
+    // SAFETY: `address` has checked that `length` bytes from `start` on are mapped; they are
+    // copied.
+    let object = unsafe { ffi::PyBytes_FromStringAndSize(start.cast(), size) };
+    // SAFETY: a new reference, or null with an exception set.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
+    Ok(object.cast_into()?)
+}
+
+/// The same as a `bytearray`.
+pub(crate) fn bytearray_of_segment<'py>(
+    py: Python<'py>,
+    segment: &Segment,
+    offset: u64,
+    length: u64,
+) -> PyResult<Bound<'py, PyByteArray>> {
+    let size = ffi::Py_ssize_t::try_from(length)?;
+    let start = segment.address(offset, length);
+    let start = start.map_err(|error| errors::from_shm(py, &error))?;
+    // SAFETY: `address` has checked that `length` bytes from `start` on are mapped; they are
+    // copied.
+    let object = unsafe { ffi::PyByteArray_FromStringAndSize(start.cast(), size) };
     // SAFETY: a new reference, or null with an exception set.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
     Ok(object.cast_into()?)

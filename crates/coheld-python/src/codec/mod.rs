@@ -10,7 +10,7 @@ mod plain;
 
 pub(crate) use self::{
     context::{Encoding, take_edge},
-    decode::{dict, list, output, values},
+    decode::{dict, list, output, values, view, viewed},
     encode::{
         Encoded, encode, encode_simple, encode_text, inline, inputs, int_bytes, small_int,
         surrogate_bytes,

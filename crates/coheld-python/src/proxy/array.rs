@@ -1,20 +1,24 @@
 //! `ArrayProxy`.
 
+use std::ffi::c_int;
+
 use coheld_store::{Array, IndexProblem, StoreError};
 use pyo3::{
-    exceptions::PyAttributeError,
+    exceptions::{PyAttributeError, PyBufferError},
+    ffi,
     prelude::*,
     types::{PyBytes, PyFloat, PyInt, PyString, PyTuple},
 };
 
 use super::{
-    BaseProxy, Kind, ProxyState,
+    AnyState, BaseProxy, Kind, ProxyState, any_state_of,
     argument::{Keywords, Rest},
     route::route,
     sequence::{exact_index, exact_slice, tuple},
     state::state_of,
 };
 use crate::{
+    buffer::{self, Span},
     codec,
     copy::{read, write},
     errors::{self, OrRaise},
@@ -150,8 +154,70 @@ fn set(py: Python<'_>, state: &ProxyState, index: i64, value: &Bound<'_, PyAny>)
     }
 }
 
+/// The items of an exact `array.array` with the typecode of this array, which can be assigned to a
+/// slice without a look at the others; `None`: the general case.
+fn items_of<'py>(
+    py: Python<'py>,
+    state: &ProxyState,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    if !value.get_type().is(imported::ARRAY.get(py)?) {
+        return Ok(None);
+    }
+    let (typecode, _) = shape(py, state)?;
+    let given = value.getattr(pyo3::intern!(py, "typecode"))?;
+    if given.cast::<PyString>()?.to_str()?.as_bytes() != [typecode] {
+        return Ok(None);
+    }
+    let bytes = value.call_method0(pyo3::intern!(py, "tobytes"))?;
+    Ok(Some(bytes.cast_into()?))
+}
+
+/// What the items are in the language of `struct`, as `array.array` tells it.
+const fn format_of(typecode: u8, item_size: u8) -> u8 {
+    match (typecode, item_size) {
+        (b'u', 4) => b'w',
+        _ => typecode,
+    }
+}
+
 #[pymethods]
 impl ArrayProxy {
+    /// The items themselves, for `memoryview` and NumPy: who stores into them stores into the array
+    /// of everybody, without its lock.
+    unsafe fn __getbuffer__(
+        slf: &Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let state = match any_state_of(slf.as_super())? {
+            AnyState::Segment(state) => state,
+            AnyState::Remote(_) => {
+                return Err(PyBufferError::new_err(
+                    "the items of this array are in the memory of another machine, user or \
+                     container, which a view cannot reach; array[:] is a copy of them",
+                ));
+            }
+        };
+        let extent = Array::new(&state.referent(py)?).extent().or_raise(py)?;
+        let span = Span {
+            offset: extent.offset,
+            count: extent.count,
+            item_size: extent.item_size,
+            format: format_of(extent.typecode, extent.item_size),
+            read_only: false,
+        };
+        let owner = slf.clone().into_any();
+        // SAFETY: `view` is what the interpreter passes to `bf_getbuffer`.
+        unsafe { buffer::fill(owner, state.attachment(), &span, view, flags) }
+    }
+
+    unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {
+        // SAFETY: the interpreter releases what `__getbuffer__` has filled in, once.
+        unsafe { buffer::release(view) };
+    }
+
     #[classattr]
     fn _exposed_(py: Python<'_>) -> PyResult<Py<PyTuple>> {
         Kind::Array.exposed_tuple(py)
@@ -206,6 +272,20 @@ impl ArrayProxy {
         route(slf.as_super(), name, arguments, None, |state| {
             if let Some(index) = exact_index(key) {
                 return set(py, state, index, value);
+            }
+            if let Some(bytes) = items_of(py, state, value)?
+                && let Some(slice) = exact_slice(key)?
+                // No items for a slice with another step: `array.array` deletes it.
+                && (slice.is_contiguous() || !bytes.as_bytes().is_empty())
+            {
+                let array = &state.referent(py)?;
+                return match Array::new(array).set_slice(slice, bytes.as_bytes(), None) {
+                    // The words for this are those of `array.array`.
+                    Err(StoreError::SliceSize { .. } | StoreError::ZeroStep) => {
+                        read(py, state, name, &arguments()?, None).map(drop)
+                    }
+                    done => done.or_raise(py),
+                };
             }
             write(py, state, name, &arguments()?, None).map(drop)
         })

@@ -488,6 +488,38 @@ impl DictProxy {
         update(proxy, state, &content).answer(py)
     }
 
+    /// Return a read-only memoryview of the value of a key, which has to be bytes.
+    ///
+    /// Large bytes are not copied: the view is those of the shared object, and keeps them as long
+    /// as it is in use, whatever becomes of the object. A value of another class that pickles its
+    /// buffers apart, as arrays of NumPy do, is returned with such views as its buffers.
+    fn view<'py>(slf: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "__getitem__");
+        let arguments = || tuple(py, [key]);
+        let mut is_native = false;
+        let value = route(slf.as_super(), name, arguments, None, |state| {
+            let Some(encoded) = key::encode(key)? else {
+                return read(py, state, name, &arguments()?, None);
+            };
+            let key_here = encoded.key(py, state.hasher())?;
+            match Dict::new(&state.referent(py)?)
+                .get(&key_here)
+                .or_raise(py)?
+            {
+                Some(value) => {
+                    is_native = true;
+                    codec::view(py, state.attachment(), value)
+                }
+                None => Err(missing(key)),
+            }
+        })?;
+        if is_native {
+            return Ok(value);
+        }
+        codec::viewed(value)
+    }
+
     /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.
     ///
     /// Hold it for what takes several steps. It keeps nobody from working on the object without it.

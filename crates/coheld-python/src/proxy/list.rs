@@ -463,6 +463,38 @@ impl ListProxy {
         )
     }
 
+    /// Return a read-only memoryview of the element at an index, which has to be bytes.
+    ///
+    /// Large bytes are not copied: the view is those of the shared object, and keeps them as long
+    /// as it is in use, whatever becomes of the object. A value of another class that pickles its
+    /// buffers apart, as arrays of NumPy do, is returned with such views as its buffers.
+    fn view<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = pyo3::intern!(py, "__getitem__");
+        let arguments = || tuple(py, [index]);
+        let mut is_native = false;
+        let value = route(
+            slf.as_super(),
+            name,
+            arguments,
+            None,
+            |state| match exact_index(index) {
+                Some(index) => {
+                    let value = List::new(&state.referent(py)?).get(index).or_raise(py)?;
+                    {
+                        is_native = true;
+                        codec::view(py, state.attachment(), value)
+                    }
+                }
+                None => read(py, state, name, &arguments()?, None),
+            },
+        )?;
+        if is_native {
+            return Ok(value);
+        }
+        codec::viewed(value)
+    }
+
     /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.
     ///
     /// Hold it for what takes several steps. It keeps nobody from working on the object without it.

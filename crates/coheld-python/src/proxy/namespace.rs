@@ -201,8 +201,8 @@ fn attribute<'py>(
     };
     match find(proxy.py(), state, name)? {
         Some(value) => Ok(value),
-        // The one method that is ours; a shared attribute of that name comes first.
-        None if name == "get_lock" => generic_get(proxy, name),
+        // The methods that are ours; a shared attribute of that name comes first.
+        None if name == "get_lock" || name == "view" => generic_get(proxy, name),
         None => Err(PyAttributeError::new_err(())),
     }
 }
@@ -278,6 +278,30 @@ impl NamespaceProxy {
         route(slf.as_super(), method, arguments, None, |state| {
             delete(py, state, name)
         })
+    }
+
+    /// Return a read-only memoryview of an attribute, which has to be bytes.
+    ///
+    /// Large bytes are not copied: the view is those of the shared object, and keeps them as long
+    /// as it is in use, whatever becomes of the object. A value of another class that pickles its
+    /// buffers apart, as arrays of NumPy do, is returned with such views as its buffers.
+    fn view<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let Some(state) = native_state(slf.as_super())? else {
+            return codec::viewed(slf.getattr(name)?);
+        };
+        let key = key(py, state, name)?;
+        let found = Namespace::new(&state.referent(py)?)
+            .get(&key)
+            .or_raise(py)?;
+        match found {
+            Some(value) => codec::view(py, state.attachment(), value),
+            // For the error of an attribute that is not there.
+            None => codec::viewed(get(py, state, name)?),
+        }
     }
 
     /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.

@@ -228,6 +228,34 @@ impl ValueProxy {
         })
     }
 
+    /// Return a read-only memoryview of the value, which has to be bytes.
+    ///
+    /// Large bytes are not copied: the view is those of the shared object, and keeps them as long
+    /// as it is in use, whatever becomes of the object. A value of another class that pickles its
+    /// buffers apart, as arrays of NumPy do, is returned with such views as its buffers.
+    fn view<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let none = || Ok(PyTuple::empty(py));
+        let mut is_native = false;
+        let value = route(
+            slf.as_super(),
+            pyo3::intern!(py, "get"),
+            none,
+            None,
+            |state| {
+                let value = Value::new(&state.referent(py)?).get().or_raise(py)?;
+                {
+                    is_native = true;
+                    codec::view(py, state.attachment(), value)
+                }
+            },
+        )?;
+        if is_native {
+            return Ok(value);
+        }
+        codec::viewed(value)
+    }
+
     /// Return a proxy of the lock that belongs to this object, an RLock: the same for everybody.
     ///
     /// Hold it for what takes several steps. It keeps nobody from working on the object without it.

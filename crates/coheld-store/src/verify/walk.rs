@@ -154,6 +154,7 @@ impl<'s> Walk<'s> {
             kind::LIST | kind::QUEUE | kind::JOINABLE_QUEUE => self.visit_list(view.root),
             kind::VALUE | kind::BARRIER => self.visit_value(view.root),
             kind::ARRAY => self.visit_plain(view.root, kinds::block::ARRAY),
+            kind::BUFFER => self.visit_plain(view.root, kinds::block::BYTES),
             kind::SEMAPHORE | kind::BOUNDED_SEMAPHORE => {
                 self.visit_plain(view.root, kinds::block::PERMITS)
             }

@@ -31,6 +31,7 @@
 mod extract;
 mod forms;
 mod graph;
+mod in_band;
 mod malformed;
 mod names;
 mod opcode;
@@ -41,6 +42,7 @@ mod write;
 
 pub use self::extract::{ExtractError, Rewrite};
 pub use self::graph::{Call, Change, Graph, Made, Node, Number, Object};
+pub use self::in_band::in_band;
 pub use self::malformed::{Malformed, Reason};
 pub use self::term::Term;
 pub use self::write::Writer;

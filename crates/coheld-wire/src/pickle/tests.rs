@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{ExtractError, Graph, Malformed, Node, Number, Reason, Term, Writer};
+use super::{ExtractError, Graph, Malformed, Node, Number, Reason, Term, Writer, in_band};
 
 fn reason(pickle: &[u8]) -> Reason {
     Graph::read(pickle).unwrap_err().reason
@@ -307,5 +307,32 @@ proptest! {
             let again = Graph::read(&extract).unwrap();
             prop_assert_eq!(again.extract(again.root()), extract);
         }
+    }
+}
+
+#[test]
+fn buffers_beside_a_pickle_take_their_places() {
+    let reason = |pickle: &[u8], buffers: &[&[u8]]| in_band(pickle, buffers).unwrap_err().reason;
+    assert_eq!(reason(b"\x80\x05\x97.", &[]), Reason::OutOfBandBuffer);
+    assert_eq!(reason(b"\x80\x05N\x98.", &[b"x"]), Reason::OutOfBandBuffer);
+    for cut in [
+        &b""[..],
+        b"\x80",
+        b"\x80\x05",
+        b"\x80\x05\x97",
+        b"\x80\x05C\x05abcd.",
+        b"\x80\x05\x8e\xff\xff\xff\xff\xff\xff\xff\xffa.",
+        b"\x80\x05cbuiltins\nlist",
+    ] {
+        assert_eq!(reason(cut, &[b"x"]), Reason::Truncated, "{cut:?}");
+    }
+    // What looks like an instruction inside of text, bytes and names is none.
+    for whole in [
+        &b"\x80\x05\x8c\x02\x97\x98C\x03\x97\x97.\x86."[..],
+        b"\x80\x05cbuil\x97\nlis\x98\n.",
+        b"I97\n.",
+        b"\x80\x02K\x97.",
+    ] {
+        assert_eq!(in_band(whole, &[]).unwrap(), whole);
     }
 }

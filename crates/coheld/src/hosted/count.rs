@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use coheld_shm::{HostPlace, Segment};
 use coheld_store::{Hosted, kinds::referent as kind};
 
-/// Objects of programs in a segment: without the channels and the inboxes by which calls travel. A
-/// picture, taken without locks. An inbox counts as long as nothing names its host.
+/// Objects of programs in a segment: without the bytes of large values, and without the channels
+/// and the inboxes by which calls travel. A picture, taken without locks. An inbox counts as long
+/// as nothing names its host.
 #[must_use]
 pub fn count_objects(segment: &Segment) -> u64 {
     let mut queues = BTreeSet::new();
     let mut hosted = Vec::new();
     let mut count = 0_u64;
     segment.each_referent(|view| {
-        if !view.alive || view.kind == kind::CHANNEL {
+        if !view.alive || matches!(view.kind, kind::CHANNEL | kind::BUFFER) {
             return;
         }
         count += 1;

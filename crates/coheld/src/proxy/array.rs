@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use coheld_store::{Array, Slice};
+use coheld_store::{Array, Slice, StoreError};
 
 use super::common::{deserialize_proxy, lockable, typed_proxy};
-use super::{Kind, Proxy};
+use super::{ArrayView, Kind, Proxy};
 use crate::value::ValueError;
 use crate::{Attachment, Error, Value};
 
@@ -128,6 +128,32 @@ impl<T: Item> ArrayProxy<T> {
     #[inline]
     pub fn set(&self, index: i64, item: T) -> Result<(), Error> {
         Ok(Array::new(&self.proxy.referent()?).set(index, item.to_bits())?)
+    }
+
+    /// The items where they are, to work on without the lock and without copies.
+    ///
+    /// From now on the array keeps its length: what would change it is
+    /// [`StoreError::Viewed`](coheld_store::StoreError::Viewed).
+    ///
+    /// ```
+    /// use coheld::Manager;
+    ///
+    /// let manager = Manager::start()?;
+    /// let array = manager.array(&[1.5, 2.5, 3.5])?;
+    /// let view = array.view()?;
+    /// array.set(0, 4.5)?;
+    /// assert!(view.set(2, 0.5));
+    /// assert_eq!(view.iter().sum::<f64>(), 7.5);
+    /// assert_eq!(array.to_vec()?, [4.5, 2.5, 0.5]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    pub fn view(&self) -> Result<ArrayView<T>, Error> {
+        let extent = Array::new(&self.proxy.referent()?).extent()?;
+        if extent.item_size != T::SIZE {
+            let why = "the items of an array have another size than its typecode says";
+            return Err(StoreError::Corrupted(why).into());
+        }
+        Ok(ArrayView::over(self.proxy.clone(), extent))
     }
 
     /// All items at one moment.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::attempts::until_done;
 use super::common::{lockable, typed_by_kind, typed_proxy};
 use super::value::sum;
-use super::{Kind, Proxy};
+use super::{BytesRef, Kind, Proxy};
 use crate::value::{Encoded, EncodedKey, ValueError, read_output, to_value, with_input, with_key};
 use crate::{Attachment, Error, Value};
 
@@ -83,6 +83,32 @@ where
         let referent = self.proxy.referent()?;
         match self.with_key(key, |key| Ok(Dict::new(&referent).get(key)?))? {
             Some(output) => read_output(output, self.proxy.attachment()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The bytes of a key, without a copy if they are many; what is no bytes is an error.
+    ///
+    /// ```
+    /// use coheld::{Bytes, Manager};
+    ///
+    /// let manager = Manager::start()?;
+    /// let dict = manager.dict::<String, Bytes>()?;
+    /// dict.insert("k", &Bytes(vec![7; 1 << 20]))?;
+    /// let Some(bytes) = dict.get_ref("k")? else {
+    ///     panic!("it has just been stored");
+    /// };
+    /// dict.clear()?;
+    /// assert!(bytes.len() == 1 << 20 && bytes.iter().all(|byte| *byte == 7));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    pub fn get_ref<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<Option<BytesRef>, Error>
+    where
+        K: Borrow<Q>,
+    {
+        let referent = self.proxy.referent()?;
+        match self.with_key(key, |key| Ok(Dict::new(&referent).get(key)?))? {
+            Some(output) => BytesRef::of(output, self.proxy.attachment()).map(Some),
             None => Ok(None),
         }
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::common::{lockable, typed_by_kind, typed_proxy};
-use super::{Kind, Proxy};
+use super::{BytesRef, Kind, Proxy};
 use crate::value::{Encoded, read_output, to_value, with_input};
 use crate::{Attachment, Error, Value};
 
@@ -92,6 +92,13 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     pub fn get(&self, index: i64) -> Result<T, Error> {
         let output = List::new(&self.proxy.referent()?).get(index)?;
         read_output(output, self.proxy.attachment())
+    }
+
+    /// The bytes of the element at `index`, without a copy if they are many; what is no bytes is an
+    /// error. See [`DictProxy::get_ref`](crate::DictProxy::get_ref).
+    pub fn get_ref(&self, index: i64) -> Result<BytesRef, Error> {
+        let output = List::new(&self.proxy.referent()?).get(index)?;
+        BytesRef::of(output, self.proxy.attachment())
     }
 
     /// Replaces the element at `index`.

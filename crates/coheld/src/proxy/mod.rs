@@ -32,6 +32,7 @@ mod rlock;
 mod semaphore;
 mod set;
 mod value;
+mod view;
 
 pub use self::{
     array::{ArrayProxy, Item},
@@ -51,6 +52,7 @@ pub use self::{
     semaphore::{Permit, SemaphoreProxy},
     set::SetProxy,
     value::ValueProxy,
+    view::{ArrayView, BytesRef},
 };
 pub(crate) use {
     array::{bits_of_value, value_of_bits},

@@ -63,7 +63,7 @@ pub(crate) fn value_of_output(
         Output::Block { kind, bytes, edges } => {
             value_of_block(kind, Cow::Owned(bytes), &edges, attachment)
         }
-        Output::Edge(lease) => Ok(Value::Proxy(redeem_one(lease, attachment)?)),
+        Output::Edge(lease) => value_of_edge(lease, attachment),
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn value_of_ref(
         OutputRef::Block { kind, bytes, edges } => {
             value_of_block(kind, Cow::Borrowed(bytes), edges, attachment)
         }
-        OutputRef::Edge(lease) => Ok(Value::Proxy(redeem_one(lease, attachment)?)),
+        OutputRef::Edge(lease) => value_of_edge(lease, attachment),
     }
 }
 
@@ -101,7 +101,12 @@ fn value_of_block(
     edges: &[Lease],
     attachment: &Arc<Attachment>,
 ) -> Result<Value, Error> {
-    let proxies = redeem(edges, attachment)?;
+    let (proxies, buffers) = redeem_with_buffers(edges, attachment)?;
+    let bytes = if buffers.is_empty() {
+        bytes
+    } else {
+        Cow::Owned(with_buffers(&bytes, &buffers)?)
+    };
     Ok(match kind {
         kind::STR => match String::from_utf8(bytes.into_owned()) {
             Ok(text) => Value::Str(text),
@@ -158,6 +163,44 @@ pub(crate) fn redeem(leases: &[Lease], attachment: &Arc<Attachment>) -> Result<V
         }
     }
     failure.map_or(Ok(proxies), Err)
+}
+
+/// The pickle with its buffers in it.
+#[cold]
+fn with_buffers(pickle: &[u8], buffers: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
+    let buffers: Vec<&[u8]> = buffers.iter().map(Vec::as_slice).collect();
+    coheld_wire::pickle::in_band(pickle, &buffers)
+        .map_err(|_| damaged("a pickle does not fit the buffers beside it"))
+}
+
+/// The proxies for the leases of a value, and the bytes behind those of buffers. Every lease is
+/// used up, also if one of them fails.
+fn redeem_with_buffers(
+    leases: &[Lease],
+    attachment: &Arc<Attachment>,
+) -> Result<(Vec<Proxy>, Vec<Vec<u8>>), Error> {
+    let handles: Vec<_> = leases
+        .iter()
+        .map(|&lease| Handle::redeem(attachment, lease))
+        .collect();
+    let (mut proxies, mut buffers) = (Vec::with_capacity(handles.len()), Vec::new());
+    for handle in handles {
+        let handle = handle?;
+        match handle.copy_of_bytes()? {
+            Some(bytes) => buffers.push(bytes),
+            None => proxies.push(Proxy::from_handle(handle)?),
+        }
+    }
+    Ok((proxies, buffers))
+}
+
+/// What an edge by itself stands for: a proxy, or bytes that are a referent of their own.
+fn value_of_edge(lease: Lease, attachment: &Arc<Attachment>) -> Result<Value, Error> {
+    let handle = Handle::redeem(attachment, lease)?;
+    match handle.copy_of_bytes()? {
+        Some(bytes) => Ok(Value::Bytes(bytes)),
+        None => Ok(Value::Proxy(Proxy::from_handle(handle)?)),
+    }
 }
 
 fn redeem_one(lease: Lease, attachment: &Arc<Attachment>) -> Result<Proxy, Error> {

@@ -1,7 +1,9 @@
 //! Values in the form in which the store takes them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use coheld_store::buffer::LEAST;
 use coheld_store::kinds::block as kind;
 use coheld_store::{CanonicalBuilder, Input, Key, KeyHasher, TupleKey, word};
 use serde::Serialize;
@@ -10,7 +12,7 @@ use super::pickle::Writer;
 use super::serialize::{Encoder, IntoValue, Scalar, Sink};
 use super::{Value, ValueError};
 use crate::proxy::Proxy;
-use crate::{Attachment, Error};
+use crate::{Attachment, Error, Handle};
 
 /// A value ready to be stored. Borrows from the value, which keeps the proxies in it alive.
 pub(crate) enum Encoded<'v> {
@@ -22,11 +24,13 @@ pub(crate) enum Encoded<'v> {
     Pickle(Cow<'v, [u8]>, Vec<u64>),
     /// A proxy by itself.
     Edge(u64),
+    /// Bytes that are a referent of their own.
+    Buffer(Handle),
 }
 
 impl<'v> Encoded<'v> {
     /// The value for an object behind `attachment`.
-    pub(crate) fn of(value: &'v Value, attachment: &Attachment) -> Result<Self, Error> {
+    pub(crate) fn of(value: &'v Value, attachment: &Arc<Attachment>) -> Result<Self, Error> {
         let block = |kind, bytes: &'v [u8]| Self::Block(kind, Cow::Borrowed(bytes));
         Ok(match value {
             Value::None => Self::Word(word::NONE),
@@ -45,10 +49,10 @@ impl<'v> Encoded<'v> {
                 None => block(kind::STR, text.as_bytes()),
             },
             Value::Surrogates(bytes) => block(kind::STR_SURROGATE, bytes),
-            Value::Bytes(bytes) => match word::from_bytes(bytes) {
-                Some(word) => Self::Word(word),
-                None => block(kind::BYTES, bytes),
-            },
+            Value::Bytes(bytes) if bytes.len() >= LEAST => {
+                Self::Buffer(Handle::of_bytes(attachment, bytes)?)
+            }
+            Value::Bytes(bytes) => Self::bytes(bytes),
             // The names of its methods go along.
             Value::Proxy(proxy) if proxy.interface().is_some() => Self::written(value, attachment)?,
             Value::Proxy(proxy) => Self::Edge(edge(proxy, attachment)?),
@@ -61,6 +65,14 @@ impl<'v> Encoded<'v> {
                 Self::written(value, attachment)?
             }
         })
+    }
+
+    /// Bytes without a referent of their own: all keys, and few bytes.
+    fn bytes(bytes: &'v [u8]) -> Self {
+        match word::from_bytes(bytes) {
+            Some(word) => Self::Word(word),
+            None => Self::Block(kind::BYTES, Cow::Borrowed(bytes)),
+        }
     }
 
     fn written(value: &'v Value, attachment: &Attachment) -> Result<Self, Error> {
@@ -90,6 +102,7 @@ impl<'v> Encoded<'v> {
             },
             Self::Pickle(bytes, edges) => Input::pickle(bytes, edges),
             Self::Edge(word) => Input::Edge(*word),
+            Self::Buffer(handle) => Input::Edge(handle.edge_word()),
         }
     }
 }
@@ -114,8 +127,9 @@ pub(crate) enum EncodedKey<'v> {
 
 impl<'v> EncodedKey<'v> {
     /// The value as a key of an object behind `attachment`.
-    pub(crate) fn of(value: &'v Value, attachment: &Attachment) -> Result<Self, Error> {
+    pub(crate) fn of(value: &'v Value, attachment: &Arc<Attachment>) -> Result<Self, Error> {
         match value {
+            Value::Bytes(bytes) => Ok(Self::Scalar(Encoded::bytes(bytes))),
             Value::Tuple(items) => {
                 let mut builder = CanonicalBuilder::new();
                 push_tuple(&mut builder, items)?;
@@ -180,14 +194,14 @@ pub(crate) fn to_value<T: Serialize + ?Sized>(from: &T) -> Result<Value, ValueEr
 #[inline]
 pub(crate) fn with_input<T: Serialize + ?Sized, R>(
     value: &T,
-    attachment: &Attachment,
+    attachment: &Arc<Attachment>,
     then: impl FnOnce(&Input<'_>) -> Result<R, Error>,
 ) -> Result<R, Error> {
     value.serialize(Encoder(InputSink { attachment, then }))?
 }
 
 struct InputSink<'a, F> {
-    attachment: &'a Attachment,
+    attachment: &'a Arc<Attachment>,
     then: F,
 }
 
@@ -196,6 +210,12 @@ impl<R, F: FnOnce(&Input<'_>) -> Result<R, Error>> Sink for InputSink<'_, F> {
 
     #[inline]
     fn scalar(self, scalar: Scalar<'_>) -> Result<R, Error> {
+        if let Scalar::Bytes(bytes) = scalar
+            && bytes.len() >= LEAST
+        {
+            let handle = Handle::of_bytes(self.attachment, bytes)?;
+            return (self.then)(&Input::Edge(handle.edge_word()));
+        }
         let mut scratch = [0; 8];
         (self.then)(&match scalar {
             Scalar::None => Input::NONE,
@@ -217,7 +237,7 @@ impl<R, F: FnOnce(&Input<'_>) -> Result<R, Error>> Sink for InputSink<'_, F> {
 #[inline]
 pub(crate) fn with_key<T: Serialize + ?Sized, R>(
     value: &T,
-    attachment: &Attachment,
+    attachment: &Arc<Attachment>,
     hasher: &KeyHasher,
     then: impl FnOnce(&Key<'_>) -> Result<R, Error>,
 ) -> Result<R, Error> {
@@ -229,7 +249,7 @@ pub(crate) fn with_key<T: Serialize + ?Sized, R>(
 }
 
 struct KeySink<'a, F> {
-    attachment: &'a Attachment,
+    attachment: &'a Arc<Attachment>,
     hasher: &'a KeyHasher,
     then: F,
 }

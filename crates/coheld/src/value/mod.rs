@@ -18,7 +18,7 @@ mod serialize;
 
 pub use self::{convert::Bytes, error::ValueError, integer::BigInt, pickle::Pickle};
 pub(crate) use self::{
-    decode::{read_output, read_ref, redeem, with_unread_pickles},
+    decode::{read_output, read_ref, redeem, value_of_output, with_unread_pickles},
     encode::{Encoded, EncodedKey, to_value, with_input, with_key},
 };
 
