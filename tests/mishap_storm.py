@@ -172,13 +172,33 @@ class MishapStorm(Storm):
                 raise StormFailed(super().error_of(place))
 
 
+class CrowdedMember(Member):
+    """A process that has closed all of its descriptors, or that can have no more."""
+
+    def __init__(self, number: int, folder: str, shared: dict) -> None:
+        super().__init__(number, folder, shared)
+        if number % 2:
+            os.closerange(3, 512)
+            self.popped = self.journal("popped")
+            os.lseek(self.popped, 0, os.SEEK_END)
+        else:
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+
+
+class CrowdedStorm(MishapStorm):
+    """Those with a lock have nothing that the kernel could show; those that wait cannot look."""
+
+    member = CrowdedMember
+
+
 class _Left(Exception):
     """A member has left on purpose."""
 
 
-def storm(kills: int, members: int = MEMBERS, seed: int = 0) -> str:
+def storm(kills: int, members: int = MEMBERS, seed: int = 0, kind: type = MishapStorm) -> str:
     """One storm from beginning to end; see `kill_storm.storm`."""
-    return kill_storm.storm(kills, members, seed, births=True, kind=MishapStorm)
+    return kill_storm.storm(kills, members, seed, births=True, kind=kind)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,13 @@ def test_mishap_storm(capsys):
         print(f"\n{told}")
 
 
+@pytest.mark.skipif(subject.IS_STOCK, reason="its members wait for the locks of the dead")
+@pytest.mark.timeout(240 + KILLS)
+def test_crowded_storm():
+    """Nobody is taken for dead by those that have no descriptor left to look at them."""
+    mishap_storm.storm(max(KILLS // 3, 40), seed=5, kind=mishap_storm.CrowdedStorm)
+
+
 @pytest.mark.skipif(subject.IS_STOCK, reason="a lock of the dead is never free again there")
 @pytest.mark.timeout(240 + KILLS)
 def test_waiting_storm(capsys):
