@@ -29,6 +29,7 @@ const NAME_LIMIT: usize = 107;
 /// # Ok::<(), coheld::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Address {
     /// A file.
     Path(PathBuf),

@@ -85,14 +85,6 @@ pub(crate) fn register() {
 /// Leaves every segment, for a process that was forked to do something else and needs nothing of
 /// what it inherited: its holds end, though the handles are still there. Using one of them joins
 /// its segment anew.
-///
-/// ```
-/// let manager = coheld::Manager::start()?;
-/// let list = manager.list::<i64>()?;
-/// coheld::leave_all();
-/// drop((list, manager));
-/// # Ok::<(), coheld::Error>(())
-/// ```
 pub fn leave_all() {
     for attachment in registry::all() {
         attachment.segment().leave();

@@ -1,5 +1,6 @@
 //! A manager as a Rust program sees it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -298,6 +299,17 @@ impl Manager {
             Some(running) => running.end(),
             None => control::shutdown(self.address(), self.authkey(), PATIENCE),
         }
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the key.
+        formatter
+            .debug_struct("Manager")
+            .field("address", self.address())
+            .field("is_here", &self.running.is_some())
+            .finish_non_exhaustive()
     }
 }
 

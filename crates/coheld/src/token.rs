@@ -55,7 +55,9 @@ impl Token {
     }
 }
 
+// For the other crates of this project only; nothing of it is promised.
 /// Where a referent lies in its segment: what identifies it among the others of its manager.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// What it is; the numbers are those of `coheld-store`.

@@ -47,7 +47,7 @@ fn call(address: &Address) -> Box<dyn Peer> {
             stream.set_read_timeout(patience).unwrap();
             Box::new(stream)
         }
-        Address::Abstract(_) => unreachable!("no test uses one here"),
+        other => unreachable!("no test uses {other} here"),
     }
 }
 

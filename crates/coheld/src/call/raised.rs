@@ -109,6 +109,7 @@ impl fmt::Display for Exception {
 /// # Ok::<(), coheld::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Raised {
     /// The class of the exception.
     pub exception: Exception,

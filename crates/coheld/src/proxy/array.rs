@@ -174,6 +174,22 @@ impl<T: Item> ArrayProxy<T> {
         self.slice_by(Slice::FULL)
     }
 
+    /// Iterates over the items that there are at this moment; later changes are not seen.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let array = manager.array(&[1_u64, 2, 3])?;
+    /// assert_eq!(array.iter()?.sum::<u64>(), 6);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    #[allow(
+        clippy::iter_not_returning_iterator,
+        reason = "taking the copy can fail"
+    )]
+    pub fn iter(&self) -> Result<std::vec::IntoIter<T>, Error> {
+        Ok(self.to_vec()?.into_iter())
+    }
+
     /// The items from `start` up to before `stop`, as Python's `array[start:stop]`.
     ///
     /// ```

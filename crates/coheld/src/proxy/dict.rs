@@ -125,6 +125,7 @@ where
     /// # Ok::<(), coheld::Error>(())
     /// ```
     #[inline]
+    #[doc(alias = "contains")]
     pub fn contains_key<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<bool, Error>
     where
         K: Borrow<Q>,
@@ -205,11 +206,16 @@ where
     /// let manager = coheld::Manager::start()?;
     /// let owners = manager.dict::<String, u32>()?;
     /// // Whoever is first is the owner, and all others hear who it is.
-    /// assert_eq!(owners.set_default(&"door".into(), 7)?, 7);
-    /// assert_eq!(owners.set_default(&"door".into(), 8)?, 7);
+    /// assert_eq!(owners.set_default("door", 7)?, 7);
+    /// assert_eq!(owners.set_default("door", 8)?, 7);
     /// # Ok::<(), coheld::Error>(())
     /// ```
-    pub fn set_default(&self, key: &K, value: V) -> Result<V, Error> {
+    #[doc(alias = "or_insert")]
+    #[doc(alias = "entry")]
+    pub fn set_default<Q: Serialize + ?Sized>(&self, key: &Q, value: V) -> Result<V, Error>
+    where
+        K: Borrow<Q>,
+    {
         let referent = self.proxy.referent()?;
         let found = with_input(&value, self.proxy.attachment(), |input| {
             self.with_key(key, |key| Ok(Dict::new(&referent).set_default(key, input)?))
@@ -274,6 +280,8 @@ where
     /// assert_eq!(words.get("pi")?, Some(vec![3, 14]));
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "entry")]
+    #[doc(alias = "and_modify")]
     pub fn update<Q: Serialize + ?Sized>(
         &self,
         key: &Q,
@@ -412,6 +420,28 @@ where
         self.proxy.read_pairs(&snapshot)
     }
 
+    /// Iterates over the entries that there are at this moment; later changes are not seen.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let stock = manager.dict::<String, i64>()?;
+    /// stock.extend([("apple".to_owned(), 3), ("pear".to_owned(), 0)])?;
+    /// for (name, count) in stock.iter()? {
+    ///     if count == 0 {
+    ///         stock.remove(&name)?;
+    ///     }
+    /// }
+    /// assert_eq!(stock.keys()?, ["apple"]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    #[allow(
+        clippy::iter_not_returning_iterator,
+        reason = "taking the copy can fail"
+    )]
+    pub fn iter(&self) -> Result<std::vec::IntoIter<(K, V)>, Error> {
+        Ok(self.items()?.into_iter())
+    }
+
     #[inline]
     fn with_key<Q: Serialize + ?Sized, R>(
         &self,
@@ -456,6 +486,7 @@ impl<K: Serialize + DeserializeOwned> DictProxy<K, i64> {
     /// assert_eq!(counts.increment("words", 3)?, 5);
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "fetch_add")]
     pub fn increment<Q: Serialize + ?Sized>(&self, key: &Q, by: i64) -> Result<i64, Error>
     where
         K: Borrow<Q>,

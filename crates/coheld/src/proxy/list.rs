@@ -179,6 +179,7 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     /// # Ok::<(), coheld::Error>(())
     /// ```
     #[inline]
+    #[doc(alias = "push")]
     pub fn append<Q: Serialize + ?Sized>(&self, value: &Q) -> Result<(), Error>
     where
         T: Borrow<Q>,

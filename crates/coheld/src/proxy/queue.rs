@@ -230,6 +230,7 @@ impl<T> QueueProxy<T> {
     /// assert!(queue.get().unwrap_err().is_shut_down());
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "close")]
     pub fn shut_down(&self, immediate: bool) -> Result<(), Error> {
         Ok(Queue::new(&self.proxy.referent()?).shut_down(immediate)?)
     }
@@ -263,6 +264,8 @@ impl<T: Serialize + DeserializeOwned> QueueProxy<T> {
     /// assert_eq!(queue.get()?, (1, "first".to_owned()));
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "send")]
+    #[doc(alias = "push")]
     #[inline]
     pub fn put<Q: Serialize + ?Sized>(&self, item: &Q) -> Result<(), Error>
     where
@@ -352,6 +355,8 @@ impl<T: Serialize + DeserializeOwned> QueueProxy<T> {
     /// assert!(queue.is_empty()?);
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "recv")]
+    #[doc(alias = "pop")]
     #[inline]
     pub fn get(&self) -> Result<T, Error> {
         self.get_as(Wait::Forever)

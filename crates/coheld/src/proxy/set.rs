@@ -94,6 +94,7 @@ impl<T: Serialize + DeserializeOwned> SetProxy<T> {
     /// assert!(!done.add(&42)?);
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "insert")]
     pub fn add<Q: Serialize + ?Sized>(&self, element: &Q) -> Result<bool, Error>
     where
         T: Borrow<Q>,
@@ -166,6 +167,7 @@ impl<T: Serialize + DeserializeOwned> SetProxy<T> {
     /// assert_eq!(letters.len()?, 4);
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "extend")]
     pub fn update(&self, elements: impl IntoIterator<Item = T>) -> Result<(), Error> {
         #[allow(
             clippy::redundant_closure_for_method_calls,

@@ -71,6 +71,7 @@ impl<T: Serialize + DeserializeOwned> ValueProxy<T> {
     /// assert_eq!(title.get()?, "draft", "what was read is a copy");
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "load")]
     #[inline]
     pub fn get(&self) -> Result<T, Error> {
         let output = coheld_store::Value::new(&self.proxy.referent()?).get()?;
@@ -86,6 +87,7 @@ impl<T: Serialize + DeserializeOwned> ValueProxy<T> {
     /// assert_eq!(title.get()?, "final");
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "store")]
     #[inline]
     pub fn set<Q: Serialize + ?Sized>(&self, value: &Q) -> Result<(), Error>
     where
@@ -110,6 +112,7 @@ impl<T: Serialize + DeserializeOwned> ValueProxy<T> {
     /// assert_eq!(log.get()?, "start, end");
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "fetch_update")]
     pub fn update(&self, mut change: impl FnMut(T) -> T) -> Result<T, Error> {
         self.try_update(|old| Ok(change(old)))
     }
@@ -183,6 +186,7 @@ impl ValueProxy<i64> {
     /// assert_eq!(counter.increment(2)?, 42);
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "fetch_add")]
     pub fn increment(&self, by: i64) -> Result<i64, Error> {
         let referent = self.proxy.referent()?;
         let add = |old| word::from_int(word::to_int(old)?.checked_add(by)?);

@@ -38,11 +38,13 @@ mod object;
 mod records;
 mod xml;
 
+use std::fmt;
 use std::sync::Arc;
 
 use self::connections::Connections;
 pub use self::creation::Creation;
-use crate::control::{self, Ending, Stopper};
+use crate::control;
+pub use crate::control::{Ending, Stopper};
 use crate::wire::{NewClient, References, ServeClient};
 use crate::{Address, Attachment, Error, Proxy, SegmentOptions};
 
@@ -60,7 +62,7 @@ use crate::{Address, Attachment, Error, Proxy, SegmentOptions};
 /// assert!(server.shared("tasks").is_some() && server.shared("results").is_none());
 /// # Ok::<(), coheld::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Builder {
     address: Address,
     authkey: Vec<u8>,
@@ -260,6 +262,29 @@ impl Server {
         let ending = self.control.serve();
         self.shared.connections.end();
         ending
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the key.
+        formatter
+            .debug_struct("Builder")
+            .field("address", &self.address)
+            .field("options", &self.options)
+            .field("shares", &self.shares)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the key.
+        formatter
+            .debug_struct("Server")
+            .field("address", self.address())
+            .field("shared", &self.shared.names().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 

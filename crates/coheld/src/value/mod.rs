@@ -161,6 +161,51 @@ impl Value {
         }
     }
 
+    /// Whether it is `True`, if it is one of the two.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// assert_eq!(Value::from(true).as_bool(), Some(true));
+    /// assert_eq!(Value::from(1).as_bool(), None);
+    /// ```
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The bytes, if it is bytes.
+    ///
+    /// ```
+    /// use coheld::{Bytes, Value};
+    ///
+    /// assert_eq!(Value::from(Bytes(vec![1, 2])).as_bytes(), Some(&[1, 2][..]));
+    /// assert_eq!(Value::from("text").as_bytes(), None);
+    /// ```
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The entries of a dict in their order.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// let ages = Value::Dict(vec![("Ada".into(), 36.into())]);
+    /// assert_eq!(ages.as_entries(), Some(&[(Value::from("Ada"), Value::from(36))][..]));
+    /// ```
+    pub fn as_entries(&self) -> Option<&[(Value, Value)]> {
+        match self {
+            Self::Dict(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
     /// The items of a list, tuple or set.
     ///
     /// ```
