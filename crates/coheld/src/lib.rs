@@ -57,6 +57,7 @@ mod address;
 mod attachment;
 mod call;
 // For the other crates of this project only; nothing of it is promised.
+#[allow(missing_debug_implementations, reason = "of no use to programs")]
 #[doc(hidden)]
 pub mod control;
 mod error;
@@ -69,6 +70,7 @@ pub mod hosted;
 mod key;
 mod manager;
 pub mod observe;
+mod order;
 pub mod process;
 pub mod proxy;
 mod registry;
@@ -77,6 +79,7 @@ mod stream;
 pub mod token;
 pub mod value;
 // For the other crates of this project only; nothing of it is promised.
+#[allow(missing_debug_implementations, reason = "of no use to programs")]
 #[doc(hidden)]
 pub mod wire;
 

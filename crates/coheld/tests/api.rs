@@ -208,6 +208,22 @@ fn enums_that_may_grow_say_so() {
 }
 
 #[test]
+fn errors_may_grow_too() {
+    // They have too many cases to give them all.
+    for (source, name) in [
+        (include_str!("../src/error/mod.rs"), "Error"),
+        (include_str!("../src/call/raised.rs"), "Exception"),
+        (
+            include_str!("../../coheld-store/src/error.rs"),
+            "StoreError",
+        ),
+    ] {
+        let begins = format!("#[non_exhaustive]\npub enum {name} {{");
+        assert!(source.contains(&begins), "{name}");
+    }
+}
+
+#[test]
 fn what_is_written_for_debugging_has_no_key_in_it() {
     let manager = Manager::start().unwrap();
     let name = format!("coheld api test {}", std::process::id());
@@ -258,6 +274,43 @@ fn no_index_and_no_slice_is_too_much() {
         list.insert(index, &7).unwrap();
         list.remove(index).ok();
     }
+}
+
+/// The sorts of the standard library panic over comparisons that contradict each other, if they
+/// notice.
+#[test]
+fn no_comparison_is_too_odd() {
+    let manager = Manager::start().unwrap();
+    let list = manager.list::<Value>().unwrap();
+    let numbers = |count: i64| (0..count).map(move |number| 7919 * number % count);
+    let with_nans = numbers(1000).map(|number| match number % 3 {
+        0 => Value::from(f64::NAN),
+        _ => Value::from(number),
+    });
+    list.replace(with_nans).unwrap();
+    list.call_method("sort", &[]).unwrap();
+    assert_eq!(list.len().unwrap(), 1000);
+
+    let mixed = numbers(1000).map(|number| match number % 2 {
+        0 => Value::from(number.to_string()),
+        _ => Value::from(number),
+    });
+    list.replace(mixed).unwrap();
+    let before = list.to_vec().unwrap();
+    let error = list.call_method("sort", &[]).unwrap_err();
+    assert_eq!(error.exception(), Exception::TypeError);
+    assert_eq!(list.to_vec().unwrap(), before);
+
+    let list = manager.list::<i64>().unwrap();
+    list.extend(numbers(1000)).unwrap();
+    let mut seed = 1_u64;
+    list.sort_by(|_, _| {
+        seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (seed >> 33).cmp(&(1 << 30))
+    })
+    .unwrap();
+    list.sort().unwrap();
+    assert_eq!(list.to_vec().unwrap(), (0..1000).collect::<Vec<_>>());
 }
 
 #[test]

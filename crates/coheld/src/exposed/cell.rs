@@ -103,6 +103,7 @@ struct Pass<'c, T> {
 }
 
 /// The object, while others may read it, too.
+#[allow(missing_debug_implementations, reason = "only generated code has one")]
 pub struct Reading<'c, T> {
     // Dropped first: who is admitted next finds the lock free.
     guard: RwLockReadGuard<'c, T>,
@@ -110,6 +111,7 @@ pub struct Reading<'c, T> {
 }
 
 /// The object, for this thread alone.
+#[allow(missing_debug_implementations, reason = "only generated code has one")]
 pub struct Writing<'c, T> {
     guard: RwLockWriteGuard<'c, T>,
     _pass: Pass<'c, T>,

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::common::{lockable, typed_by_kind, typed_proxy};
 use super::{Kind, Proxy};
 use crate::value::{Encoded, read_output, to_value, with_input};
-use crate::{Attachment, Error, Value};
+use crate::{Attachment, Error, Value, order};
 
 /// A shared list whose elements are read and written as `T`.
 ///
@@ -477,7 +478,7 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
         self.sort_by(|one, two| key(one).cmp(&key(two)))
     }
 
-    /// Sorts the list by a comparison.
+    /// Sorts the list by a comparison. One that contradicts itself gives the elements in any order.
     ///
     /// ```
     /// let manager = coheld::Manager::start()?;
@@ -493,8 +494,9 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
         loop {
             let snapshot = list.snapshot()?;
             let values: Vec<T> = self.proxy.read_all(&snapshot)?;
-            let mut order: Vec<u32> = (0..values.len() as u32).collect();
-            order.sort_by(|&one, &two| compare(&values[one as usize], &values[two as usize]));
+            let Ok(order) = order::sorted(values.len(), |one, two| {
+                Ok::<_, Infallible>(compare(&values[one], &values[two]).is_lt())
+            });
             match list.permute(&order, Some(snapshot.version())) {
                 Err(StoreError::Changed) => {}
                 done => return Ok(done?),

@@ -236,7 +236,8 @@ impl Server {
     ///
     /// let name = format!("an orphan of process {}", std::process::id());
     /// let mut server = Server::builder(Address::Abstract(name.into()), b"key").bind()?;
-    /// assert!(server.end_with_parent(std::process::id()).is_err(), "it is not its own parent");
+    /// server.end_with_parent(std::os::unix::process::parent_id())?;
+    /// assert!(server.shared("nothing").is_none());
     /// # Ok::<(), coheld::Error>(())
     /// ```
     pub fn end_with_parent(&mut self, creator: u32) -> Result<(), Error> {

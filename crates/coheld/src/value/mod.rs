@@ -154,6 +154,13 @@ impl Value {
     }
 
     /// The bytes, if it is such.
+    ///
+    /// ```
+    /// use coheld::{Bytes, Value};
+    ///
+    /// assert_eq!(Value::from(Bytes(vec![1, 2])).as_bytes(), Some(&[1, 2][..]));
+    /// assert_eq!(Value::from("text").as_bytes(), None);
+    /// ```
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
@@ -172,21 +179,6 @@ impl Value {
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
-            _ => None,
-        }
-    }
-
-    /// The bytes, if it is bytes.
-    ///
-    /// ```
-    /// use coheld::{Bytes, Value};
-    ///
-    /// assert_eq!(Value::from(Bytes(vec![1, 2])).as_bytes(), Some(&[1, 2][..]));
-    /// assert_eq!(Value::from("text").as_bytes(), None);
-    /// ```
-    pub fn as_bytes(&self) -> Option<&[u8]> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
             _ => None,
         }
     }
