@@ -274,7 +274,7 @@ def test_callables(server, processes):
 
 def test_attributes_that_are_called(server, processes):
     class Holder:
-        partial = functools.partial(operator.add, 40)
+        partial = staticmethod(functools.partial(operator.add, 40))
 
         def __init__(self):
             self.hook = lambda x: (os.getpid(), x)

@@ -86,5 +86,6 @@ pub(crate) fn source(source: &Source) -> String {
     match source {
         Source::Manager(at) => format!("the manager at {}", address::show(at)),
         Source::Process(pid) => format!("process {pid}"),
+        other => format!("{other:?}"),
     }
 }

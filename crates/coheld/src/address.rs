@@ -18,6 +18,16 @@ use crate::Error;
 const NAME_LIMIT: usize = 107;
 
 /// The address of a socket.
+///
+/// ```
+/// use coheld::Address;
+///
+/// let address: Address = "tcp:localhost:50000".parse()?;
+/// assert_eq!(address, Address::Tcp { host: "localhost".to_owned(), port: 50000 });
+/// assert_eq!("unix:/tmp/a%20b".parse::<Address>()?, Address::Path("/tmp/a b".into()));
+/// assert_eq!(Address::Abstract(b"name".to_vec()).to_string(), "abstract:name");
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
     /// A file.
@@ -43,6 +53,15 @@ pub(crate) enum Place {
 
 impl Address {
     /// From the form in which Python names a Unix socket: a path, or a zero byte and a name.
+    ///
+    /// ```
+    /// use coheld::Address;
+    ///
+    /// assert_eq!(Address::from_bytes(b"/run/socket")?, Address::Path("/run/socket".into()));
+    /// assert_eq!(Address::from_bytes(b"\0name")?, Address::Abstract(b"name".to_vec()));
+    /// assert!(Address::from_bytes(b"").is_err());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         match bytes {
             [] => Err(Error::BadAddress { why: "it is empty" }),

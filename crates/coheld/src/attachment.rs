@@ -17,6 +17,20 @@ use crate::{Address, Error, fork, host, key};
 const ENTRY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a segment is made.
+///
+/// ```
+/// use coheld::{Manager, SegmentOptions};
+/// use std::time::Duration;
+///
+/// let options = SegmentOptions {
+///     capacity: 256 << 20,
+///     call_limit: Some(Duration::from_secs(5)),
+///     ..SegmentOptions::default()
+/// };
+/// let manager = Manager::start_with(&options)?;
+/// assert!(manager.array(&vec![0_u8; 64 << 20]).is_ok());
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SegmentOptions {
     /// Bytes that it may grow to. Only what is used takes memory.
@@ -42,6 +56,16 @@ impl Default for SegmentOptions {
 }
 
 /// This process's access to one segment. One per segment and process, shared by all handles.
+///
+/// ```
+/// use coheld::Manager;
+/// use std::sync::Arc;
+///
+/// let manager = Manager::start()?;
+/// let joined = Manager::connect(manager.address(), manager.authkey())?;
+/// assert!(Arc::ptr_eq(manager.attachment(), joined.attachment()));
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub struct Attachment {
     segment: Arc<Segment>,
     address: Address,
@@ -53,6 +77,16 @@ pub struct Attachment {
 
 impl Attachment {
     /// The attachment to a segment, if this process has one.
+    ///
+    /// ```
+    /// use coheld::Attachment;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let id = manager.attachment().segment_id();
+    /// assert!(Attachment::find(&id).is_some());
+    /// assert!(Attachment::find(&[0; 16]).is_none());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn find(segment_id: &[u8; 16]) -> Option<Arc<Self>> {
         registry::find(segment_id)
@@ -143,6 +177,13 @@ impl Attachment {
     }
 
     /// Name of the segment.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let token = manager.list::<i64>()?.token()?;
+    /// assert_eq!(token.segment_id, manager.attachment().segment_id());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn segment_id(&self) -> [u8; 16] {
         self.segment.id()
@@ -150,18 +191,38 @@ impl Attachment {
 
     /// Whether no process that has the segment can take memory from under the others. They do not
     /// do that; it is no matter of course only where the system forbids sealed memory files.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// if !manager.attachment().is_sealed() {
+    ///     eprintln!("trust whoever has this memory: they can take it away");
+    /// }
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.segment.backing().is_sealed()
     }
 
     /// Where the manager listens.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// assert_eq!(manager.attachment().address(), manager.address());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
     /// The key that the manager was reached with.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// assert_eq!(manager.attachment().authkey(), manager.authkey());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn authkey(&self) -> &[u8] {
         &self.authkey

@@ -10,6 +10,17 @@ use crate::holders::Added;
 use crate::{Attachment, Error, Token, host, hosted};
 
 /// Keeps a referent alive as long as it lives itself.
+///
+/// ```
+/// let manager = coheld::Manager::start()?;
+/// let list = manager.list::<i64>()?;
+/// let handle = list.as_proxy().handle().clone();
+/// drop(list);
+/// assert_eq!(manager.number_of_objects(), 1, "the handle keeps it");
+/// drop(handle);
+/// assert_eq!(manager.number_of_objects(), 0);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub struct Handle {
     attachment: Arc<Attachment>,
     offset: u64,
@@ -19,6 +30,15 @@ pub struct Handle {
 
 impl Handle {
     /// Makes a new referent.
+    ///
+    /// ```
+    /// use coheld::{Handle, Kind, Proxy};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let handle = Handle::create(manager.attachment(), Kind::Event.number(), 0)?;
+    /// assert_eq!(Proxy::from_handle(handle)?.kind(), Kind::Event);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create(attachment: &Arc<Attachment>, kind: u8, auxiliary: u64) -> Result<Self, Error> {
         let place = attachment.joined()?.create_referent(kind, auxiliary)?;
         let word = word::of_edge(place.0, place.1);
@@ -79,6 +99,18 @@ impl Handle {
     }
 
     /// Refers to an existing referent, which somebody else keeps meanwhile.
+    ///
+    /// ```
+    /// use coheld::Handle;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// let known = list.as_proxy().handle();
+    /// let another = Handle::acquire(manager.attachment(), known.offset(), known.generation())?;
+    /// drop(list);
+    /// assert_eq!(manager.number_of_objects(), 1);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn acquire(
         attachment: &Arc<Attachment>,
         offset: u64,
@@ -95,6 +127,17 @@ impl Handle {
     }
 
     /// Refers to the lock that belongs to this referent; the first who asks makes it.
+    ///
+    /// ```
+    /// use coheld::{Proxy, RLockProxy};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// let companion = list.as_proxy().handle().companion()?;
+    /// let lock: RLockProxy = Proxy::from_handle(companion)?.try_into()?;
+    /// assert_eq!(lock, list.get_lock()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn companion(&self) -> Result<Self, Error> {
         let referent = self.referent()?;
         let lock = coheld_store::sync::companion(&referent)?;
@@ -103,6 +146,18 @@ impl Handle {
     }
 
     /// Turns a lease into a handle. Whether that works or not, the lease is used up.
+    ///
+    /// ```
+    /// use coheld::Handle;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// let lease = list.as_proxy().handle().lease()?;
+    /// drop(list);
+    /// let handle = Handle::redeem(manager.attachment(), lease)?;
+    /// assert_eq!(manager.number_of_objects(), 1);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn redeem(attachment: &Arc<Attachment>, lease: Lease) -> Result<Self, Error> {
         let segment = attachment.joined()?;
         let added = attachment.holders().add(lease.word, || {
@@ -118,6 +173,16 @@ impl Handle {
     }
 
     /// Redeems the lease of a token that belongs to this attachment.
+    ///
+    /// ```
+    /// use coheld::{Handle, Manager};
+    ///
+    /// let (manager, other) = (Manager::start()?, Manager::start()?);
+    /// let token = manager.event()?.token()?;
+    /// assert!(Handle::redeem_token(other.attachment(), &token).is_err());
+    /// assert!(Handle::redeem_token(manager.attachment(), &token).is_ok());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn redeem_token(attachment: &Arc<Attachment>, token: &Token) -> Result<Self, Error> {
         if token.segment_id != attachment.segment_id() {
             return Err(Error::BadToken {
@@ -151,6 +216,15 @@ impl Handle {
     }
 
     /// Takes a lease, so that the referent outlives the way to another process.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// let _lease = list.as_proxy().handle().lease()?;
+    /// drop(list);
+    /// assert_eq!(manager.number_of_objects(), 1, "the lease keeps it for some time");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn lease(&self) -> Result<Lease, Error> {
         Ok(self
             .attachment
@@ -159,6 +233,16 @@ impl Handle {
     }
 
     /// Takes a lease and names the referent for another process.
+    ///
+    /// ```
+    /// use coheld::Proxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let event = manager.event()?;
+    /// let token = event.as_proxy().handle().token()?;
+    /// assert_eq!(Proxy::from_token(&token, manager.authkey())?, *event.as_proxy());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn token(&self) -> Result<Token, Error> {
         self.lease()?;
         Ok(Token {
@@ -171,6 +255,14 @@ impl Handle {
     }
 
     /// The referent, for an operation.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// let handle = list.as_proxy().handle();
+    /// assert_eq!(handle.referent()?.offset(), handle.offset());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn referent(&self) -> Result<Referent<'_>, Error> {
         Ok(self
@@ -180,30 +272,68 @@ impl Handle {
     }
 
     /// The attachment it belongs to.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// let attachment = list.as_proxy().handle().attachment();
+    /// assert_eq!(attachment.address(), manager.address());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn attachment(&self) -> &Arc<Attachment> {
         &self.attachment
     }
 
     /// Where the referent lies.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let (one, other) = (manager.event()?, manager.event()?);
+    /// assert_ne!(one.as_proxy().handle().offset(), other.as_proxy().handle().offset());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Which of the referents of that place it is.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let event = manager.event()?;
+    /// assert_eq!(event.token()?.generation, event.as_proxy().handle().generation());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.generation
     }
 
     /// What the referent is; the numbers are those of `coheld-store`.
+    ///
+    /// ```
+    /// use coheld::Kind;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let event = manager.event()?;
+    /// assert_eq!(event.as_proxy().handle().kind(), Kind::Event.number());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn kind(&self) -> u8 {
         self.kind
     }
 
     /// The word by which another referent can hold this one.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let (one, other) = (manager.event()?, manager.event()?);
+    /// assert_ne!(one.as_proxy().handle().edge_word(), other.as_proxy().handle().edge_word());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn edge_word(&self) -> u64 {
         word::of_edge(self.offset, self.generation)

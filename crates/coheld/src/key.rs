@@ -7,10 +7,26 @@ use coheld_wire::auth::Md5;
 use crate::Error;
 
 /// The environment variable with the key for programs that were not given one, in hexadecimal.
+///
+/// ```
+/// use coheld::{AUTHKEY_VARIABLE, Manager};
+///
+/// let manager = Manager::start()?;
+/// let setting = format!("{AUTHKEY_VARIABLE}={}", manager.authkey_text());
+/// assert!(setting.starts_with("COHELD_AUTHKEY="));
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub const AUTHKEY_VARIABLE: &str = "COHELD_AUTHKEY";
 
 /// The environment variable that says whether MD5 will do for authentication, which is all that
 /// Python up to 3.11 can do: `refuse` if it will not.
+///
+/// ```
+/// // For a client that talks to nobody who can do nothing better.
+/// let mut client = std::process::Command::new("client");
+/// client.env(coheld::MD5_VARIABLE, "refuse");
+/// assert_eq!(client.get_envs().count(), 1);
+/// ```
 pub const MD5_VARIABLE: &str = "COHELD_MD5";
 
 /// Whether MD5 will do.
@@ -22,11 +38,27 @@ pub(crate) fn md5_policy() -> Md5 {
 }
 
 /// A new random key.
+///
+/// ```
+/// let key = coheld::new_authkey()?;
+/// assert_eq!(key.len(), 32);
+/// assert_ne!(key, coheld::new_authkey()?);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub fn new_authkey() -> Result<Vec<u8>, Error> {
     Ok(random::<32>()?.to_vec())
 }
 
 /// The key in `COHELD_AUTHKEY`.
+///
+/// ```
+/// use coheld::{AUTHKEY_VARIABLE, Error, authkey_from_environment};
+///
+/// match authkey_from_environment() {
+///     Ok(key) => assert!(!key.is_empty()),
+///     Err(error) => assert!(error.to_string().contains(AUTHKEY_VARIABLE)),
+/// }
+/// ```
 pub fn authkey_from_environment() -> Result<Vec<u8>, Error> {
     let text = env::var(AUTHKEY_VARIABLE).map_err(|_| Error::NoAuthkey)?;
     decode(text.trim()).ok_or(Error::NoAuthkey)

@@ -16,14 +16,49 @@
 //! * [`hosted`]: what these are made of: objects that live in one process, which the others call;
 //! * [`value`]: what can be in them;
 //! * [`server`]: a manager without Python, for clients of the standard library too;
-//! * [`observe`]: looking at a segment from outside, for tools;
-//! * [`control`]: the server and client between which segments are handed over.
+//! * [`observe`]: looking at a segment from outside, for tools.
+//!
+//! ```
+//! use coheld::Manager;
+//!
+//! let manager = Manager::start()?;
+//! let counts = manager.dict::<String, i64>()?;
+//! std::thread::scope(|scope| {
+//!     for _ in 0..4 {
+//!         // Threads or processes: it is the same, with `process::spawn` and a clone of the proxy.
+//!         scope.spawn(|| counts.increment("visitors", 1));
+//!     }
+//! });
+//! assert_eq!(counts.get("visitors")?, Some(4));
+//! # Ok::<(), coheld::Error>(())
+//! ```
+//!
+//! # What is promised
+//!
+//! The versions of this crate follow Semantic Versioning: what is on these pages is changed
+//! incompatibly by a new version before the first dot only (before 1.0: before the second). Enums
+//! that may get more cases are `#[non_exhaustive]`. Not promised are what these pages do not show,
+//! the text of errors, what `Debug` writes, and the crates `coheld-shm`, `coheld-store` and
+//! `coheld-wire`, beyond those types of theirs that are named here.
+//!
+//! It is compiled by Rust 1.88 and newer; that a version needs a newer one is no incompatible
+//! change, and the changelog says so. The processes that share a segment need the same layout of
+//! it, which has a version of its own.
+//!
+//! All types are `Send` and `Sync` but the guards of locks that belong to the thread that has taken
+//! them, [`RLockGuard`] and [`ConditionGuard`], and what describes a process before it is started.
+//! A panic on account of arguments, of what other processes send, or of what is in the segment, is
+//! a defect.
 
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 mod address;
 mod attachment;
 mod call;
+// For the other crates of this project only; nothing of it is promised.
+#[allow(missing_debug_implementations, reason = "of no use to programs")]
+#[doc(hidden)]
 pub mod control;
 mod error;
 pub mod exposed;
@@ -35,6 +70,7 @@ pub mod hosted;
 mod key;
 mod manager;
 pub mod observe;
+mod order;
 pub mod process;
 pub mod proxy;
 mod registry;
@@ -42,6 +78,9 @@ pub mod server;
 mod stream;
 pub mod token;
 pub mod value;
+// For the other crates of this project only; nothing of it is promised.
+#[allow(missing_debug_implementations, reason = "of no use to programs")]
+#[doc(hidden)]
 pub mod wire;
 
 pub use address::Address;
@@ -50,9 +89,7 @@ pub use call::{Exception, Raised};
 pub use coheld_store::{Acquired, Slice, StoreError, Wait};
 pub use error::Error;
 pub use exposed::{ExposedProxy, Streamed, share};
-pub use fork::leave_all;
 pub use handle::Handle;
-pub use host::set_host;
 pub use key::{AUTHKEY_VARIABLE, MD5_VARIABLE, authkey_from_environment, new_authkey};
 pub use manager::Manager;
 pub use proxy::{
@@ -68,7 +105,21 @@ pub use value::{BigInt, Bytes, Pickle, Value, ValueError};
 pub use coheld_macros::expose;
 
 /// A result of this crate.
+///
+/// ```
+/// fn total(numbers: &coheld::ListProxy<i64>) -> coheld::Result<i64> {
+///     Ok(numbers.iter()?.sum())
+/// }
+///
+/// let manager = coheld::Manager::start()?;
+/// assert_eq!(total(&manager.list()?)?, 0);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+// For the other crates of this project only; nothing of it is promised.
+#[doc(hidden)]
+pub use {fork::leave_all, host::set_host};
 
 /// What generated code names.
 #[doc(hidden)]

@@ -5,6 +5,7 @@
 //! one, which is one of the same user. That is no wider a door than the manager's: whoever runs as
 //! the same user can read the key out of a member's memory as well.
 
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -23,15 +24,45 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const MENDING: Duration = Duration::from_secs(5);
 
 /// A segment that this process looks at.
+///
+/// ```standalone_crate
+/// use coheld::observe::{Observation, Purpose};
+/// use coheld::{Manager, process};
+///
+/// /// In a process that is no member of the segment.
+/// fn look((pid, id): (u32, [u8; 16])) -> bool {
+///     let found = Observation::of_process(pid, Some(id), Purpose::Look);
+///     let found = found.expect("it is of this user");
+///     found.len() == 1 && found[0].segment().id() == id
+/// }
+///
+/// fn main() -> Result<(), coheld::Error> {
+///     process::init();
+///     let manager = Manager::start()?;
+///     let id = manager.attachment().segment_id();
+///     let looked = process::spawn(look, (std::process::id(), id))?.join();
+///     // Some systems let no process look at another one.
+///     assert!(looked.is_err() || looked?);
+///     Ok(())
+/// }
+/// ```
 pub struct Observation {
-    /// `None` only while it is being mended.
-    segment: Option<Segment>,
+    segment: Segment,
     file: OwnedFd,
     source: Source,
 }
 
 /// Where the memory came from.
+///
+/// ```
+/// use coheld::observe::Source;
+///
+/// let source = Source::Manager("unix:/run/manager".parse()?);
+/// assert_ne!(source, Source::Process(7));
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Source {
     /// From the manager.
     Manager(Address),
@@ -40,6 +71,13 @@ pub enum Source {
 }
 
 /// Whether an observation is only to look, or to mend too.
+///
+/// ```
+/// use coheld::observe::Purpose;
+///
+/// let may_change = |purpose| purpose == Purpose::Mend;
+/// assert!(!may_change(Purpose::Look));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Nothing can be changed.
@@ -49,7 +87,15 @@ pub enum Purpose {
 }
 
 /// What was mended.
+///
+/// ```
+/// use coheld::observe::Mended;
+///
+/// let nothing = Mended::default();
+/// assert_eq!((nothing.members, nothing.locks, nothing.is_complete), (0, 0, false));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mended {
     /// Dead members that were cleaned up after.
     pub members: usize,
@@ -63,6 +109,28 @@ pub struct Mended {
 
 impl Observation {
     /// The segment of the manager at `address`, or, with its id, that of its members.
+    ///
+    /// ```standalone_crate
+    /// use coheld::observe::{Observation, Purpose, Source};
+    /// use coheld::{Address, Manager, process};
+    ///
+    /// fn look((address, authkey): (String, Vec<u8>)) -> String {
+    ///     let address: Address = address.parse().expect("it is one");
+    ///     let found = Observation::of_manager(&address, &authkey, None, Purpose::Look);
+    ///     let found = found.expect("the manager is there");
+    ///     assert_eq!(found.source(), &Source::Manager(address));
+    ///     coheld::observe::id_text(&found.segment().id())
+    /// }
+    ///
+    /// fn main() -> Result<(), coheld::Error> {
+    ///     process::init();
+    ///     let manager = Manager::start()?;
+    ///     let known = (manager.address().to_string(), manager.authkey().to_vec());
+    ///     let id = process::spawn(look, known)?.join()?;
+    ///     assert_eq!(id, coheld::observe::id_text(&manager.attachment().segment_id()));
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn of_manager(
         address: &Address,
         authkey: &[u8],
@@ -98,6 +166,15 @@ impl Observation {
     }
 
     /// The segments that a process has open, or the one with this id.
+    ///
+    /// ```
+    /// use coheld::observe::{Observation, Purpose};
+    ///
+    /// // A member of a segment cannot look at one from outside.
+    /// let manager = coheld::Manager::start()?;
+    /// assert!(Observation::of_process(std::process::id(), None, Purpose::Look).is_err());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn of_process(
         pid: u32,
         id: Option<[u8; 16]>,
@@ -109,7 +186,7 @@ impl Observation {
         let mut refused = None;
         for file in files {
             match Self::open(file, Source::Process(pid)) {
-                Ok(observation) if id.is_none_or(|id| id == observation.segment().id()) => {
+                Ok(observation) if id.is_none_or(|id| id == observation.segment.id()) => {
                     found.push(observation);
                 }
                 Ok(_) => {}
@@ -124,19 +201,16 @@ impl Observation {
 
     fn open(file: OwnedFd, source: Source) -> Result<Self, Error> {
         Ok(Self {
-            segment: Some(view(&file)?),
+            segment: view(&file)?,
             file,
             source,
         })
     }
 
     /// The segment, to be read only.
-    ///
-    /// # Panics
-    /// Never: it is away only inside of [`Self::mend`].
     #[must_use]
     pub fn segment(&self) -> &Segment {
-        self.segment.as_ref().expect("it is there between calls")
+        &self.segment
     }
 
     /// Where the memory came from.
@@ -147,11 +221,41 @@ impl Observation {
 
     /// Does what the reaper and the next owner of each lock would do. For that the process is a
     /// member for a moment. What cannot be done because a stopped process has a lock is left.
+    ///
+    /// ```standalone_crate
+    /// use coheld::observe::{Observation, Purpose};
+    /// use coheld::{Address, Manager, process};
+    ///
+    /// fn mend((address, authkey): (String, Vec<u8>)) -> bool {
+    ///     let address: Address = address.parse().expect("it is one");
+    ///     let found = Observation::of_manager(&address, &authkey, None, Purpose::Mend);
+    ///     let mut found = found.expect("the manager is there");
+    ///     let mended = found.mend().expect("it becomes a member for a moment");
+    ///     mended.is_complete && mended.locks == 0 && found.segment().id() != [0; 16]
+    /// }
+    ///
+    /// fn main() -> Result<(), coheld::Error> {
+    ///     process::init();
+    ///     let manager = Manager::start()?;
+    ///     let known = (manager.address().to_string(), manager.authkey().to_vec());
+    ///     assert!(process::spawn(mend, known)?.join()?);
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn mend(&mut self) -> Result<Mended, Error> {
-        self.segment = None;
-        let done = join(&self.file).map(mend_in_time);
-        self.segment = Some(view(&self.file)?);
-        done
+        // What is looked through stays: to close its descriptor meanwhile would end the lock by
+        // which others know that the member lives.
+        join(&self.file).map(mend_in_time)
+    }
+}
+
+impl fmt::Debug for Observation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Observation")
+            .field("id", &id_text(&self.segment.id()))
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }
 
@@ -242,12 +346,26 @@ fn free_locks(segment: &Segment) -> usize {
 }
 
 /// The text of a segment's id, as tokens have it.
+///
+/// ```
+/// use coheld::observe::{id_of, id_text};
+///
+/// assert_eq!(id_text(&[0xab; 16]), "ab".repeat(16));
+/// assert_eq!(id_of(&"ab".repeat(16)), Some([0xab; 16]));
+/// ```
 #[must_use]
 pub fn id_text(id: &[u8; 16]) -> String {
     key::encode(id)
 }
 
 /// The id that a text names.
+///
+/// ```
+/// use coheld::observe::id_of;
+///
+/// assert_eq!(id_of(&"0".repeat(32)), Some([0; 16]));
+/// assert_eq!(id_of("no id"), None);
+/// ```
 #[must_use]
 pub fn id_of(text: &str) -> Option<[u8; 16]> {
     key::decode(text)?.try_into().ok()

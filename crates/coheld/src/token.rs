@@ -11,6 +11,18 @@ use crate::{Address, Error, key};
 const MARK: &str = "coheld1";
 
 /// The name of a referent. Alone it keeps nothing alive: take a lease when you make one.
+///
+/// ```
+/// use coheld::Token;
+///
+/// let manager = coheld::Manager::start()?;
+/// let token = manager.dict::<String, i64>()?.token()?;
+/// let text = token.to_string();
+/// assert!(text.starts_with("coheld1 "));
+/// assert_eq!(text.parse::<Token>()?, token);
+/// assert!("coheld1 and nothing else".parse::<Token>().is_err());
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Token {
     /// The segment that the referent lies in.
@@ -27,13 +39,25 @@ pub struct Token {
 
 impl Token {
     /// The lease that was taken when this token was made.
+    ///
+    /// ```
+    /// use coheld::Handle;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let token = manager.list::<i64>()?.token()?;
+    /// let handle = Handle::redeem(manager.attachment(), token.lease())?;
+    /// assert_eq!(handle.offset(), token.offset);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn lease(&self) -> Lease {
         Lease::counted(word::of_edge(self.offset, self.generation))
     }
 }
 
+// For the other crates of this project only; nothing of it is promised.
 /// Where a referent lies in its segment: what identifies it among the others of its manager.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// What it is; the numbers are those of `coheld-store`.

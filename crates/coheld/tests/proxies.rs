@@ -367,14 +367,8 @@ fn keys_are_equal_when_python_says_so() {
 fn dicts_do_what_maps_do() {
     let manager = manager();
     let dict = manager.dict::<String, String>().unwrap();
-    assert_eq!(
-        dict.set_default(&"a".into(), "first".into()).unwrap(),
-        "first"
-    );
-    assert_eq!(
-        dict.set_default(&"a".into(), "second".into()).unwrap(),
-        "first"
-    );
+    assert_eq!(dict.set_default("a", "first".into()).unwrap(), "first");
+    assert_eq!(dict.set_default("a", "second".into()).unwrap(), "first");
     dict.insert("b", "a value of many bytes").unwrap();
     assert!(dict.contains_key("b").unwrap());
     assert_eq!(dict.pop_last().unwrap().unwrap().0, "b");

@@ -1,6 +1,6 @@
 //! The running program once more, in another process, which runs one function of it.
 //!
-//! The new process is told by places in the program (see [`super::program`]) what to run. It takes
+//! The new process is told by places in the program (see `program`) what to run. It takes
 //! such an order from a parent only that runs the same file as the same user, at the standard
 //! input, which has to be a socket of that parent's: nobody else can have it jump anywhere.
 

@@ -29,7 +29,7 @@ pub fn ahead() -> Ahead {
     ahead_if_known().unwrap_or_default()
 }
 
-/// The same; `None` if it can be learnt, but not just now: there is no descriptor left for instance.
+/// The same; `None` if it can be learnt, but not just now, without a descriptor left for instance.
 pub(super) fn ahead_if_known() -> Option<Ahead> {
     let namespace = |path| rustix::fs::stat(path).ok().map(|status| status.st_ino);
     // What the file shows is meant for children. It is this process's as well, unless it has just

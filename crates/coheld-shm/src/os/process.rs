@@ -41,10 +41,9 @@ pub fn identity() -> ProcessIdentity {
         // This /proc belongs to another pid namespace: its numbers are not ours.
         Seen::Status(status) if status.pid != pid => return unseen,
         Seen::Status(status) => status.start_time,
-        Seen::Nothing => return unseen,
         // There may be no descriptor to be had, but it is the right /proc.
         Seen::Refused if own_number() == Some(pid) => 0,
-        Seen::Refused => return unseen,
+        Seen::Nothing | Seen::Refused => return unseen,
     };
     let pid_namespace = rustix::fs::stat(c"/proc/self/ns/pid").map_or(0, |status| status.st_ino);
     ProcessIdentity {

@@ -4,7 +4,7 @@ use coheld_store::{List, Slice, StoreError};
 
 use super::{Exception, Method, compare, elements, index, raise, truth};
 use crate::value::Encoded;
-use crate::{Error, ListProxy, Value};
+use crate::{Error, ListProxy, Value, order};
 
 const METHODS: &[&str] = &[
     "__add__",
@@ -159,19 +159,11 @@ fn sort(list: &ListProxy<Value>, reverse: bool) -> Result<(), Error> {
     loop {
         let snapshot = list_in_store.snapshot()?;
         let values: Vec<Value> = list.as_proxy().read_all(&snapshot)?;
-        let mut order: Vec<u32> = (0..values.len() as u32).collect();
-        let mut failure = None;
-        order.sort_by(|&one, &two| {
+        let order = order::sorted(values.len(), |one, two| {
             // Equal ones stay in their order, whichever comes first.
             let (one, two) = if reverse { (two, one) } else { (one, two) };
-            compare(&values[one as usize], &values[two as usize]).unwrap_or_else(|error| {
-                failure.get_or_insert(error);
-                std::cmp::Ordering::Equal
-            })
-        });
-        if let Some(error) = failure {
-            return Err(error);
-        }
+            Ok::<_, Error>(compare(&values[one], &values[two])?.is_lt())
+        })?;
         match list_in_store.permute(&order, Some(snapshot.version())) {
             Err(StoreError::Changed) => {}
             done => return Ok(done?),

@@ -8,6 +8,16 @@ use crate::value::ValueError;
 use crate::{Error, Kind};
 
 /// The class of an exception of Python.
+///
+/// ```
+/// use coheld::Exception;
+///
+/// let manager = coheld::Manager::start()?;
+/// let error = manager.list::<i64>()?.get(0).unwrap_err();
+/// assert_eq!(error.exception(), Exception::IndexError);
+/// assert_eq!(Exception::IndexError.to_string(), "IndexError");
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Exception {
@@ -85,7 +95,21 @@ impl fmt::Display for Exception {
 }
 
 /// What a method raised.
+///
+/// ```
+/// use coheld::{Error, Exception};
+///
+/// let manager = coheld::Manager::start()?;
+/// let list = manager.list::<i64>()?;
+/// let Err(Error::Raised(raised)) = list.call_method("pop", &[]) else {
+///     panic!("it is empty");
+/// };
+/// assert_eq!(raised.exception, Exception::IndexError);
+/// assert_eq!(raised.to_string(), "IndexError: pop from empty list");
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Raised {
     /// The class of the exception.
     pub exception: Exception,
@@ -117,6 +141,15 @@ impl fmt::Display for Raised {
 
 impl Error {
     /// The exception that Python raises for this error.
+    ///
+    /// ```
+    /// use coheld::Exception;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let error = manager.lock()?.release().unwrap_err();
+    /// assert_eq!(error.exception(), Exception::RuntimeError);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn exception(&self) -> Exception {
         match self {
             Self::Raised(raised) => raised.exception,

@@ -4,6 +4,7 @@
 //! peers say before they have authenticated. Who has authenticated gets a thread.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -42,7 +43,18 @@ pub struct Server {
 }
 
 /// Why a server ended.
+///
+/// ```
+/// use coheld::{Address, Server, server::Ending};
+///
+/// let name = format!("an ending server of process {}", std::process::id());
+/// let server = Server::builder(Address::Abstract(name.into()), b"key").bind()?;
+/// server.stopper().stop();
+/// assert_eq!(server.serve()?, Ending::Stopped);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ending {
     /// Somebody asked for it.
     Stopped,
@@ -51,6 +63,19 @@ pub enum Ending {
 }
 
 /// Stops a server, from any thread.
+///
+/// ```
+/// use coheld::{Address, Server};
+///
+/// let name = format!("a stopped server of process {}", std::process::id());
+/// let server = Server::builder(Address::Abstract(name.into()), b"key").bind()?;
+/// let stopper = server.stopper();
+/// let serving = std::thread::spawn(|| server.serve());
+/// // From anywhere, for instance where a signal is noticed.
+/// stopper.clone().stop();
+/// serving.join().unwrap()?;
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Stopper {
     request: Arc<UnixStream>,
@@ -150,6 +175,12 @@ impl Server {
                 return Ok(ending);
             }
         }
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Stopper").finish_non_exhaustive()
     }
 }
 

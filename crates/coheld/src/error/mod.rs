@@ -12,6 +12,20 @@ use coheld_wire::auth::AuthenticationError;
 use crate::Address;
 
 /// The errors of this crate.
+///
+/// ```
+/// use coheld::{Error, Manager, StoreError};
+///
+/// fn first(manager: &Manager) -> Result<i64, Error> {
+///     manager.list()?.get(0)
+/// }
+///
+/// let error = first(&Manager::start()?).unwrap_err();
+/// assert!(error.is_missing());
+/// assert!(matches!(&error, Error::Store(StoreError::Index(_))));
+/// println!("{error}");
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

@@ -12,6 +12,7 @@ use crate::value::pickle::write_message;
 use crate::{Error, Value};
 
 /// What a method has returned.
+#[allow(missing_debug_implementations, reason = "only generated code has one")]
 pub enum Answer {
     /// A value.
     Value(Value),

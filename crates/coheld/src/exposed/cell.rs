@@ -11,6 +11,22 @@ use crate::call::{Exception, raise};
 use crate::{Error, host};
 
 /// An object all of whose methods take `&self`: they run whenever they are called.
+///
+/// ```
+/// use coheld::exposed::{Expose, Unlocked};
+///
+/// struct Maths;
+///
+/// #[coheld::expose]
+/// impl Maths {
+///     pub fn double(&self, number: i64) -> i64 {
+///         2 * number
+///     }
+/// }
+///
+/// fn is_kept_as<T: Expose<Cell = C>, C>() {}
+/// is_kept_as::<Maths, Unlocked<Maths>>();
+/// ```
 #[derive(Debug)]
 pub struct Unlocked<T>(T);
 
@@ -36,6 +52,28 @@ impl<T> Unlocked<T> {
 /// which would wait for itself; two that take `&self` can do that.
 ///
 /// A method that panicked leaves the object as it is then.
+///
+/// ```
+/// struct Account(u64);
+///
+/// #[coheld::expose]
+/// impl Account {
+///     pub fn pay_in(&mut self, amount: u64) -> u64 {
+///         self.0 += amount;
+///         self.0
+///     }
+/// }
+///
+/// let manager = coheld::Manager::start()?;
+/// let account = manager.share(Account(0))?;
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| account.pay_in(10));
+///     }
+/// });
+/// assert_eq!(account.pay_in(2)?, 42);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Locked<T> {
     admission: Mutex<Admission>,
@@ -65,6 +103,7 @@ struct Pass<'c, T> {
 }
 
 /// The object, while others may read it, too.
+#[allow(missing_debug_implementations, reason = "only generated code has one")]
 pub struct Reading<'c, T> {
     // Dropped first: who is admitted next finds the lock free.
     guard: RwLockReadGuard<'c, T>,
@@ -72,6 +111,7 @@ pub struct Reading<'c, T> {
 }
 
 /// The object, for this thread alone.
+#[allow(missing_debug_implementations, reason = "only generated code has one")]
 pub struct Writing<'c, T> {
     guard: RwLockWriteGuard<'c, T>,
     _pass: Pass<'c, T>,

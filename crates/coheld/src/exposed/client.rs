@@ -8,6 +8,31 @@ use crate::call::{Exception, raise};
 use crate::{Error, Kind, Proxy, Token, Value, call};
 
 /// What every generated proxy has beside the methods of its object.
+///
+/// ```
+/// use coheld::ExposedProxy;
+///
+/// struct Clock;
+///
+/// #[coheld::expose]
+/// impl Clock {
+///     pub fn seconds(&self) -> u64 {
+///         7
+///     }
+/// }
+///
+/// /// The same object, as another process comes by it.
+/// fn by_token<P: ExposedProxy>(proxy: &P, authkey: &[u8]) -> coheld::Result<P> {
+///     P::from_token(&proxy.token()?, authkey)
+/// }
+///
+/// let manager = coheld::Manager::start()?;
+/// let clock = manager.share(Clock)?;
+/// let same = by_token(&clock, manager.authkey())?;
+/// assert_eq!(same.seconds()?, 7);
+/// assert_eq!(same.as_proxy(), clock.as_proxy());
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub trait ExposedProxy: Clone + TryFrom<Proxy, Error = Error> {
     /// The same proxy without its type.
     fn as_proxy(&self) -> &Proxy;

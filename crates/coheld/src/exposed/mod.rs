@@ -72,18 +72,43 @@ mod stream;
 
 pub(crate) use self::objects::Sharing;
 pub use self::{
-    answer::{Answer, fallible, returned, streamed},
-    call::{Arguments, Call, Parameter},
     cell::{Locked, Unlocked},
-    client::{ExposedProxy, argument, ask, deserialize, expect, serialize, stream},
+    client::ExposedProxy,
     objects::share,
     stream::Streamed,
+};
+// What the code that `expose` generates consists of; nothing of it is promised.
+#[doc(hidden)]
+pub use self::{
+    answer::{Answer, fallible, returned, streamed},
+    call::{Arguments, Call, Parameter},
+    client::{argument, ask, deserialize, expect, serialize, stream},
 };
 
 use crate::{Error, Proxy};
 
 /// A type whose methods can be called by other processes. The attribute
 /// [`expose`](macro@crate::expose) implements it.
+///
+/// ```
+/// use coheld::exposed::Expose;
+///
+/// struct Counter(u64);
+///
+/// #[coheld::expose]
+/// impl Counter {
+///     pub fn count(&mut self) -> u64 {
+///         self.0 += 1;
+///         self.0
+///     }
+/// }
+///
+/// assert_eq!((Counter::NAME, Counter::METHODS), ("Counter", &["count"][..]));
+/// let manager = coheld::Manager::start()?;
+/// let counter: <Counter as Expose>::Proxy = manager.share(Counter(0))?;
+/// assert_eq!(counter.count()?, 1);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub trait Expose: Sized + Send + 'static {
     /// The proxies of its objects.
     type Proxy: TryFrom<Proxy, Error = Error>;

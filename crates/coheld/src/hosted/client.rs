@@ -22,6 +22,32 @@ pub(super) const MOST_PATIENCE: Duration = Duration::from_millis(160);
 /// Without a `limit` that of the segment counts, if it has one; `Duration::MAX` is for ever.
 ///
 /// [`Error::HostGone`]: its host is not there any more. [`Error::CallTimedOut`]: it took too long.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use coheld::hosted::{Host, Reply, ReplyKind, Serve};
+/// use coheld::hosted::{Request, call};
+/// use std::time::Duration;
+///
+/// # struct Length;
+/// # impl Serve for Length {
+/// #     fn answer(&self, request: &Request<'_>) -> Reply {
+/// #         Reply::new(ReplyKind::Return, request.body.len().to_string())
+/// #     }
+/// #     fn released(&self, _: u64) {}
+/// #     fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> coheld::Result<()> {
+/// #         std::thread::spawn(work);
+/// #         Ok(())
+/// #     }
+/// # }
+/// # let manager = coheld::Manager::start()?;
+/// # let host = Host::start(manager.attachment(), Arc::new(Length), false)?;
+/// // `host` is one whose objects say how long a body is.
+/// let (_number, handle) = host.publish()?;
+/// let reply = call(&handle, &Request::new("length", b"12345"), Some(Duration::from_secs(5)))?;
+/// assert_eq!(reply.body, b"5");
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub fn call(
     handle: &Handle,
     request: &Request<'_>,
@@ -33,6 +59,16 @@ pub fn call(
 }
 
 /// Calls a function of the manager itself, which is object 0 of the manager's host.
+///
+/// ```
+/// use coheld::Error;
+/// use coheld::hosted::{Request, call_manager};
+///
+/// let manager = coheld::Manager::start()?;
+/// let called = call_manager(manager.attachment(), &Request::new("debug_info", b""), None);
+/// assert!(matches!(called, Err(Error::NeedsPython { .. })), "this manager is none of Python");
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub fn call_manager(
     attachment: &Arc<Attachment>,
     request: &Request<'_>,
@@ -47,6 +83,28 @@ pub fn call_manager(
 }
 
 /// Whether the host of the object that `handle` refers to lives and takes calls.
+///
+/// ```
+/// use coheld::ExposedProxy as _;
+/// use coheld::hosted::lives;
+///
+/// struct Clock;
+///
+/// #[coheld::expose]
+/// impl Clock {
+///     pub fn seconds(&self) -> u64 {
+///         7
+///     }
+/// }
+///
+/// let (manager, owner) = (coheld::Manager::start()?, coheld::Manager::start()?);
+/// let clock = owner.share(Clock)?;
+/// let handle = clock.as_proxy().handle().clone();
+/// assert!(lives(&handle)?);
+/// drop(owner);
+/// assert!(!lives(&handle)?);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub fn lives(handle: &Handle) -> Result<bool, Error> {
     let referent = handle.referent()?;
     let (place, _) = Hosted::new(&referent).place()?;

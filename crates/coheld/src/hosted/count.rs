@@ -8,6 +8,15 @@ use coheld_store::{Hosted, kinds::referent as kind};
 /// Objects of programs in a segment: without the bytes of large values, and without the channels
 /// and the inboxes by which calls travel. A picture, taken without locks. An inbox counts as long
 /// as nothing names its host.
+///
+/// ```
+/// use coheld::hosted::count_objects;
+///
+/// let manager = coheld::Manager::start()?;
+/// let _events = (manager.event()?, manager.event()?);
+/// assert_eq!(count_objects(manager.attachment().segment()), 2);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[must_use]
 pub fn count_objects(segment: &Segment) -> u64 {
     let mut queues = BTreeSet::new();

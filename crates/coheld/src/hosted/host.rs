@@ -23,6 +23,33 @@ const NAP: Duration = Duration::from_millis(1);
 
 /// Where this process has its objects. Stopped when dropped, except in a forked child, which is no
 /// host: there it does nothing at all.
+///
+/// ```
+/// # use coheld::hosted::{Reply, ReplyKind, Request, Serve};
+/// use coheld::hosted::{Host, lives};
+/// use std::sync::Arc;
+///
+/// # struct Nothing;
+/// # impl Serve for Nothing {
+/// #     fn answer(&self, _: &Request<'_>) -> Reply {
+/// #         Reply::new(ReplyKind::Return, b"N.")
+/// #     }
+/// #     fn released(&self, _: u64) {}
+/// #     fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> coheld::Result<()> {
+/// #         std::thread::spawn(work);
+/// #         Ok(())
+/// #     }
+/// # }
+/// // `Nothing` is a type that implements `Serve`.
+/// let manager = coheld::Manager::start()?;
+/// let host = Host::start(manager.attachment(), Arc::new(Nothing), false)?;
+/// let (number, handle) = host.publish()?;
+/// assert_eq!(host.published(), [(number, handle.offset(), handle.generation())]);
+/// assert!(lives(&handle)?);
+/// host.stop();
+/// assert!(!lives(&handle)?);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub struct Host {
     shared: Arc<Shared>,
 }
@@ -87,6 +114,39 @@ impl Host {
 
     /// The same with a number that the caller has from [`Self::next_number`], so that the object
     /// can be where it is looked for before anybody calls it.
+    ///
+    /// ```
+    /// # use coheld::hosted::{Reply, ReplyKind, Request, Serve};
+    /// use coheld::hosted::{Host, call};
+    /// use std::collections::BTreeMap;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// #[derive(Default)]
+    /// struct Texts(Mutex<BTreeMap<u64, String>>);
+    /// # impl Serve for Texts {
+    /// #     fn answer(&self, request: &Request<'_>) -> Reply {
+    /// #         let texts = self.0.lock().unwrap();
+    /// #         Reply::new(ReplyKind::Return, texts[&request.object].clone())
+    /// #     }
+    /// #     fn released(&self, number: u64) {
+    /// #         self.0.lock().unwrap().remove(&number);
+    /// #     }
+    /// #     fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> coheld::Result<()> {
+    /// #         std::thread::spawn(work);
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let texts = Arc::new(Texts::default());
+    /// let host = Host::start(manager.attachment(), texts.clone(), false)?;
+    /// // The object is in the table of its host before anybody can call it.
+    /// let number = host.next_number();
+    /// texts.0.lock().unwrap().insert(number, "hello".to_owned());
+    /// let handle = host.publish_as(number)?;
+    /// assert_eq!(call(&handle, &Request::new("text", b""), None)?.body, b"hello");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn publish_as(&self, number: u64) -> Result<Handle, Error> {
         let handle = Handle::create(self.attachment(), kinds::referent::HOSTED, 0)?;
         Hosted::fill(&handle.referent()?, self.place(), number)?;

@@ -8,6 +8,20 @@ use crate::Attachment;
 
 /// References that travel with a message to whoever reads it. Dropping this leaves them to the
 /// reader; a message that nobody reads has them given back.
+///
+/// ```
+/// use coheld::hosted::Leases;
+///
+/// let manager = coheld::Manager::start()?;
+/// let list = manager.list::<i64>()?;
+/// let mut leases = Leases::new();
+/// leases.add(manager.attachment(), list.as_proxy().handle().lease()?);
+/// drop(list);
+/// assert_eq!(manager.number_of_objects(), 1);
+/// leases.give_back();
+/// assert_eq!(manager.number_of_objects(), 0);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Leases(Vec<(Arc<Attachment>, Lease)>);
 
@@ -24,6 +38,20 @@ impl Leases {
     }
 
     /// Adds those of a part of the message.
+    ///
+    /// ```
+    /// use coheld::hosted::Leases;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let event = manager.event()?;
+    /// let (mut all, mut part) = (Leases::new(), Leases::new());
+    /// part.add(manager.attachment(), event.as_proxy().handle().lease()?);
+    /// all.append(part);
+    /// drop(event);
+    /// all.give_back();
+    /// assert_eq!(manager.number_of_objects(), 0);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn append(&mut self, mut other: Self) {
         self.0.append(&mut other.0);
     }

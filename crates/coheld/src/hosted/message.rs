@@ -19,6 +19,13 @@ const HEAD: usize = 11;
 const LAST: u8 = 1 << 7;
 
 /// One call of one method.
+///
+/// ```
+/// use coheld::hosted::Request;
+///
+/// let request = Request::new("append", b"a pickle").of_object(7);
+/// assert_eq!((request.object, request.method, request.body), (7, "append", &b"a pickle"[..]));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'r> {
     /// The object's number in the table of its host; 0 is the host itself. Whoever calls through a
@@ -51,6 +58,13 @@ impl<'r> Request<'r> {
     }
 
     /// A call of `method`, of an object that is found later.
+    ///
+    /// ```
+    /// use coheld::hosted::Request;
+    ///
+    /// const PING: Request<'static> = Request::new("ping", b"");
+    /// assert_eq!((PING.object, PING.flags), (0, 0));
+    /// ```
     #[must_use]
     pub const fn new(method: &'r str, body: &'r [u8]) -> Self {
         Self {
@@ -62,6 +76,13 @@ impl<'r> Request<'r> {
     }
 
     /// The same call of another object.
+    ///
+    /// ```
+    /// use coheld::hosted::Request;
+    ///
+    /// let request = Request::new("ping", b"");
+    /// assert_eq!(request.of_object(3).object, 3);
+    /// ```
     #[must_use]
     pub const fn of_object(self, object: u64) -> Self {
         Self { object, ..self }
@@ -85,6 +106,16 @@ impl<'r> Request<'r> {
     }
 
     /// Reads a request.
+    ///
+    /// ```
+    /// use coheld::hosted::Request;
+    ///
+    /// // Object 1, no flags, a name of four bytes.
+    /// let message = b"\x01\0\0\0\0\0\0\0\0\x04\0pingbody";
+    /// assert_eq!(Request::decode(message)?, Request::new("ping", b"body").of_object(1));
+    /// assert!(Request::decode(b"too short").is_err());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn decode(message: &'r [u8]) -> Result<Self, Error> {
         let cut = Error::Protocol {
             why: "a request was cut short",
@@ -112,6 +143,15 @@ impl<'r> Request<'r> {
 }
 
 /// What a reply is.
+///
+/// ```
+/// use coheld::hosted::{Reply, ReplyKind};
+///
+/// for kind in ReplyKind::ALL {
+///     assert_eq!(Reply::decode(Reply::new(kind, "body").encode())?.kind, kind);
+/// }
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ReplyKind {
@@ -150,6 +190,16 @@ impl ReplyKind {
 }
 
 /// The answer to one call.
+///
+/// ```
+/// use coheld::hosted::{Reply, ReplyKind};
+///
+/// let reply = Reply::new(ReplyKind::Return, b"N.");
+/// let read = Reply::decode(reply.encode())?;
+/// assert_eq!((read.kind, read.body), (ReplyKind::Return, b"N.".to_vec()));
+/// assert!(Reply::decode(Vec::new()).is_err());
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Reply {
     /// What the body is.

@@ -40,6 +40,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+// For the bindings to Python only; nothing of it is promised.
+#[doc(hidden)]
 pub mod buffers;
 mod channels;
 mod client;
@@ -69,6 +71,37 @@ pub use coheld_shm::HostPlace;
 use crate::Error;
 
 /// What a host does for its callers. Called from many threads at once.
+///
+/// ```
+/// use std::sync::{Arc, mpsc};
+/// use coheld::hosted::{Host, Reply, ReplyKind, Request, Serve};
+/// use coheld::{Error, Manager};
+///
+/// struct Tell(mpsc::Sender<u64>);
+///
+/// impl Serve for Tell {
+///     fn answer(&self, request: &Request<'_>) -> Reply {
+///         Reply::new(ReplyKind::Traceback, format!("no method {}\n", request.method))
+///     }
+///
+///     fn released(&self, number: u64) {
+///         let _ = self.0.send(number);
+///     }
+///
+///     fn spawn(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
+///         std::thread::spawn(work);
+///         Ok(())
+///     }
+/// }
+///
+/// let manager = Manager::start()?;
+/// let (released, numbers) = mpsc::channel();
+/// let host = Host::start(manager.attachment(), Arc::new(Tell(released)), false)?;
+/// let (number, handle) = host.publish()?;
+/// drop(handle);
+/// assert_eq!(numbers.recv(), Ok(number));
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub trait Serve: Send + Sync {
     /// Answers one call. A panic becomes a reply of kind [`ReplyKind::Traceback`].
     fn answer(&self, request: &Request<'_>) -> Reply;

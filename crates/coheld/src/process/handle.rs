@@ -23,6 +23,18 @@ static DETACHED: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 /// A process that runs a function: what [`std::thread::JoinHandle`] is for a thread.
 ///
 /// Dropping it lets the process go on; what the function returns is lost then.
+///
+/// ```standalone_crate
+/// use coheld::process;
+///
+/// fn main() -> Result<(), coheld::Error> {
+///     process::init();
+///     let other = process::spawn(|number: u64| number * number, 12)?;
+///     assert_ne!(other.id(), std::process::id());
+///     assert_eq!(other.join()?, 144);
+///     Ok(())
+/// }
+/// ```
 pub struct JoinHandle<R> {
     started: Started,
     returns: PhantomData<fn() -> R>,
@@ -56,11 +68,42 @@ impl<R> JoinHandle<R> {
 
     /// Waits until the function has returned or the process has ended, at most `limit`; whether
     /// [`join`](Self::join) would not have to wait any more.
+    ///
+    /// ```standalone_crate
+    /// use std::time::Duration;
+    /// use coheld::{Manager, EventProxy, process};
+    ///
+    /// fn main() -> Result<(), coheld::Error> {
+    ///     process::init();
+    ///     let manager = Manager::start()?;
+    ///     let go_on = manager.event()?;
+    ///     let wait = |go_on: EventProxy| go_on.wait().is_ok();
+    ///     let mut other = process::spawn(wait, go_on.clone())?;
+    ///     assert!(!other.wait_timeout(Duration::from_millis(1))?);
+    ///     go_on.set()?;
+    ///     assert!(other.join()?);
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn wait_timeout(&mut self, limit: Duration) -> Result<bool, Error> {
         self.started.wait(Some(limit))
     }
 
     /// Whether the function has returned or the process has ended.
+    ///
+    /// ```standalone_crate
+    /// use coheld::process;
+    ///
+    /// fn main() -> Result<(), coheld::Error> {
+    ///     process::init();
+    ///     let mut other = process::spawn(|(): ()| "done".to_owned(), ())?;
+    ///     while !other.is_finished() {
+    ///         std::thread::yield_now();
+    ///     }
+    ///     assert_eq!(other.join()?, "done");
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn is_finished(&mut self) -> bool {
         // What goes wrong here goes wrong in `join` as well, which can say so.
         self.started.wait(Some(Duration::ZERO)).unwrap_or(true)
@@ -69,6 +112,20 @@ impl<R> JoinHandle<R> {
     /// Kills the process, as `kill -9` does. It is nothing to one that has ended.
     ///
     /// Shared objects stay whole, locks that it held are freed.
+    ///
+    /// ```standalone_crate
+    /// use coheld::{Error, EventProxy, Manager, process};
+    ///
+    /// fn main() -> Result<(), Error> {
+    ///     process::init();
+    ///     let manager = Manager::start()?;
+    ///     let never = manager.event()?;
+    ///     let mut other = process::spawn(|never: EventProxy| never.wait().is_ok(), never)?;
+    ///     other.kill()?;
+    ///     assert!(matches!(other.join(), Err(Error::Ended { .. })));
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn kill(&mut self) -> Result<(), Error> {
         let child = self.started.child.as_mut();
         child
@@ -86,6 +143,25 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     /// returning from it (it was killed, or called [`exit`](std::process::exit)),
     /// [`Error::NotStarted`] if the arguments could not be read there, and [`Error::NotReturned`]
     /// if the result could not be written.
+    ///
+    /// ```standalone_crate
+    /// use coheld::{Error, process};
+    ///
+    /// fn parse(text: String) -> i64 {
+    ///     text.parse().expect("a number was expected")
+    /// }
+    ///
+    /// fn main() -> Result<(), Error> {
+    ///     process::init();
+    ///     assert_eq!(process::spawn(parse, "7".into())?.join()?, 7);
+    ///     let error = process::spawn(parse, "seven".into())?.join().unwrap_err();
+    ///     let Error::Panicked { message, .. } = &error else {
+    ///         panic!("{error}");
+    ///     };
+    ///     assert!(message.contains("a number"));
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn join(mut self) -> Result<R, Error> {
         self.started.wait(None)?;
         let status = self.started.collect();

@@ -56,6 +56,7 @@ mod message;
 mod parcel;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::ErrorKind;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -72,12 +73,39 @@ static INITIALISED: OnceLock<()> = OnceLock::new();
 
 /// Has this process do what it was started for, if [`spawn`] has started it; it does not return
 /// then. To be called at the start of `main`.
+///
+/// ```standalone_crate
+/// fn main() -> Result<(), coheld::Error> {
+///     coheld::process::init();
+///     // Only the first process comes here.
+///     let other = coheld::process::spawn(|(): ()| std::process::id(), ())?;
+///     assert_ne!(other.join()?, std::process::id());
+///     Ok(())
+/// }
+/// ```
 pub fn init() {
     let _ = INITIALISED.set(());
     child::init();
 }
 
 /// Has another process run `function(arguments)`. See [the module](self).
+///
+/// ```standalone_crate
+/// use coheld::{ListProxy, Manager, process};
+///
+/// fn fill((list, count): (ListProxy<u64>, u64)) {
+///     list.extend(0..count).expect("the list is there");
+/// }
+///
+/// fn main() -> Result<(), coheld::Error> {
+///     process::init();
+///     let manager = Manager::start()?;
+///     let list = manager.list()?;
+///     process::spawn(fill, (list.clone(), 3))?.join()?;
+///     assert_eq!(list.to_vec()?, [0, 1, 2]);
+///     Ok(())
+/// }
+/// ```
 ///
 /// # Errors
 ///
@@ -122,6 +150,16 @@ pub struct Builder {
     test: Option<OsString>,
 }
 
+impl fmt::Debug for Builder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Builder")
+            .field("outlives_parent", &self.outlives_parent)
+            .field("test", &self.test)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Builder {
     /// As [`spawn`] does it.
     #[must_use]
@@ -132,6 +170,18 @@ impl Builder {
     /// Sets the environment, the current directory, the standard output and whatever else there is
     /// to set, but for the standard input. Arguments that are added stand before the last one, by
     /// which the new process knows what it is.
+    ///
+    /// ```standalone_crate
+    /// use coheld::process::{self, Builder};
+    ///
+    /// fn main() -> Result<(), coheld::Error> {
+    ///     process::init();
+    ///     let builder = Builder::new().command(|command| drop(command.current_dir("/")));
+    ///     let place = builder.spawn(|(): ()| std::env::current_dir().ok(), ())?.join()?;
+    ///     assert_eq!(place.as_deref(), Some("/".as_ref()));
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn command(mut self, configure: impl FnOnce(&mut Command) + 'static) -> Self {
         self.configure = Some(Box::new(configure));
@@ -140,6 +190,17 @@ impl Builder {
 
     /// Whether the process goes on when this one ends. If it does not, it ends within no time, as
     /// if it had been killed: so nothing goes on when a program was killed.
+    ///
+    /// ```standalone_crate
+    /// use coheld::process::{self, Builder};
+    ///
+    /// fn main() -> Result<(), coheld::Error> {
+    ///     process::init();
+    ///     let other = Builder::new().outlives_parent(true).spawn(|(): ()| 7, ())?;
+    ///     assert_eq!(other.join()?, 7);
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn outlives_parent(mut self, outlives: bool) -> Self {
         self.outlives_parent = outlives;
@@ -149,8 +210,8 @@ impl Builder {
     /// For programs whose `main` is that of Rust's tests: has the new process run the test of this
     /// name alone, with its modules, which has to call [`init`].
     ///
-    /// ```
-    /// # /*
+    /// ```no_run
+    /// # use coheld::process::Builder;
     /// #[test]
     /// fn processes() {
     ///     // As a usual test it passes.
@@ -163,7 +224,6 @@ impl Builder {
     ///     let process = builder.spawn(|(a, b): (i64, i64)| a + b, (1, 2)).unwrap();
     ///     assert_eq!(process.join().unwrap(), 3);
     /// }
-    /// # */
     /// ```
     #[must_use]
     pub fn through_test(mut self, name: &str) -> Self {

@@ -12,6 +12,13 @@ use crate::{Attachment, Error, Value};
 
 /// A machine type of which arrays can be made. Implemented for the integers up to 64 bits and for
 /// the floats.
+///
+/// ```
+/// use coheld::proxy::Item;
+///
+/// assert_eq!(<f32 as Item>::SIZE, 4);
+/// assert_eq!(<u8 as Item>::TYPECODES, b"B");
+/// ```
 pub trait Item: Copy + sealed::Sealed {
     /// The typecodes of Python's `array` that this type reads. New arrays get the first one.
     const TYPECODES: &'static [u8];
@@ -109,6 +116,15 @@ impl<T> ArrayProxy<T> {
 
 impl<T: Item> ArrayProxy<T> {
     /// A new array with these items.
+    ///
+    /// ```
+    /// use coheld::ArrayProxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let zeros = ArrayProxy::create(manager.attachment(), &[0_u8; 16])?;
+    /// assert_eq!(zeros.len()?, 16);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create(attachment: &Arc<Attachment>, items: &[T]) -> Result<Self, Error> {
         let auxiliary = Array::auxiliary(T::TYPECODES[0], T::SIZE);
         let made = Self::over(Proxy::create(attachment, Kind::Array, auxiliary)?);
@@ -117,6 +133,14 @@ impl<T: Item> ArrayProxy<T> {
     }
 
     /// The item at `index`; negative ones count from the end.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let array = manager.array(&[7_i32, 8, 9])?;
+    /// assert_eq!((array.get(0)?, array.get(-1)?), (7, 9));
+    /// assert!(array.get(3).unwrap_err().is_missing());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn get(&self, index: i64) -> Result<T, Error> {
         Ok(T::from_bits(
@@ -125,6 +149,14 @@ impl<T: Item> ArrayProxy<T> {
     }
 
     /// Replaces the item at `index`.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let pixels = manager.array(&[0_u8; 4])?;
+    /// pixels.set(2, 255)?;
+    /// assert_eq!(pixels.to_vec()?, [0, 0, 255, 0]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn set(&self, index: i64, item: T) -> Result<(), Error> {
         Ok(Array::new(&self.proxy.referent()?).set(index, item.to_bits())?)
@@ -133,7 +165,7 @@ impl<T: Item> ArrayProxy<T> {
     /// The items where they are, to work on without the lock and without copies.
     ///
     /// From now on the array keeps its length: what would change it is
-    /// [`StoreError::Viewed`](coheld_store::StoreError::Viewed).
+    /// [`StoreError::Viewed`].
     ///
     /// ```
     /// use coheld::Manager;
@@ -157,16 +189,57 @@ impl<T: Item> ArrayProxy<T> {
     }
 
     /// All items at one moment.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let array = manager.array(&[0.5, 1.5])?;
+    /// assert_eq!(array.to_vec()?.iter().sum::<f64>(), 2.0);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn to_vec(&self) -> Result<Vec<T>, Error> {
         self.slice_by(Slice::FULL)
     }
 
+    /// Iterates over the items that there are at this moment; later changes are not seen.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let array = manager.array(&[1_u64, 2, 3])?;
+    /// assert_eq!(array.iter()?.sum::<u64>(), 6);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    #[allow(
+        clippy::iter_not_returning_iterator,
+        reason = "taking the copy can fail"
+    )]
+    pub fn iter(&self) -> Result<std::vec::IntoIter<T>, Error> {
+        Ok(self.to_vec()?.into_iter())
+    }
+
     /// The items from `start` up to before `stop`, as Python's `array[start:stop]`.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let array = manager.array(&[1_i64, 2, 3, 4])?;
+    /// assert_eq!(array.slice(1, 3)?, [2, 3]);
+    /// assert_eq!(array.slice(-1, 9)?, [4]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn slice(&self, start: i64, stop: i64) -> Result<Vec<T>, Error> {
         self.slice_by(Slice::range(start, stop))
     }
 
     /// The items that a slice with any bounds and step picks.
+    ///
+    /// ```
+    /// use coheld::Slice;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let array = manager.array(&[1_u16, 2, 3, 4])?;
+    /// let every_other = Slice { start: None, stop: None, step: Some(2) };
+    /// assert_eq!(array.slice_by(every_other)?, [1, 3]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn slice_by(&self, slice: Slice) -> Result<Vec<T>, Error> {
         let bytes = Array::new(&self.proxy.referent()?).slice(slice)?;
         let bits = bytes.chunks_exact(usize::from(T::SIZE)).map(bits_of_bytes);
@@ -174,6 +247,14 @@ impl<T: Item> ArrayProxy<T> {
     }
 
     /// Makes the items the whole content.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let array = manager.array(&[1.0, 2.0])?;
+    /// array.replace(&[3.0, 4.0, 5.0])?;
+    /// assert_eq!(array.len()?, 3);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn replace(&self, items: &[T]) -> Result<(), Error> {
         let size = usize::from(T::SIZE);
         let mut bytes = Vec::with_capacity(items.len() * size);

@@ -59,6 +59,15 @@ impl BarrierProxy {
     }
 
     /// A new barrier for so many parties.
+    ///
+    /// ```
+    /// use coheld::BarrierProxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let barrier = BarrierProxy::create(manager.attachment(), 3)?;
+    /// assert_eq!((barrier.parties()?, barrier.waiting()?), (3, 0));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create(attachment: &Arc<Attachment>, parties: u64) -> Result<Self, Error> {
         Proxy::create(attachment, Kind::Barrier, parties).map(Self::over)
     }
@@ -67,6 +76,18 @@ impl BarrierProxy {
     ///
     /// A barrier that was made in Python with an action of its own needs somebody to run it, which
     /// Rust cannot: [`Error::NeedsPython`]. Bring [another one](Self::wait_with_action).
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let barrier = manager.barrier(2)?;
+    /// let (mut one, mut other) = (0, 0);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| one = barrier.wait().unwrap());
+    ///     other = barrier.wait().unwrap();
+    /// });
+    /// assert_eq!(one + other, 1, "one is 0, the other one 1");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn wait(&self) -> Result<u64, Error> {
         self.wait_as(None)
     }
@@ -92,6 +113,15 @@ impl BarrierProxy {
     }
 
     /// As `wait_for`, up to a moment.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let barrier = manager.barrier(1)?;
+    /// assert_eq!(barrier.wait_until(Instant::now() + Duration::from_secs(1))?, 0);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn wait_until(&self, deadline: Instant) -> Result<u64, Error> {
         self.wait_as(Some(Wait::Until(deadline)))
     }
@@ -128,6 +158,16 @@ impl BarrierProxy {
     }
 
     /// As `wait_with_action`, but no longer than this.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let (barrier, log) = (manager.barrier(1)?, manager.list::<String>()?);
+    /// barrier.wait_with_action_for(Duration::from_secs(1), || log.append("all are here"))?;
+    /// assert_eq!(log.len()?, 1);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn wait_with_action_for(
         &self,
         time: Duration,
@@ -174,11 +214,32 @@ impl BarrierProxy {
 
     /// Makes the barrier as new. Those that wait get
     /// [`StoreError::BrokenBarrier`](crate::StoreError::BrokenBarrier).
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let barrier = manager.barrier(1)?;
+    /// barrier.abort()?;
+    /// assert!(barrier.wait().is_err());
+    /// barrier.reset()?;
+    /// assert_eq!(barrier.wait()?, 0);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn reset(&self) -> Result<(), Error> {
         Ok(Barrier::new(&self.proxy.referent()?).reset()?)
     }
 
     /// Breaks the barrier.
+    ///
+    /// ```
+    /// use coheld::{Error, StoreError};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let barrier = manager.barrier(2)?;
+    /// barrier.abort()?;
+    /// assert!(barrier.is_broken()?);
+    /// assert!(matches!(barrier.wait(), Err(Error::Store(StoreError::BrokenBarrier))));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn abort(&self) -> Result<(), Error> {
         Ok(Barrier::new(&self.proxy.referent()?).abort()?)
     }

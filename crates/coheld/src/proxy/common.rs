@@ -9,17 +9,50 @@ macro_rules! typed_proxy {
             ///
             /// The object stays alive on the way: until the token is used, for some minutes at
             /// most.
+            ///
+            /// ```
+            /// use coheld::{ListProxy, Token};
+            ///
+            /// let manager = coheld::Manager::start()?;
+            /// let list = manager.list::<i64>()?;
+            /// // One line of text, which goes to another process in any way.
+            /// let text = list.token()?.to_string();
+            /// let token: Token = text.parse()?;
+            /// let same = ListProxy::<i64>::from_token(&token, manager.authkey())?;
+            /// assert_eq!(same, list);
+            /// # Ok::<(), coheld::Error>(())
+            /// ```
             pub fn token(&self) -> Result<$crate::Token, $crate::Error> {
                 self.proxy.token()
             }
 
             /// The same proxy without its type.
+            ///
+            /// ```
+            /// use coheld::Kind;
+            ///
+            /// let manager = coheld::Manager::start()?;
+            /// let queue = manager.queue::<i64>(0)?;
+            /// assert_eq!(queue.as_proxy().kind(), Kind::Queue);
+            /// # Ok::<(), coheld::Error>(())
+            /// ```
             pub fn as_proxy(&self) -> &$crate::Proxy {
                 &self.proxy
             }
 
             /// Calls a method by its name in Python: see
             /// [`Proxy::call_method`]($crate::Proxy::call_method).
+            ///
+            /// ```
+            /// use coheld::Value;
+            ///
+            /// let manager = coheld::Manager::start()?;
+            /// let list = manager.list::<i64>()?;
+            /// list.call_method("extend", &[vec![Value::from(3), Value::from(1)].into()])?;
+            /// list.call_method("sort", &[])?;
+            /// assert_eq!(list.to_vec()?, [1, 3]);
+            /// # Ok::<(), coheld::Error>(())
+            /// ```
             pub fn call_method(
                 &self,
                 name: &str,
@@ -124,6 +157,17 @@ macro_rules! deserialize_proxy {
     ([$($bound:tt)*] $name:ty) => {
         impl<$($bound)*> $name {
             /// The object that a token names. Attaches to its manager first, if need be.
+            ///
+            /// ```
+            /// use coheld::{DictProxy, LockProxy};
+            ///
+            /// let manager = coheld::Manager::start()?;
+            /// let dict = manager.dict::<String, i64>()?;
+            /// let key = manager.authkey();
+            /// assert_eq!(DictProxy::from_token(&dict.token()?, key)?, dict);
+            /// assert!(LockProxy::from_token(&dict.token()?, key).is_err(), "it is no lock");
+            /// # Ok::<(), coheld::Error>(())
+            /// ```
             pub fn from_token(
                 token: &$crate::Token,
                 authkey: &[u8],

@@ -49,11 +49,33 @@ impl ConditionProxy {
     }
 
     /// A new condition with a re-entrant lock of its own.
+    ///
+    /// ```
+    /// use coheld::ConditionProxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let condition = ConditionProxy::create(manager.attachment())?;
+    /// let (outer, inner) = (condition.lock()?, condition.lock()?);
+    /// drop((outer, inner));
+    /// assert!(!condition.is_locked()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create(attachment: &Arc<Attachment>) -> Result<Self, Error> {
         Self::create_with(attachment, RLockProxy::create(attachment)?)
     }
 
     /// A new condition whose lock is this one: a `Lock`, an `RLock`, or a semaphore of either kind.
+    ///
+    /// ```
+    /// use coheld::ConditionProxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let lock = manager.lock()?;
+    /// let condition = ConditionProxy::create_with(manager.attachment(), &lock)?;
+    /// let _guard = condition.lock()?;
+    /// assert!(lock.is_locked()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create_with(
         attachment: &Arc<Attachment>,
         lock: impl Into<Proxy>,
@@ -66,22 +88,64 @@ impl ConditionProxy {
     }
 
     /// Waits until the lock is free and takes it.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let condition = manager.condition()?;
+    /// let guard = condition.lock()?;
+    /// condition.notify_all()?;
+    /// drop(guard);
+    /// assert!(condition.notify_all().is_err(), "only under the lock");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn lock(&self) -> Result<ConditionGuard<'_>, Error> {
         Ok(self.guard(in_the_end(|wait| self.acquire(wait))?))
     }
 
     /// Takes the lock if it is free.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let condition = manager.condition()?;
+    /// let _guard = condition.lock()?;
+    /// let other = std::thread::scope(|scope| {
+    ///     scope.spawn(|| condition.try_lock().map(|guard| guard.is_some())).join()
+    /// });
+    /// assert!(!other.unwrap()?, "it is this thread's");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn try_lock(&self) -> Result<Option<ConditionGuard<'_>>, Error> {
         self.lock_or_not(Wait::No)
     }
 
     /// As `lock`, but waits no longer than this; `None`: it was not free in time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let lock = manager.lock()?;
+    /// let condition = manager.condition_with(&lock)?;
+    /// let _guard = lock.lock()?;
+    /// assert!(condition.lock_for(Duration::from_millis(1))?.is_none());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn lock_for(&self, time: Duration) -> Result<Option<ConditionGuard<'_>>, Error> {
         self.lock_or_not(Wait::for_duration(time))
     }
 
     /// As `lock_for`, up to a moment.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let condition = manager.condition()?;
+    /// let deadline = Instant::now() + Duration::from_secs(1);
+    /// assert!(condition.lock_until(deadline)?.is_some());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn lock_until(&self, deadline: Instant) -> Result<Option<ConditionGuard<'_>>, Error> {
         self.lock_or_not(Wait::Until(deadline))
     }
@@ -99,6 +163,18 @@ impl ConditionProxy {
     }
 
     /// Takes the lock without a guard. `None`: it was not free in time.
+    ///
+    /// ```
+    /// use coheld::Wait;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let condition = manager.condition()?;
+    /// assert!(condition.acquire(Wait::No)?.is_some());
+    /// condition.notify_one()?;
+    /// condition.release()?;
+    /// assert!(condition.release().is_err());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn acquire(&self, wait: Wait) -> Result<Option<Acquired>, Error> {
         Ok(Condition::new(&self.proxy.referent()?).acquire(wait)?)
@@ -119,21 +195,78 @@ impl ConditionProxy {
     ///
     /// What one waits for may be over by the time one has the lock again: look, or use
     /// [`wait_while`](Self::wait_while). The guard tells if somebody died with the lock meanwhile.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let (condition, is_open) = (manager.condition()?, manager.value(&false)?);
+    /// std::thread::scope(|scope| {
+    ///     let mut guard = condition.lock()?;
+    ///     scope.spawn(|| -> coheld::Result<()> {
+    ///         let _guard = condition.lock()?;
+    ///         is_open.set(&true)?;
+    ///         condition.notify_one()
+    ///     });
+    ///     while !is_open.get()? {
+    ///         condition.wait(&mut guard)?;
+    ///     }
+    ///     Ok::<_, coheld::Error>(())
+    /// })?;
+    /// assert!(is_open.get()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn wait(&self, guard: &mut impl HoldsLock) -> Result<(), Error> {
         guard.after_wait(self.wait_as(Wait::Forever)).map(drop)
     }
 
     /// As `wait`, but no longer than this; whether it was notified in time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let condition = manager.condition()?;
+    /// let mut guard = condition.lock()?;
+    /// assert!(!condition.wait_for(&mut guard, Duration::from_millis(1))?, "nobody has notified");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn wait_for(&self, guard: &mut impl HoldsLock, time: Duration) -> Result<bool, Error> {
         guard.after_wait(self.wait_as(Wait::for_duration(time)))
     }
 
     /// As `wait_for`, up to a moment.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let condition = manager.condition()?;
+    /// let mut guard = condition.lock()?;
+    /// assert!(!condition.wait_until(&mut guard, Instant::now())?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn wait_until(&self, guard: &mut impl HoldsLock, deadline: Instant) -> Result<bool, Error> {
         guard.after_wait(self.wait_as(Wait::Until(deadline)))
     }
 
     /// Waits as long as something is so. It is looked at under the lock, first without waiting.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let (condition, left) = (manager.condition()?, manager.value(&2_i64)?);
+    /// std::thread::scope(|scope| {
+    ///     for _ in 0..2 {
+    ///         scope.spawn(|| -> coheld::Result<()> {
+    ///             let _guard = condition.lock()?;
+    ///             left.increment(-1)?;
+    ///             condition.notify_all()
+    ///         });
+    ///     }
+    ///     let mut guard = condition.lock()?;
+    ///     condition.wait_while(&mut guard, || Ok(left.get()? > 0))
+    /// })?;
+    /// assert_eq!(left.get()?, 0);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn wait_while(
         &self,
         guard: &mut impl HoldsLock,
@@ -186,6 +319,15 @@ impl ConditionProxy {
     }
 
     /// Wakes as many of those that wait, if there are so many.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let condition = manager.condition()?;
+    /// let _guard = condition.lock()?;
+    /// condition.notify(3)?;
+    /// assert_eq!(condition.waiting()?, 0, "nobody waits, so nothing happens");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn notify(&self, count: u64) -> Result<(), Error> {
         Ok(Condition::new(&self.proxy.referent()?).notify(count)?)
     }
@@ -202,6 +344,17 @@ impl ConditionProxy {
 }
 
 /// The lock of a condition, held by this thread and released when this is dropped.
+///
+/// ```
+/// let manager = coheld::Manager::start()?;
+/// let condition = manager.condition()?;
+/// {
+///     let guard = condition.lock()?;
+///     assert_eq!(guard.owner_died(), None);
+/// }
+/// assert!(!condition.is_locked()?);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a guard that is not kept releases the lock at once"]
 pub struct ConditionGuard<'p> {

@@ -49,6 +49,16 @@ impl<K, V> DictProxy<K, V> {
     }
 
     /// A new, empty dict.
+    ///
+    /// ```
+    /// use coheld::DictProxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let stock: DictProxy<String, u32> = DictProxy::create(manager.attachment())?;
+    /// stock.insert("apple", &4)?;
+    /// assert_eq!(stock.len()?, 1);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create(attachment: &Arc<Attachment>) -> Result<Self, Error> {
         Proxy::create(attachment, Kind::Dict, 0).map(Self::over)
     }
@@ -64,6 +74,15 @@ impl<K, V> DictProxy<K, V> {
     }
 
     /// Takes all entries out.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let dict = manager.dict::<u32, bool>()?;
+    /// dict.insert(&1, &true)?;
+    /// dict.clear()?;
+    /// assert!(dict.is_empty()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn clear(&self) -> Result<(), Error> {
         Ok(Dict::new(&self.proxy.referent()?).clear()?)
     }
@@ -75,6 +94,15 @@ where
     V: Serialize + DeserializeOwned,
 {
     /// The value of a key.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let places = manager.dict::<(i32, i32), String>()?;
+    /// places.insert(&(0, 1), "home")?;
+    /// assert_eq!(places.get(&(0, 1))?.as_deref(), Some("home"));
+    /// assert_eq!(places.get(&(5, 5))?, None);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn get<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<Option<V>, Error>
     where
@@ -114,7 +142,16 @@ where
     }
 
     /// Whether the key is there.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let seen = manager.dict::<String, u64>()?;
+    /// seen.insert("a.txt", &3)?;
+    /// assert!(seen.contains_key("a.txt")? && !seen.contains_key("b.txt")?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
+    #[doc(alias = "contains")]
     pub fn contains_key<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<bool, Error>
     where
         K: Borrow<Q>,
@@ -124,6 +161,16 @@ where
     }
 
     /// Gives the key a value. A key that is there keeps its place.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let dict = manager.dict::<String, Vec<i64>>()?;
+    /// dict.insert("primes", &vec![2, 3])?;
+    /// dict.insert("evens", &vec![2, 4])?;
+    /// dict.insert("primes", &vec![2, 3, 5])?;
+    /// assert_eq!(dict.items()?[0], ("primes".to_owned(), vec![2, 3, 5]));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn insert<Q, W>(&self, key: &Q, value: &W) -> Result<(), Error>
     where
@@ -139,6 +186,15 @@ where
     }
 
     /// Takes the key out and returns its value, if it was there.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let sessions = manager.dict::<u64, String>()?;
+    /// sessions.insert(&7, "Ada")?;
+    /// assert_eq!(sessions.remove(&7)?.as_deref(), Some("Ada"));
+    /// assert_eq!(sessions.remove(&7)?, None);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn remove<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<Option<V>, Error>
     where
         K: Borrow<Q>,
@@ -151,6 +207,15 @@ where
     }
 
     /// Takes the last entry out.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let undo = manager.dict::<u32, String>()?;
+    /// undo.insert(&1, "typed")?;
+    /// undo.insert(&2, "deleted")?;
+    /// assert_eq!(undo.pop_last()?, Some((2, "deleted".to_owned())));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn pop_last(&self) -> Result<Option<(K, V)>, Error> {
         let Some((key, value)) = Dict::new(&self.proxy.referent()?).pop_last()? else {
             return Ok(None);
@@ -162,7 +227,21 @@ where
     }
 
     /// Gives the key a value if it has none, and returns what it has then.
-    pub fn set_default(&self, key: &K, value: V) -> Result<V, Error> {
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let owners = manager.dict::<String, u32>()?;
+    /// // Whoever is first is the owner, and all others hear who it is.
+    /// assert_eq!(owners.set_default("door", 7)?, 7);
+    /// assert_eq!(owners.set_default("door", 8)?, 7);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    #[doc(alias = "or_insert")]
+    #[doc(alias = "entry")]
+    pub fn set_default<Q: Serialize + ?Sized>(&self, key: &Q, value: V) -> Result<V, Error>
+    where
+        K: Borrow<Q>,
+    {
         let referent = self.proxy.referent()?;
         let found = with_input(&value, self.proxy.attachment(), |input| {
             self.with_key(key, |key| Ok(Dict::new(&referent).set_default(key, input)?))
@@ -174,6 +253,17 @@ where
     }
 
     /// Stores all entries, or none of them: `update` of Python.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let shared = manager.dict::<String, i64>()?;
+    /// let own = HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    /// shared.extend(own)?;
+    /// assert_eq!(shared.get("b")?, Some(2));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn extend(&self, entries: impl IntoIterator<Item = (K, V)>) -> Result<(), Error> {
         #[allow(
             clippy::redundant_closure_for_method_calls,
@@ -183,6 +273,15 @@ where
     }
 
     /// Makes the entries the whole content.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let settings = manager.dict::<String, bool>()?;
+    /// settings.insert("old", &true)?;
+    /// settings.replace([("new".to_owned(), false)])?;
+    /// assert_eq!(settings.items()?, [("new".to_owned(), false)]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn replace(&self, entries: impl IntoIterator<Item = (K, V)>) -> Result<(), Error> {
         self.with_entries(entries, |dict, pairs| dict.replace(pairs, None))
     }
@@ -207,6 +306,8 @@ where
     /// assert_eq!(words.get("pi")?, Some(vec![3, 14]));
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "entry")]
+    #[doc(alias = "and_modify")]
     pub fn update<Q: Serialize + ?Sized>(
         &self,
         key: &Q,
@@ -301,21 +402,70 @@ where
     }
 
     /// All keys at one moment, in their order.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let dict = manager.dict::<i64, String>()?;
+    /// dict.extend([(2, "two".to_owned()), (1, "one".to_owned())])?;
+    /// assert_eq!(dict.keys()?, [2, 1]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn keys(&self) -> Result<Vec<K>, Error> {
         let snapshot = Dict::new(&self.proxy.referent()?).snapshot_keys()?;
         self.proxy.read_all(&snapshot)
     }
 
     /// All values at one moment, in the order of their keys.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let counts = manager.dict::<String, u64>()?;
+    /// counts.extend([("a".to_owned(), 3), ("b".to_owned(), 4)])?;
+    /// assert_eq!(counts.values()?.iter().sum::<u64>(), 7);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn values(&self) -> Result<Vec<V>, Error> {
         let snapshot = Dict::new(&self.proxy.referent()?).snapshot_values()?;
         self.proxy.read_all(&snapshot)
     }
 
     /// All entries at one moment, in their order. Collect them into the map you need.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let dict = manager.dict::<String, u8>()?;
+    /// dict.extend([("b".to_owned(), 2), ("a".to_owned(), 1)])?;
+    /// let sorted: BTreeMap<_, _> = dict.items()?.into_iter().collect();
+    /// assert_eq!(sorted.first_key_value(), Some((&"a".to_owned(), &1)));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn items(&self) -> Result<Vec<(K, V)>, Error> {
         let snapshot = Dict::new(&self.proxy.referent()?).snapshot_items()?;
         self.proxy.read_pairs(&snapshot)
+    }
+
+    /// Iterates over the entries that there are at this moment; later changes are not seen.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let stock = manager.dict::<String, i64>()?;
+    /// stock.extend([("apple".to_owned(), 3), ("pear".to_owned(), 0)])?;
+    /// for (name, count) in stock.iter()? {
+    ///     if count == 0 {
+    ///         stock.remove(&name)?;
+    ///     }
+    /// }
+    /// assert_eq!(stock.keys()?, ["apple"]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    #[allow(
+        clippy::iter_not_returning_iterator,
+        reason = "taking the copy can fail"
+    )]
+    pub fn iter(&self) -> Result<std::vec::IntoIter<(K, V)>, Error> {
+        Ok(self.items()?.into_iter())
     }
 
     #[inline]
@@ -362,6 +512,7 @@ impl<K: Serialize + DeserializeOwned> DictProxy<K, i64> {
     /// assert_eq!(counts.increment("words", 3)?, 5);
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "fetch_add")]
     pub fn increment<Q: Serialize + ?Sized>(&self, key: &Q, by: i64) -> Result<i64, Error>
     where
         K: Borrow<Q>,

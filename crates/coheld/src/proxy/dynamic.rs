@@ -56,6 +56,16 @@ impl Proxy {
     }
 
     /// The proxy of the object that a handle refers to.
+    ///
+    /// ```
+    /// use coheld::{Kind, Proxy};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let event = manager.event()?;
+    /// let handle = event.as_proxy().handle().clone();
+    /// assert_eq!(Proxy::from_handle(handle)?.kind(), Kind::Event);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn from_handle(handle: Handle) -> Result<Self, Error> {
         Self::with_interface(handle, None)
     }
@@ -79,6 +89,18 @@ impl Proxy {
     }
 
     /// The object that a token names. Attaches to its manager first, if need be.
+    ///
+    /// ```
+    /// use coheld::{Kind, Proxy, Value};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let token = manager.list::<i64>()?.token()?;
+    /// // Whoever has a token and the key need not know what it names.
+    /// let proxy = Proxy::from_token(&token, manager.authkey())?;
+    /// assert_eq!(proxy.kind(), Kind::List);
+    /// assert_eq!(proxy.call_method("__len__", &[])?, Value::from(0));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn from_token(token: &Token, authkey: &[u8]) -> Result<Self, Error> {
         Self::from_handle(Manager::attach_token(token, authkey)?)
     }
@@ -86,11 +108,30 @@ impl Proxy {
     /// The name of the object, for another process.
     ///
     /// The object stays alive on the way: until the token is used, for some minutes at most.
+    ///
+    /// ```
+    /// use coheld::Proxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let proxy = Proxy::from(manager.event()?);
+    /// let token = proxy.token()?;
+    /// assert_eq!(Proxy::from_token(&token, manager.authkey())?, proxy);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn token(&self) -> Result<Token, Error> {
         self.handle().token()
     }
 
     /// What the object is.
+    ///
+    /// ```
+    /// use coheld::{Kind, Proxy};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let proxy = Proxy::from(manager.value(&1)?);
+    /// assert_eq!(proxy.kind(), Kind::Value);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn kind(&self) -> Kind {
         self.shared.kind
@@ -98,11 +139,26 @@ impl Proxy {
 
     /// The name of the type of a hosted object and the names of its methods, if this proxy brought
     /// them along: those of tokens do not.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// assert!(list.as_proxy().interface().is_none(), "it is no hosted object");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn interface(&self) -> Option<&Interface> {
         self.shared.interface.as_ref()
     }
 
     /// The reference to the object.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// let same = list.clone();
+    /// assert_eq!(list.as_proxy().handle().offset(), same.as_proxy().handle().offset());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn handle(&self) -> &Handle {
         &self.shared.handle
@@ -160,6 +216,17 @@ impl Proxy {
     }
 
     /// A copy of the object as plain data, as `_getvalue` gives it in Python.
+    ///
+    /// ```
+    /// use coheld::{Proxy, Value};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let set = manager.set::<i64>()?;
+    /// set.update([1, 2])?;
+    /// let copy = Proxy::from(&set).value()?;
+    /// assert_eq!(copy, Value::Set(vec![Value::from(2), Value::from(1)]));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn value(&self) -> Result<Value, Error> {
         call::copy(self)
     }

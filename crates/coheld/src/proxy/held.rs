@@ -77,6 +77,23 @@ impl<'p> Held<'p> {
 }
 
 /// A guard of what a condition can have as its lock.
+///
+/// ```
+/// use coheld::{ConditionProxy, HoldsLock};
+/// use std::time::Duration;
+///
+/// // With a guard of the condition, or of the lock that it has in common with others.
+/// fn is_notified(condition: &ConditionProxy, guard: &mut impl HoldsLock) -> coheld::Result<bool> {
+///     condition.wait_for(guard, Duration::from_millis(1))
+/// }
+///
+/// let manager = coheld::Manager::start()?;
+/// let permits = manager.semaphore(1)?;
+/// let condition = manager.condition_with(&permits)?;
+/// assert!(!is_notified(&condition, &mut permits.acquire()?)?);
+/// assert!(!is_notified(&condition, &mut condition.lock()?)?);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub trait HoldsLock: sealed::Sealed {}
 
 pub(super) mod sealed {

@@ -6,6 +6,25 @@ use std::fmt;
 ///
 /// A proxy that has one takes it along to wherever it goes, so that Python makes a proxy with these
 /// methods of it.
+///
+/// ```
+/// struct Clock;
+///
+/// #[coheld::expose]
+/// impl Clock {
+///     pub fn seconds(&self) -> u64 {
+///         7
+///     }
+/// }
+///
+/// use coheld::ExposedProxy as _;
+///
+/// let manager = coheld::Manager::start()?;
+/// let clock = manager.share(Clock)?;
+/// let interface = clock.as_proxy().interface().unwrap();
+/// assert_eq!((interface.name(), interface.methods()), ("Clock", &["seconds".to_owned()][..]));
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     name: String,
@@ -17,6 +36,14 @@ pub(crate) const ITERATOR: &str = "Iterator";
 
 impl Interface {
     /// The interface of a type with these methods.
+    ///
+    /// ```
+    /// use coheld::Interface;
+    ///
+    /// let interface = Interface::new("Clock", ["seconds", "reset"]);
+    /// assert_eq!(interface.to_string(), "Clock");
+    /// assert_eq!(interface.methods(), ["seconds", "reset"]);
+    /// ```
     pub fn new(name: impl Into<String>, methods: impl IntoIterator<Item: Into<String>>) -> Self {
         Self {
             name: name.into(),

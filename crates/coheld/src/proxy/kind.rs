@@ -5,6 +5,16 @@ use std::fmt;
 use coheld_store::kinds::referent;
 
 /// What a shared object is.
+///
+/// ```
+/// use coheld::Kind;
+///
+/// let manager = coheld::Manager::start()?;
+/// let lock = manager.rlock()?;
+/// assert_eq!(lock.as_proxy().kind(), Kind::RLock);
+/// assert_eq!(Kind::RLock.to_string(), "RLock");
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -44,6 +54,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
+    ///
+    /// ```
+    /// use coheld::Kind;
+    ///
+    /// assert!(Kind::ALL.iter().any(|kind| kind.typeid() == "Queue"));
+    /// ```
     pub const ALL: [Self; 16] = [
         Self::List,
         Self::Dict,
@@ -64,6 +80,15 @@ impl Kind {
     ];
 
     /// The kind with this number in the segment.
+    ///
+    /// ```
+    /// use coheld::Kind;
+    ///
+    /// for kind in Kind::ALL {
+    ///     assert_eq!(Kind::from_number(kind.number()), Some(kind));
+    /// }
+    /// assert_eq!(Kind::from_number(0), None);
+    /// ```
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             referent::LIST => Some(Self::List),
@@ -87,6 +112,15 @@ impl Kind {
     }
 
     /// Its number in the segment.
+    ///
+    /// ```
+    /// use coheld::Kind;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let token = manager.event()?.token()?;
+    /// assert_eq!(token.kind, Kind::Event.number());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub const fn number(self) -> u8 {
         match self {
             Self::List => referent::LIST,
@@ -110,6 +144,12 @@ impl Kind {
 
     /// The name under which Python's `SyncManager` makes it. Hosted objects have the names under
     /// which programs register them; this one stands for all of those.
+    ///
+    /// ```
+    /// use coheld::Kind;
+    ///
+    /// assert_eq!((Kind::List.typeid(), Kind::Namespace.typeid()), ("list", "Namespace"));
+    /// ```
     pub const fn typeid(self) -> &'static str {
         match self {
             Self::List => "list",
@@ -132,6 +172,13 @@ impl Kind {
     }
 
     /// The name of the class of its proxies in Python.
+    ///
+    /// ```
+    /// use coheld::Kind;
+    ///
+    /// assert_eq!(Kind::Dict.proxy_name(), "DictProxy");
+    /// assert_eq!(Kind::Lock.proxy_name(), Kind::Semaphore.proxy_name());
+    /// ```
     pub const fn proxy_name(self) -> &'static str {
         match self {
             Self::List => "ListProxy",

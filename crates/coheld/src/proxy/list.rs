@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::common::{lockable, typed_by_kind, typed_proxy};
 use super::{BytesRef, Kind, Proxy};
 use crate::value::{Encoded, read_output, to_value, with_input};
-use crate::{Attachment, Error, Value};
+use crate::{Attachment, Error, Value, order};
 
 /// A shared list whose elements are read and written as `T`.
 ///
@@ -54,6 +55,15 @@ impl<T> ListProxy<T> {
     }
 
     /// A new, empty list.
+    ///
+    /// ```
+    /// use coheld::ListProxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let names: ListProxy<String> = ListProxy::create(manager.attachment())?;
+    /// assert!(names.is_empty()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create(attachment: &Arc<Attachment>) -> Result<Self, Error> {
         Proxy::create(attachment, Kind::List, 0).map(Self::over)
     }
@@ -69,16 +79,46 @@ impl<T> ListProxy<T> {
     }
 
     /// Takes all elements out.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// list.extend(0..10)?;
+    /// list.clear()?;
+    /// assert_eq!(list.len()?, 0);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn clear(&self) -> Result<(), Error> {
         Ok(List::new(&self.proxy.referent()?).clear()?)
     }
 
     /// Reverses the order.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let steps = manager.list::<String>()?;
+    /// steps.extend(["open", "read", "close"].map(String::from))?;
+    /// steps.reverse()?;
+    /// assert_eq!(steps.get(0)?, "close");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn reverse(&self) -> Result<(), Error> {
         Ok(List::new(&self.proxy.referent()?).reverse()?)
     }
 
     /// Adds a proxy of any kind of object at the end, whatever `T` is.
+    ///
+    /// ```
+    /// use coheld::{ListProxy, Value};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let (rooms, guests) = (manager.list::<Value>()?, manager.list::<String>()?);
+    /// rooms.append_proxy(&guests)?;
+    /// guests.append("Ada")?;
+    /// let same: ListProxy<String> = rooms.get(0)?.read()?;
+    /// assert_eq!(same.to_vec()?, ["Ada"]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn append_proxy(&self, proxy: impl Into<Proxy>) -> Result<(), Error> {
         let value = Value::Proxy(proxy.into());
         let encoded = Encoded::of(&value, self.proxy.attachment())?;
@@ -88,6 +128,15 @@ impl<T> ListProxy<T> {
 
 impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     /// The element at `index`.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<f64>()?;
+    /// list.extend([1.5, 2.5])?;
+    /// assert_eq!((list.get(0)?, list.get(-1)?), (1.5, 2.5));
+    /// assert!(list.get(2).unwrap_err().is_missing());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn get(&self, index: i64) -> Result<T, Error> {
         let output = List::new(&self.proxy.referent()?).get(index)?;
@@ -102,6 +151,15 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     }
 
     /// Replaces the element at `index`.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let board = manager.list::<char>()?;
+    /// board.extend(['.', '.', '.'])?;
+    /// board.set(1, &'x')?;
+    /// assert_eq!(board.to_vec()?, ['.', 'x', '.']);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn set<Q: Serialize + ?Sized>(&self, index: i64, value: &Q) -> Result<(), Error>
     where
@@ -112,7 +170,24 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     }
 
     /// Adds an element at the end.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Job {
+    ///     name: String,
+    ///     size: u64,
+    /// }
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let jobs = manager.list::<Job>()?;
+    /// jobs.append(&Job { name: "sweep".into(), size: 3 })?;
+    /// assert_eq!(jobs.get(0)?.size, 3);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
+    #[doc(alias = "push")]
     pub fn append<Q: Serialize + ?Sized>(&self, value: &Q) -> Result<(), Error>
     where
         T: Borrow<Q>,
@@ -122,6 +197,16 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     }
 
     /// Adds an element in front of the one at `index`, or at the end.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let queue = manager.list::<String>()?;
+    /// queue.append("second")?;
+    /// queue.insert(0, "first")?;
+    /// queue.insert(99, "last")?;
+    /// assert_eq!(queue.to_vec()?, ["first", "second", "last"]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn insert<Q: Serialize + ?Sized>(&self, index: i64, value: &Q) -> Result<(), Error>
     where
         T: Borrow<Q>,
@@ -134,21 +219,56 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     }
 
     /// Adds all values at the end, or none of them.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let squares = manager.list::<u64>()?;
+    /// squares.extend((1..=4).map(|number| number * number))?;
+    /// assert_eq!(squares.to_vec()?, [1, 4, 9, 16]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn extend(&self, values: impl IntoIterator<Item = T>) -> Result<(), Error> {
         self.with_inputs(values, |list, inputs| list.extend(inputs, None))
     }
 
     /// Makes the values the whole content.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// list.extend([1, 2, 3])?;
+    /// // Others see the old content or the new one, nothing in between.
+    /// list.replace([7])?;
+    /// assert_eq!(list.to_vec()?, [7]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn replace(&self, values: impl IntoIterator<Item = T>) -> Result<(), Error> {
         self.with_inputs(values, |list, inputs| list.replace(inputs, None))
     }
 
     /// Takes the last element out; `None` if there is none.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let stack = manager.list::<i64>()?;
+    /// stack.extend([1, 2])?;
+    /// assert_eq!((stack.pop()?, stack.pop()?, stack.pop()?), (Some(2), Some(1), None));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn pop(&self) -> Result<Option<T>, Error> {
         self.pop_at(-1)
     }
 
     /// Takes the first element out; `None` if there is none.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let line = manager.list::<String>()?;
+    /// line.extend(["Ada", "Grace"].map(String::from))?;
+    /// assert_eq!(line.pop_front()?.as_deref(), Some("Ada"));
+    /// assert_eq!(line.len()?, 1);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn pop_front(&self) -> Result<Option<T>, Error> {
         self.pop_at(0)
     }
@@ -162,12 +282,31 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     }
 
     /// Takes the element at `index` out.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// list.extend([10, 20, 30])?;
+    /// assert_eq!(list.remove(1)?, 20);
+    /// assert!(list.remove(2).unwrap_err().is_missing());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn remove(&self, index: i64) -> Result<T, Error> {
         let output = List::new(&self.proxy.referent()?).pop(index)?;
         read_output(output, self.proxy.attachment())
     }
 
     /// Takes the first element out that is equal to `value`, as Python has it. `false`: none was.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// list.extend([5, 7, 5])?;
+    /// assert!(list.remove_value(&5)?);
+    /// assert_eq!(list.to_vec()?, [7, 5]);
+    /// assert!(!list.remove_value(&6)?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn remove_value<Q: Serialize + ?Sized>(&self, value: &Q) -> Result<bool, Error>
     where
         T: Borrow<Q>,
@@ -188,6 +327,15 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     }
 
     /// Where the first element is that is equal to `value`, as Python has it.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let colours = manager.list::<String>()?;
+    /// colours.extend(["red", "green", "red"].map(String::from))?;
+    /// assert_eq!(colours.index_of("red")?, Some(0));
+    /// assert_eq!(colours.index_of("blue")?, None);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn index_of<Q: Serialize + ?Sized>(&self, value: &Q) -> Result<Option<usize>, Error>
     where
         T: Borrow<Q>,
@@ -196,6 +344,16 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     }
 
     /// Whether an element is equal to `value`, as Python has it.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<Value>()?;
+    /// list.append(&Value::from(1))?;
+    /// assert!(list.contains(&Value::from(1.0))?, "they are equal in Python");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn contains<Q: Serialize + ?Sized>(&self, value: &Q) -> Result<bool, Error>
     where
         T: Borrow<Q>,
@@ -224,12 +382,34 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     }
 
     /// All elements at one moment.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// list.extend([1, 2, 3])?;
+    /// let copy = list.to_vec()?;
+    /// list.clear()?;
+    /// assert_eq!(copy, [1, 2, 3]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn to_vec(&self) -> Result<Vec<T>, Error> {
         let snapshot = List::new(&self.proxy.referent()?).snapshot()?;
         self.proxy.read_all(&snapshot)
     }
 
     /// Iterates over the elements that there are at this moment; later changes are not seen.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// list.extend([1, 2, 3])?;
+    /// for number in list.iter()? {
+    ///     list.append(&(10 * number))?;
+    /// }
+    /// assert_eq!(list.len()?, 6);
+    /// assert_eq!(list.iter()?.sum::<i64>(), 66);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[allow(
         clippy::iter_not_returning_iterator,
         reason = "taking the copy can fail"
@@ -239,11 +419,31 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     }
 
     /// The elements from `start` up to before `stop`, as Python's `list[start:stop]`.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// list.extend(0..10)?;
+    /// assert_eq!(list.slice(2, 4)?, [2, 3]);
+    /// assert_eq!(list.slice(-2, 99)?, [8, 9]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn slice(&self, start: i64, stop: i64) -> Result<Vec<T>, Error> {
         self.slice_by(Slice::range(start, stop))
     }
 
     /// The elements that a slice with any bounds and step picks.
+    ///
+    /// ```
+    /// use coheld::Slice;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// list.extend(0..6)?;
+    /// let backwards = Slice { start: None, stop: None, step: Some(-2) };
+    /// assert_eq!(list.slice_by(backwards)?, [5, 3, 1]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn slice_by(&self, slice: Slice) -> Result<Vec<T>, Error> {
         let snapshot = List::new(&self.proxy.referent()?).slice(slice)?;
         self.proxy.read_all(&snapshot)
@@ -253,6 +453,15 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     ///
     /// The order is found on a copy and takes effect only if nobody has changed the list
     /// meanwhile; else it is found again.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<String>()?;
+    /// list.extend(["pear", "apple"].map(String::from))?;
+    /// list.sort()?;
+    /// assert_eq!(list.to_vec()?, ["apple", "pear"]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn sort(&self) -> Result<(), Error>
     where
         T: Ord,
@@ -261,19 +470,40 @@ impl<T: Serialize + DeserializeOwned> ListProxy<T> {
     }
 
     /// Sorts the list by a key of each element.
+    ///
+    /// ```
+    /// use std::cmp::Reverse;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let scores = manager.list::<(String, u32)>()?;
+    /// scores.extend([("Ada".to_owned(), 3), ("Grace".to_owned(), 9)])?;
+    /// scores.sort_by_key(|(_, score)| Reverse(*score))?;
+    /// assert_eq!(scores.get(0)?.0, "Grace");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn sort_by_key<K: Ord>(&self, mut key: impl FnMut(&T) -> K) -> Result<(), Error> {
         self.sort_by(|one, two| key(one).cmp(&key(two)))
     }
 
-    /// Sorts the list by a comparison.
+    /// Sorts the list by a comparison. One that contradicts itself gives the elements in any order.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<f64>()?;
+    /// list.extend([2.5, -1.0, 0.0])?;
+    /// list.sort_by(f64::total_cmp)?;
+    /// assert_eq!(list.to_vec()?, [-1.0, 0.0, 2.5]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn sort_by(&self, mut compare: impl FnMut(&T, &T) -> Ordering) -> Result<(), Error> {
         let referent = self.proxy.referent()?;
         let list = List::new(&referent);
         loop {
             let snapshot = list.snapshot()?;
             let values: Vec<T> = self.proxy.read_all(&snapshot)?;
-            let mut order: Vec<u32> = (0..values.len() as u32).collect();
-            order.sort_by(|&one, &two| compare(&values[one as usize], &values[two as usize]));
+            let Ok(order) = order::sorted(values.len(), |one, two| {
+                Ok::<_, Infallible>(compare(&values[one], &values[two]).is_lt())
+            });
             match list.permute(&order, Some(snapshot.version())) {
                 Err(StoreError::Changed) => {}
                 done => return Ok(done?),

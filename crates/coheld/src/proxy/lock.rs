@@ -46,6 +46,15 @@ impl LockProxy {
     }
 
     /// A new lock, which nobody has.
+    ///
+    /// ```
+    /// use coheld::LockProxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let lock = LockProxy::create(manager.attachment())?;
+    /// assert!(!lock.is_locked()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create(attachment: &Arc<Attachment>) -> Result<Self, Error> {
         Proxy::create(attachment, Kind::Lock, 0).map(Self::over)
     }
@@ -54,12 +63,32 @@ impl LockProxy {
     ///
     /// Whoever has the lock already waits for itself, for ever: use an
     /// [`RLockProxy`](super::RLockProxy) for that.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let lock = manager.lock()?;
+    /// let guard = lock.lock()?;
+    /// assert!(lock.is_locked()?);
+    /// drop(guard);
+    /// assert!(!lock.is_locked()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn lock(&self) -> Result<LockGuard<'_>, Error> {
         Ok(self.guard(in_the_end(|wait| self.acquire(wait))?))
     }
 
     /// Takes the lock if it is free.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let lock = manager.lock()?;
+    /// if let Some(_guard) = lock.try_lock()? {
+    ///     assert!(lock.try_lock()?.is_none(), "it is taken");
+    /// }
+    /// assert!(lock.try_lock()?.is_some());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn try_lock(&self) -> Result<Option<LockGuard<'_>>, Error> {
         self.lock_or_not(Wait::No)
@@ -83,6 +112,18 @@ impl LockProxy {
     }
 
     /// As `lock_for`, up to a moment.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let (one, other) = (manager.lock()?, manager.lock()?);
+    /// let deadline = Instant::now() + Duration::from_secs(1);
+    /// // One limit of time for both.
+    /// let both = (one.lock_until(deadline)?, other.lock_until(deadline)?);
+    /// assert!(both.0.is_some() && both.1.is_some());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn lock_until(&self, deadline: Instant) -> Result<Option<LockGuard<'_>>, Error> {
         self.lock_or_not(Wait::Until(deadline))
     }
@@ -100,6 +141,18 @@ impl LockProxy {
 
     /// Takes the lock without a guard, so that somebody else can release it: another thread, or
     /// another process. `None`: it was not free in time.
+    ///
+    /// ```
+    /// use coheld::Wait;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let lock = manager.lock()?;
+    /// assert!(lock.acquire(Wait::Forever)?.is_some());
+    /// assert!(lock.acquire(Wait::No)?.is_none());
+    /// std::thread::scope(|scope| scope.spawn(|| lock.release()).join()).unwrap()?;
+    /// assert!(!lock.is_locked()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn acquire(&self, wait: Wait) -> Result<Option<Acquired>, Error> {
         Ok(Lock::new(&self.proxy.referent()?).acquire(wait)?)
@@ -108,6 +161,15 @@ impl LockProxy {
     /// Releases the lock, whoever has acquired it.
     ///
     /// If nobody has, this is [`StoreError::NotLocked`](crate::StoreError::NotLocked).
+    ///
+    /// ```
+    /// use coheld::{Error, StoreError};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let lock = manager.lock()?;
+    /// assert!(matches!(lock.release(), Err(Error::Store(StoreError::NotLocked))));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn release(&self) -> Result<(), Error> {
         Ok(Lock::new(&self.proxy.referent()?).release()?)
@@ -122,6 +184,19 @@ impl LockProxy {
 /// A lock that is held, released when this is dropped.
 ///
 /// It is released after a panic, too, and is not poisoned by it.
+///
+/// ```
+/// use std::panic::{AssertUnwindSafe, catch_unwind};
+///
+/// let manager = coheld::Manager::start()?;
+/// let lock = manager.lock()?;
+/// let panicked = catch_unwind(AssertUnwindSafe(|| {
+///     let _guard = lock.lock();
+///     std::panic::resume_unwind(Box::new("in the middle"));
+/// }));
+/// assert!(panicked.is_err() && !lock.is_locked()?);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a guard that is not kept releases the lock at once"]
 pub struct LockGuard<'p> {
@@ -131,6 +206,17 @@ pub struct LockGuard<'p> {
 impl LockGuard<'_> {
     /// The process that died while it had the lock, if the lock comes from such; 0 when its number
     /// is not known.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let (lock, log) = (manager.lock()?, manager.list::<String>()?);
+    /// let guard = lock.lock()?;
+    /// if let Some(process) = guard.owner_died() {
+    ///     log.append(format!("process {process} has left work half done").as_str())?;
+    /// }
+    /// assert!(log.is_empty()?, "nobody has died");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn owner_died(&self) -> Option<u32> {
         self.held.owner_died()
     }

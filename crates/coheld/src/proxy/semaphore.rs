@@ -40,11 +40,32 @@ impl SemaphoreProxy {
     }
 
     /// A new semaphore that any number of permits can be added to.
+    ///
+    /// ```
+    /// use coheld::SemaphoreProxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// // Something that others produce, none of which is there yet.
+    /// let produced = SemaphoreProxy::create(manager.attachment(), 0)?;
+    /// produced.release(3)?;
+    /// assert_eq!(produced.value()?, 3);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create(attachment: &Arc<Attachment>, permits: u64) -> Result<Self, Error> {
         Self::create_as(attachment, Kind::Semaphore, permits)
     }
 
     /// A new semaphore that never has more permits than it begins with.
+    ///
+    /// ```
+    /// use coheld::{Error, SemaphoreProxy, StoreError};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let seats = SemaphoreProxy::create_bounded(manager.attachment(), 2)?;
+    /// let released = seats.release(1);
+    /// assert!(matches!(released, Err(Error::Store(StoreError::ReleasedTooOften))));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create_bounded(attachment: &Arc<Attachment>, permits: u64) -> Result<Self, Error> {
         Self::create_as(attachment, Kind::BoundedSemaphore, permits)
     }
@@ -56,23 +77,59 @@ impl SemaphoreProxy {
     }
 
     /// Waits for a permit and takes it.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let printers = manager.semaphore(2)?;
+    /// let printer = printers.acquire()?;
+    /// assert_eq!(printers.value()?, 1);
+    /// drop(printer);
+    /// assert_eq!(printers.value()?, 2);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn acquire(&self) -> Result<Permit<'_>, Error> {
         Ok(self.permit(in_the_end(|wait| self.acquire_unguarded(wait))?))
     }
 
     /// Takes a permit if there is one.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let semaphore = manager.semaphore(1)?;
+    /// let permit = semaphore.try_acquire()?;
+    /// assert!(permit.is_some() && semaphore.try_acquire()?.is_none());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<Option<Permit<'_>>, Error> {
         self.acquire_or_not(Wait::No)
     }
 
     /// As `acquire`, but waits no longer than this; `None`: there was no permit in time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let semaphore = manager.semaphore(0)?;
+    /// assert!(semaphore.acquire_for(Duration::from_millis(1))?.is_none());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn acquire_for(&self, time: Duration) -> Result<Option<Permit<'_>>, Error> {
         self.acquire_or_not(Wait::for_duration(time))
     }
 
     /// As `acquire_for`, up to a moment.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let semaphore = manager.semaphore(1)?;
+    /// assert!(semaphore.acquire_until(Instant::now() + Duration::from_secs(1))?.is_some());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn acquire_until(&self, deadline: Instant) -> Result<Option<Permit<'_>>, Error> {
         self.acquire_or_not(Wait::Until(deadline))
     }
@@ -99,11 +156,32 @@ impl SemaphoreProxy {
     ///
     /// More than a bounded semaphore may have are
     /// [`StoreError::ReleasedTooOften`], and nothing is added.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let produced = manager.semaphore(0)?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| produced.release(2));
+    ///     produced.acquire()?.keep();
+    ///     produced.acquire()?.keep();
+    ///     Ok::<_, coheld::Error>(())
+    /// })?;
+    /// assert_eq!(produced.value()?, 0);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn release(&self, permits: u64) -> Result<(), Error> {
         Ok(Semaphore::new(&self.proxy.referent()?).release(permits)?)
     }
 
     /// How many permits are free.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let semaphore = manager.semaphore(5)?;
+    /// let _permits = (semaphore.acquire()?, semaphore.acquire()?);
+    /// assert_eq!((semaphore.value()?, semaphore.initial()?), (3, 5));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn value(&self) -> Result<u64, Error> {
         Ok(Semaphore::new(&self.proxy.referent()?).value()?)
     }
@@ -115,6 +193,17 @@ impl SemaphoreProxy {
 }
 
 /// A permit of a semaphore, given back when this is dropped.
+///
+/// ```
+/// let manager = coheld::Manager::start()?;
+/// let semaphore = manager.semaphore(1)?;
+/// {
+///     let permit = semaphore.acquire()?;
+///     assert_eq!(permit.owner_died(), None);
+/// }
+/// assert_eq!(semaphore.value()?, 1);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a permit that is not kept is given back at once"]
 pub struct Permit<'p> {

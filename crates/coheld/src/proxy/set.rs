@@ -45,6 +45,15 @@ impl<T> SetProxy<T> {
     }
 
     /// A new, empty set.
+    ///
+    /// ```
+    /// use coheld::SetProxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let set: SetProxy<u8> = SetProxy::create(manager.attachment())?;
+    /// assert!(set.is_empty()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create(attachment: &Arc<Attachment>) -> Result<Self, Error> {
         Proxy::create(attachment, Kind::Set, 0).map(Self::over)
     }
@@ -60,6 +69,15 @@ impl<T> SetProxy<T> {
     }
 
     /// Takes all elements out.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let set = manager.set::<u8>()?;
+    /// set.update([1, 2])?;
+    /// set.clear()?;
+    /// assert_eq!(set.len()?, 0);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn clear(&self) -> Result<(), Error> {
         Ok(Set::new(&self.proxy.referent()?).clear()?)
     }
@@ -67,6 +85,16 @@ impl<T> SetProxy<T> {
 
 impl<T: Serialize + DeserializeOwned> SetProxy<T> {
     /// Adds an element. `true`: it was not there.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let done = manager.set::<u64>()?;
+    /// // Each number is for whoever adds it: nobody else gets `true` for it.
+    /// assert!(done.add(&42)?);
+    /// assert!(!done.add(&42)?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    #[doc(alias = "insert")]
     pub fn add<Q: Serialize + ?Sized>(&self, element: &Q) -> Result<bool, Error>
     where
         T: Borrow<Q>,
@@ -76,6 +104,15 @@ impl<T: Serialize + DeserializeOwned> SetProxy<T> {
     }
 
     /// Takes an element out. `true`: it was there.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let open = manager.set::<String>()?;
+    /// open.add("door")?;
+    /// assert!(open.remove("door")?);
+    /// assert!(!open.remove("door")?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn remove<Q: Serialize + ?Sized>(&self, element: &Q) -> Result<bool, Error>
     where
         T: Borrow<Q>,
@@ -85,6 +122,14 @@ impl<T: Serialize + DeserializeOwned> SetProxy<T> {
     }
 
     /// Whether the element is there.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let primes = manager.set::<i64>()?;
+    /// primes.update([2, 3, 5])?;
+    /// assert!(primes.contains(&3)? && !primes.contains(&4)?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn contains<Q: Serialize + ?Sized>(&self, element: &Q) -> Result<bool, Error>
     where
         T: Borrow<Q>,
@@ -94,6 +139,18 @@ impl<T: Serialize + DeserializeOwned> SetProxy<T> {
     }
 
     /// Takes any element out; `None` if there is none.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let work = manager.set::<u32>()?;
+    /// work.update([1, 2, 3])?;
+    /// let mut sum = 0;
+    /// while let Some(number) = work.pop()? {
+    ///     sum += number;
+    /// }
+    /// assert_eq!(sum, 6);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn pop(&self) -> Result<Option<T>, Error> {
         match Set::new(&self.proxy.referent()?).pop_any()? {
             Some(output) => read_output(output, self.proxy.attachment()).map(Some),
@@ -102,6 +159,15 @@ impl<T: Serialize + DeserializeOwned> SetProxy<T> {
     }
 
     /// Adds all elements, or none of them.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let letters = manager.set::<char>()?;
+    /// letters.update("hello".chars())?;
+    /// assert_eq!(letters.len()?, 4);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    #[doc(alias = "extend")]
     pub fn update(&self, elements: impl IntoIterator<Item = T>) -> Result<(), Error> {
         #[allow(
             clippy::redundant_closure_for_method_calls,
@@ -111,11 +177,29 @@ impl<T: Serialize + DeserializeOwned> SetProxy<T> {
     }
 
     /// Takes all these elements out at once.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let free = manager.set::<u16>()?;
+    /// free.update(8000..8010)?;
+    /// free.remove_all([8000, 8001, 9999])?;
+    /// assert_eq!(free.len()?, 8);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn remove_all(&self, elements: impl IntoIterator<Item = T>) -> Result<(), Error> {
         self.with_keys(elements, |set, keys| set.remove_all(keys, None))
     }
 
     /// Makes the elements the whole content.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let online = manager.set::<String>()?;
+    /// online.add("Ada")?;
+    /// online.replace(["Grace".to_owned()])?;
+    /// assert_eq!(online.to_vec()?, ["Grace"]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn replace(&self, elements: impl IntoIterator<Item = T>) -> Result<(), Error> {
         self.with_keys(elements, |set, keys| set.replace(keys, None))
     }
@@ -136,12 +220,31 @@ impl<T: Serialize + DeserializeOwned> SetProxy<T> {
     }
 
     /// All elements at one moment. Collect them into the set you need.
+    ///
+    /// ```
+    /// use std::collections::BTreeSet;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let set = manager.set::<i64>()?;
+    /// set.update([3, 1, 2])?;
+    /// let sorted: BTreeSet<i64> = set.to_vec()?.into_iter().collect();
+    /// assert_eq!(sorted.into_iter().collect::<Vec<_>>(), [1, 2, 3]);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn to_vec(&self) -> Result<Vec<T>, Error> {
         let snapshot = Set::new(&self.proxy.referent()?).snapshot()?;
         self.proxy.read_all(&snapshot)
     }
 
     /// Iterates over the elements that there are at this moment; later changes are not seen.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let set = manager.set::<i64>()?;
+    /// set.update([3, 1, 2])?;
+    /// assert_eq!(set.iter()?.max(), Some(3));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[allow(
         clippy::iter_not_returning_iterator,
         reason = "taking the copy can fail"

@@ -45,6 +45,15 @@ impl<T> ValueProxy<T> {
 
 impl<T: Serialize + DeserializeOwned> ValueProxy<T> {
     /// A new value.
+    ///
+    /// ```
+    /// use coheld::ValueProxy;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let best = ValueProxy::create(manager.attachment(), &None::<f64>)?;
+    /// assert_eq!(best.get()?, None);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn create(attachment: &Arc<Attachment>, initial: &T) -> Result<Self, Error> {
         // The typecode that Python shows: any object.
         let made = Self::over(Proxy::create(attachment, Kind::Value, word::NONE)?);
@@ -53,6 +62,16 @@ impl<T: Serialize + DeserializeOwned> ValueProxy<T> {
     }
 
     /// The value.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let title = manager.value(&"draft".to_owned())?;
+    /// let mut copy = title.get()?;
+    /// copy.push_str(", changed");
+    /// assert_eq!(title.get()?, "draft", "what was read is a copy");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    #[doc(alias = "load")]
     #[inline]
     pub fn get(&self) -> Result<T, Error> {
         let output = coheld_store::Value::new(&self.proxy.referent()?).get()?;
@@ -60,6 +79,15 @@ impl<T: Serialize + DeserializeOwned> ValueProxy<T> {
     }
 
     /// Replaces the value.
+    ///
+    /// ```
+    /// let manager = coheld::Manager::start()?;
+    /// let title = manager.value(&"draft".to_owned())?;
+    /// title.set("final")?;
+    /// assert_eq!(title.get()?, "final");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    #[doc(alias = "store")]
     #[inline]
     pub fn set<Q: Serialize + ?Sized>(&self, value: &Q) -> Result<(), Error>
     where
@@ -84,6 +112,7 @@ impl<T: Serialize + DeserializeOwned> ValueProxy<T> {
     /// assert_eq!(log.get()?, "start, end");
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "fetch_update")]
     pub fn update(&self, mut change: impl FnMut(T) -> T) -> Result<T, Error> {
         self.try_update(|old| Ok(change(old)))
     }
@@ -157,6 +186,7 @@ impl ValueProxy<i64> {
     /// assert_eq!(counter.increment(2)?, 42);
     /// # Ok::<(), coheld::Error>(())
     /// ```
+    #[doc(alias = "fetch_add")]
     pub fn increment(&self, by: i64) -> Result<i64, Error> {
         let referent = self.proxy.referent()?;
         let add = |old| word::from_int(word::to_int(old)?.checked_add(by)?);

@@ -50,6 +50,14 @@ const SIZED: &[Kind] = &[
 impl Creation {
     /// An object of this kind, empty. An array is one of doubles, and a barrier is one for itself
     /// only, until they are told otherwise. Hosted objects are not made here.
+    ///
+    /// ```
+    /// use coheld::{Kind, server::Creation};
+    ///
+    /// assert_eq!(Creation::of(Kind::List)?, "list".parse()?);
+    /// assert!(Creation::of(Kind::Hosted).is_err());
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn of(kind: Kind) -> Result<Self, Error> {
         if kind == Kind::Hosted {
             return Err(Error::NeedsPython {
@@ -64,6 +72,14 @@ impl Creation {
     }
 
     /// With so much room, so many permits, parties or items.
+    ///
+    /// ```
+    /// use coheld::{Kind, server::Creation};
+    ///
+    /// let seats = Creation::of(Kind::Semaphore)?.sized(3);
+    /// assert_eq!(seats.to_string(), "Semaphore:3");
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn sized(self, size: u64) -> Self {
         let size = Some(size);
@@ -71,6 +87,14 @@ impl Creation {
     }
 
     /// What it will be.
+    ///
+    /// ```
+    /// use coheld::{Kind, server::Creation};
+    ///
+    /// let creation: Creation = "Array:d:8".parse()?;
+    /// assert_eq!(creation.kind(), Kind::Array);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn kind(self) -> Kind {
         self.kind

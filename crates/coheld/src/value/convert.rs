@@ -70,6 +70,18 @@ impl From<f64> for Value {
     }
 }
 
+impl From<f32> for Value {
+    fn from(value: f32) -> Self {
+        Self::Float(f64::from(value))
+    }
+}
+
+impl From<char> for Value {
+    fn from(character: char) -> Self {
+        Self::Str(character.to_string())
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Str(text.to_owned())
@@ -91,6 +103,20 @@ impl From<Bytes> for Value {
 impl From<Vec<Value>> for Value {
     fn from(items: Vec<Value>) -> Self {
         Self::List(items)
+    }
+}
+
+/// A list of the items.
+///
+/// ```
+/// use coheld::Value;
+///
+/// let words: Value = "to be".split(' ').map(Value::from).collect();
+/// assert_eq!(words.to_string(), "['to', 'be']");
+/// ```
+impl FromIterator<Value> for Value {
+    fn from_iter<I: IntoIterator<Item = Value>>(items: I) -> Self {
+        Self::List(items.into_iter().collect())
     }
 }
 

@@ -3,6 +3,14 @@
 use std::fmt;
 
 /// Why a value could not become a shared one, or a shared one not the type that was asked for.
+///
+/// ```
+/// use coheld::{Value, ValueError};
+///
+/// let error = Value::from("seven").read::<i64>().unwrap_err();
+/// assert!(matches!(&error, ValueError::Mismatch(_)));
+/// assert!(error.to_string().contains("seven"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ValueError {

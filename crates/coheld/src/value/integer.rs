@@ -26,6 +26,13 @@ const DIVISOR: u64 = 1_000_000_000;
 
 impl BigInt {
     /// The integer with these bytes; they need not be minimal.
+    ///
+    /// ```
+    /// use coheld::BigInt;
+    ///
+    /// assert_eq!(BigInt::from_bytes(&[0xff, 0xff]), BigInt::from(-1_i64));
+    /// assert_eq!(BigInt::from_bytes(&[]).to_i64(), Some(0));
+    /// ```
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self {
             bytes: minimal(bytes).to_vec(),
@@ -33,21 +40,48 @@ impl BigInt {
     }
 
     /// The bytes: two's complement, least significant first. Zero has none.
+    ///
+    /// ```
+    /// use coheld::BigInt;
+    ///
+    /// assert_eq!(BigInt::from(256_i64).as_bytes(), [0, 1]);
+    /// assert!(BigInt::from(0_i64).as_bytes().is_empty());
+    /// ```
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Whether it is below zero.
+    ///
+    /// ```
+    /// use coheld::BigInt;
+    ///
+    /// assert!(BigInt::from(-1_i64).is_negative() && !BigInt::from(0_i64).is_negative());
+    /// ```
     pub fn is_negative(&self) -> bool {
         self.bytes.last().is_some_and(|byte| byte & 0x80 != 0)
     }
 
     /// The integer, if it fits.
+    ///
+    /// ```
+    /// use coheld::BigInt;
+    ///
+    /// assert_eq!(BigInt::from(7_i64).to_i64(), Some(7));
+    /// assert_eq!(BigInt::from(u128::MAX).to_i64(), None);
+    /// ```
     pub fn to_i64(&self) -> Option<i64> {
         i64::try_from(self.to_i128()?).ok()
     }
 
     /// The integer, if it fits.
+    ///
+    /// ```
+    /// use coheld::BigInt;
+    ///
+    /// assert_eq!(BigInt::from(i128::MIN).to_i128(), Some(i128::MIN));
+    /// assert_eq!(BigInt::from(u128::MAX).to_i128(), None);
+    /// ```
     pub fn to_i128(&self) -> Option<i128> {
         let mut wide = [if self.is_negative() { 0xff } else { 0 }; 16];
         wide.get_mut(..self.bytes.len())?
@@ -56,6 +90,12 @@ impl BigInt {
     }
 
     /// The nearest double; infinite beyond the range.
+    ///
+    /// ```
+    /// use coheld::BigInt;
+    ///
+    /// assert_eq!(BigInt::from(1_i128 << 80).to_f64(), 2_f64.powi(80));
+    /// ```
     pub fn to_f64(&self) -> f64 {
         match self.to_i128() {
             #[allow(

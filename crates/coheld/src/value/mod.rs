@@ -77,6 +77,13 @@ pub enum Value {
 
 impl Value {
     /// The name of its type in Python.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// assert_eq!(Value::from("a").type_name(), "str");
+    /// assert_eq!(Value::Tuple(Vec::new()).type_name(), "tuple");
+    /// ```
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::None => "NoneType",
@@ -96,6 +103,14 @@ impl Value {
     }
 
     /// The integer, if it is one of 64 bits.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// assert_eq!(Value::from(7).as_int(), Some(7));
+    /// assert_eq!(Value::from(true).as_int(), Some(1), "as in Python");
+    /// assert_eq!(Value::from(7.0).as_int(), None);
+    /// ```
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Self::Int(value) => Some(*value),
@@ -105,6 +120,13 @@ impl Value {
     }
 
     /// The number as a double, if it is a number.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// assert_eq!(Value::from(7).as_float(), Some(7.0));
+    /// assert_eq!(Value::from("7").as_float(), None);
+    /// ```
     pub fn as_float(&self) -> Option<f64> {
         match self {
             Self::Float(value) => Some(*value),
@@ -117,6 +139,13 @@ impl Value {
     }
 
     /// The text, if it is one.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// assert_eq!(Value::from("text").as_str(), Some("text"));
+    /// assert_eq!(Value::None.as_str(), None);
+    /// ```
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Str(text) => Some(text),
@@ -125,6 +154,13 @@ impl Value {
     }
 
     /// The bytes, if it is such.
+    ///
+    /// ```
+    /// use coheld::{Bytes, Value};
+    ///
+    /// assert_eq!(Value::from(Bytes(vec![1, 2])).as_bytes(), Some(&[1, 2][..]));
+    /// assert_eq!(Value::from("text").as_bytes(), None);
+    /// ```
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
@@ -132,7 +168,44 @@ impl Value {
         }
     }
 
+    /// Whether it is `True`, if it is one of the two.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// assert_eq!(Value::from(true).as_bool(), Some(true));
+    /// assert_eq!(Value::from(1).as_bool(), None);
+    /// ```
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The entries of a dict in their order.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// let ages = Value::Dict(vec![("Ada".into(), 36.into())]);
+    /// assert_eq!(ages.as_entries(), Some(&[(Value::from("Ada"), Value::from(36))][..]));
+    /// ```
+    pub fn as_entries(&self) -> Option<&[(Value, Value)]> {
+        match self {
+            Self::Dict(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
     /// The items of a list, tuple or set.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// let pair = Value::Tuple(vec![1.into(), 2.into()]);
+    /// assert_eq!(pair.as_items(), Some(&[Value::from(1), Value::from(2)][..]));
+    /// ```
     pub fn as_items(&self) -> Option<&[Value]> {
         match self {
             Self::List(items) | Self::Tuple(items) | Self::Set(items) => Some(items),
@@ -141,6 +214,15 @@ impl Value {
     }
 
     /// The shared object, if it is one.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let list = manager.list::<i64>()?;
+    /// assert_eq!(Value::from(&list).as_proxy(), Some(list.as_proxy()));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn as_proxy(&self) -> Option<&Proxy> {
         match self {
             Self::Proxy(proxy) => Some(proxy),
@@ -149,6 +231,12 @@ impl Value {
     }
 
     /// Whether it is `None`.
+    ///
+    /// ```
+    /// use coheld::Value;
+    ///
+    /// assert!(Value::from(None::<i64>).is_none() && !Value::from(0).is_none());
+    /// ```
     pub fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
@@ -168,6 +256,20 @@ impl Value {
     }
 
     /// The value that storing `from` would give.
+    ///
+    /// ```
+    /// use coheld::Value;
+    /// use serde::Serialize;
+    ///
+    /// #[derive(Serialize)]
+    /// struct Point {
+    ///     x: i64,
+    /// }
+    ///
+    /// let point = Value::of(&Point { x: 1 })?;
+    /// assert_eq!(point, Value::Dict(vec![("x".into(), 1.into())]));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     pub fn of<T: serde::Serialize + ?Sized>(from: &T) -> Result<Self, ValueError> {
         to_value(from)
     }

@@ -39,6 +39,18 @@ pub(crate) const PROXY_MODULE: &str = "coheld.managers";
 /// An object that only Python can make sense of: its pickle, and the proxies in it.
 ///
 /// It can be moved from one shared object to another; Python will not notice.
+///
+/// ```
+/// use coheld::{Pickle, Value};
+///
+/// let manager = coheld::Manager::start()?;
+/// let list = manager.list::<Value>()?;
+/// // `fractions.Fraction(1, 2)`, which Python reads as such.
+/// let half = b"cfractions\nFraction\n(I1\nI2\ntR.".to_vec();
+/// list.append(&Value::Pickle(Pickle::new(half)))?;
+/// assert!(matches!(list.get(0)?, Value::Pickle(_)));
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct Pickle {
     bytes: Vec<u8>,
@@ -47,6 +59,13 @@ pub struct Pickle {
 
 impl Pickle {
     /// A pickle that some Python program has made, in any protocol.
+    ///
+    /// ```
+    /// use coheld::Pickle;
+    ///
+    /// let none = Pickle::new(b"N.".to_vec());
+    /// assert!(none.proxies().is_empty());
+    /// ```
     pub fn new(bytes: Vec<u8>) -> Self {
         Self {
             bytes,
@@ -59,11 +78,23 @@ impl Pickle {
     }
 
     /// The pickle.
+    ///
+    /// ```
+    /// use coheld::Pickle;
+    ///
+    /// assert_eq!(Pickle::new(b"N.".to_vec()).as_bytes(), b"N.");
+    /// ```
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// The proxies in it, in the order of their numbers.
+    ///
+    /// ```
+    /// use coheld::Pickle;
+    ///
+    /// assert_eq!(Pickle::new(b"(lp0\n.".to_vec()).proxies(), []);
+    /// ```
     pub fn proxies(&self) -> &[Proxy] {
         &self.proxies
     }
