@@ -16,6 +16,19 @@ use crate::{Attachment, Error, Handle, Value};
 /// It keeps the array. Each item is read and written whole, but by no lock: what takes several
 /// items or steps needs [`ArrayProxy::get_lock`](crate::ArrayProxy::get_lock), if others write too.
 /// There is no slice of the items to be had, since other processes may change them at any time.
+///
+/// ```
+/// let manager = coheld::Manager::start()?;
+/// let array = manager.array(&[1_u16, 2, 3])?;
+/// let view = array.view()?;
+/// assert!(view.set(0, 7) && !view.set(3, 7));
+/// let mut items = [0; 2];
+/// assert_eq!(view.copy_to_slice(1, &mut items), 2);
+/// assert_eq!((view.len(), view.get(0), items), (3, Some(7), [2, 3]));
+/// assert_eq!(view.copy_from_slice(2, &[8, 9]), 1);
+/// assert_eq!(array.to_vec()?, [7, 2, 8]);
+/// # Ok::<(), coheld::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct ArrayView<T> {
     proxy: Proxy,
@@ -102,6 +115,19 @@ impl<T> fmt::Debug for ArrayView<T> {
 ///
 /// Large bytes (64 KiB or more) are those in shared memory. They never change, and stay for as long
 /// as this lives, whatever becomes of the object that they are a value of.
+///
+/// ```
+/// use coheld::{Bytes, Manager};
+///
+/// let manager = Manager::start()?;
+/// let list = manager.list::<Bytes>()?;
+/// list.extend([Bytes(vec![7; 100_000]), Bytes(b"few".to_vec())])?;
+/// let (many, few) = (list.get_ref(0)?, list.get_ref(-1)?);
+/// list.clear()?;
+/// assert_eq!((many.len(), &few[..]), (100_000, &b"few"[..]));
+/// assert!(list.get_ref(0).unwrap_err().is_missing());
+/// # Ok::<(), coheld::Error>(())
+/// ```
 pub struct BytesRef {
     content: Content,
 }
