@@ -53,6 +53,7 @@ def test_a_view_has_the_form_of_the_array(manager, code):
     assert shared[:] == array.array(code, [1, 50, 60, 100]) and ours[2] == 60
 
 
+@pytest.mark.filterwarnings("ignore:The 'u' type code:DeprecationWarning")
 def test_characters(manager):
     items = array.array("u", "abc")
     shared = manager.Array("u", items)
