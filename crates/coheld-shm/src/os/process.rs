@@ -75,9 +75,9 @@ pub fn descriptor_limit() -> u64 {
 }
 
 /// Whether the process `other` still runs with `file` mapped, as far as `/proc` shows it to the
-/// process `own`. A process that cannot be seen from here is taken for dead; one that cannot be
-/// looked at just now, because this process has no descriptor left for instance, is not: taking a
-/// living process for dead is the worse mistake.
+/// process `own`. A process that cannot be seen from here is taken for dead. Where no file can be
+/// opened just now, for want of a descriptor for instance, it is as long as any process of that id
+/// runs a program: taking a living process for dead is the worse mistake.
 pub fn runs_with(own: &ProcessIdentity, other: &ProcessIdentity, file: FileId) -> bool {
     if own.pid_namespace == 0 || own.pid_namespace != other.pid_namespace || other.pid == 0 {
         return false;
@@ -86,7 +86,7 @@ pub fn runs_with(own: &ProcessIdentity, other: &ProcessIdentity, file: FileId) -
     let status = match read_status(path.of(other.pid, "stat")) {
         Seen::Status(status) => status,
         Seen::Nothing => return false,
-        Seen::Refused => return true,
+        Seen::Refused => return runs_a_program(other.pid),
     };
     // Z: dead and not yet collected, X: being dismantled.
     if matches!(status.state, b'Z' | b'X' | b'x') {
@@ -97,6 +97,17 @@ pub fn runs_with(own: &ProcessIdentity, other: &ProcessIdentity, file: FileId) -
         return false;
     }
     maps_file(other.pid, file)
+}
+
+/// Whether a process runs a program: it has ended else, collected or not. That is asked without a
+/// descriptor.
+fn runs_a_program(pid: u32) -> bool {
+    let mut path = PathBuffer::default();
+    let mut room = [core::mem::MaybeUninit::uninit(); 1];
+    match rustix::fs::readlinkat_raw(rustix::fs::CWD, path.of(pid, "exe"), &mut room) {
+        Ok(_) => true,
+        Err(refusal) => !says_gone(Some(refusal.raw_os_error())),
+    }
 }
 
 /// Whether `/proc/<pid>/maps` lists `file`. Unreadable: assume that it does.

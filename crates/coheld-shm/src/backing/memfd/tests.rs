@@ -204,18 +204,25 @@ fn allow_no_more_descriptors() {
 }
 
 /// It was taken for dead by whoever had no descriptor left to look at it: its locks were taken over
-/// while it worked.
+/// while it worked. Its end is seen all the same.
 #[test]
 fn a_member_is_alive_for_those_that_cannot_look() {
     let backing = backing();
     let descriptor = backing.descriptor().unwrap();
-    let child = Child::start(&backing, || close(descriptor), false);
-    assert!(holds_in_child(|| {
-        backing.identity();
-        allow_no_more_descriptors();
-        backing.is_alive(SLOT, &child.identity)
-    }));
+    let mut child = Child::start(&backing, || close(descriptor), false);
+    let identity = child.identity;
+    let is_seen = |alive: bool| {
+        holds_in_child(|| {
+            backing.identity();
+            allow_no_more_descriptors();
+            backing.is_alive(SLOT, &identity) == alive
+        })
+    };
+    assert!(is_seen(true));
     child.kill();
+    assert!(is_seen(false), "a zombie counts as alive");
+    child.collect();
+    assert!(is_seen(false));
 }
 
 /// Nor is it different for one that has become a member without a descriptor to look at itself.
