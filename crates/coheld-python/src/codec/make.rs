@@ -2,6 +2,8 @@
 //!
 //! PyO3's own constructors panic when an allocation fails.
 
+use std::ffi::c_char;
+
 use coheld_shm::Segment;
 use pyo3::{
     exceptions::PyMemoryError,
@@ -22,6 +24,19 @@ pub(crate) fn bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py,
     Ok(object.cast_into()?)
 }
 
+/// Where the bytes at a place of a segment are in this process, and how many, as Python has it.
+fn place(
+    py: Python<'_>,
+    segment: &Segment,
+    offset: u64,
+    length: u64,
+) -> PyResult<(*const c_char, ffi::Py_ssize_t)> {
+    let size = ffi::Py_ssize_t::try_from(length)?;
+    let start = segment.address(offset, length);
+    let start = start.map_err(|error| errors::from_shm(py, &error))?;
+    Ok((start.cast_const().cast(), size))
+}
+
 /// The bytes at a place of a segment, which nobody changes any more, as a `bytes` object: by one
 /// copy.
 pub(crate) fn bytes_of_segment<'py>(
@@ -30,12 +45,9 @@ pub(crate) fn bytes_of_segment<'py>(
     offset: u64,
     length: u64,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let size = ffi::Py_ssize_t::try_from(length)?;
-    let start = segment.address(offset, length);
-    let start = start.map_err(|error| errors::from_shm(py, &error))?;
-    // SAFETY: `address` has checked that `length` bytes from `start` on are mapped; they are
-    // copied.
-    let object = unsafe { ffi::PyBytes_FromStringAndSize(start.cast(), size) };
+    let (start, size) = place(py, segment, offset, length)?;
+    // SAFETY: `place` has checked that `size` bytes from `start` on are mapped; they are copied.
+    let object = unsafe { ffi::PyBytes_FromStringAndSize(start, size) };
     // SAFETY: a new reference, or null with an exception set.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
     Ok(object.cast_into()?)
@@ -48,12 +60,9 @@ pub(crate) fn bytearray_of_segment<'py>(
     offset: u64,
     length: u64,
 ) -> PyResult<Bound<'py, PyByteArray>> {
-    let size = ffi::Py_ssize_t::try_from(length)?;
-    let start = segment.address(offset, length);
-    let start = start.map_err(|error| errors::from_shm(py, &error))?;
-    // SAFETY: `address` has checked that `length` bytes from `start` on are mapped; they are
-    // copied.
-    let object = unsafe { ffi::PyByteArray_FromStringAndSize(start.cast(), size) };
+    let (start, size) = place(py, segment, offset, length)?;
+    // SAFETY: `place` has checked that `size` bytes from `start` on are mapped; they are copied.
+    let object = unsafe { ffi::PyByteArray_FromStringAndSize(start, size) };
     // SAFETY: a new reference, or null with an exception set.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
     Ok(object.cast_into()?)

@@ -481,10 +481,8 @@ impl ListProxy {
             |state| match exact_index(index) {
                 Some(index) => {
                     let value = List::new(&state.referent(py)?).get(index).or_raise(py)?;
-                    {
-                        is_native = true;
-                        codec::view(py, state.attachment(), value)
-                    }
+                    is_native = true;
+                    codec::view(py, state.attachment(), value)
                 }
                 None => read(py, state, name, &arguments()?, None),
             },

@@ -244,10 +244,8 @@ impl ValueProxy {
             None,
             |state| {
                 let value = Value::new(&state.referent(py)?).get().or_raise(py)?;
-                {
-                    is_native = true;
-                    codec::view(py, state.attachment(), value)
-                }
+                is_native = true;
+                codec::view(py, state.attachment(), value)
             },
         )?;
         if is_native {

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::message::{Kind, receive, send};
 use super::parcel;
+use crate::hosted::text_of_panic;
 use crate::{Error, Value, fork};
 
 /// How a process ends that could not do what it was started for. As other programs do.
@@ -116,7 +117,7 @@ fn note_panics() {
 }
 
 fn describe(info: &PanicHookInfo<'_>) -> String {
-    let message = text(info.payload());
+    let message = text_of_panic(info.payload());
     match info.location() {
         Some(place) => format!("at {place}: {message}"),
         None => format!("with: {message}"),
@@ -127,11 +128,5 @@ fn describe(info: &PanicHookInfo<'_>) -> String {
 fn message(payload: &(dyn Any + Send)) -> String {
     PANIC
         .take()
-        .unwrap_or_else(|| format!("with: {}", text(payload)))
-}
-
-fn text(payload: &dyn Any) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message")
+        .unwrap_or_else(|| format!("with: {}", text_of_panic(payload)))
 }
