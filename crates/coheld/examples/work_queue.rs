@@ -4,8 +4,8 @@
 //! work_queue [HOW_MANY_NUMBERS]
 //! ```
 //!
-//! The tasks are numbers to be taken apart into primes. One worker kills itself in the middle of
-//! its work, as a crash would.
+//! The tasks are numbers to be taken apart into primes. In the first round one of them kills
+//! whoever takes it, as a bug would.
 
 use std::env;
 use std::error::Error;
@@ -38,11 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         queue.shut_down(false)?;
         let mut workers = Vec::new();
-        for number in 0..WORKERS {
-            let has_a_bug = rounds == 0 && number == 0;
+        let deadly = (rounds == 0).then_some(FIRST + count / 2);
+        for _ in 0..WORKERS {
             workers.push(process::spawn(
                 work,
-                (queue.clone(), results.clone(), has_a_bug),
+                (queue.clone(), results.clone(), deadly),
             )?);
         }
         for worker in workers {
@@ -70,11 +70,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Does tasks until there are no more.
 fn work(
-    (queue, results, has_a_bug): (QueueProxy<u64>, DictProxy<u64, Vec<u64>>, bool),
+    (queue, results, deadly): (QueueProxy<u64>, DictProxy<u64, Vec<u64>>, Option<u64>),
 ) -> Result<(), String> {
-    for (number, task) in queue.iter().enumerate() {
+    for task in queue.iter() {
         let task = task.map_err(|error| error.to_string())?;
-        if has_a_bug && number == 5 {
+        if deadly == Some(task) {
             let own = std::process::id().to_string();
             let killed = Command::new("kill").args(["-9", &own]).status();
             killed.map_err(|error| error.to_string())?;
