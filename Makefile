@@ -23,6 +23,8 @@ export PYO3_ENVIRONMENT_SIGNATURE := cpython-$(VERSION)-64bit
 export PYO3_BUILD_EXTENSION_MODULE := 1
 SANITIZED = cargo test --target $(shell rustc --print host-tuple) --lib --tests \
 	--package coheld-shm --package coheld-store
+# Those of programs that are not on by themselves.
+FEATURES := --features coheld/tokio
 LEFT_OUT = -- --skip limits_of_the_process
 WORDS := $(TARGET)/release/examples/top_words
 MDBOOK_VERSION := 0.5.4
@@ -77,7 +79,7 @@ build: $(TESTS)/installed ## build the tests' version of Coheld
 test: test-rust pytest-$(VERSION) ## run the tests of Rust and of Python
 
 test-rust:
-	cargo test --workspace --exclude coheld-python --exclude coheld-tidy --no-fail-fast
+	cargo test --workspace --exclude coheld-python --exclude coheld-tidy --no-fail-fast $(FEATURES)
 
 # The other interpreters have a folder of their own for what cargo makes, see PYO3_PYTHON.
 pytest-%: .venvs/%/installed $(COHELD_BINARY)
@@ -96,10 +98,11 @@ check-format:
 	cargo fmt --check
 
 check-lints: $(TESTS)/ready
-	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --workspace --all-targets $(FEATURES) -- --deny warnings
 
 check-documents: $(TESTS)/ready
-	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='--deny warnings' \
+		cargo doc --workspace --no-deps --document-private-items $(FEATURES)
 
 check-tidy:
 	cargo test --package coheld-tidy
@@ -173,7 +176,7 @@ $(MDBOOK):
 		--features search --root $(abspath $(TARGET))/mdbook-$(MDBOOK_VERSION)
 
 $(COHELD_BINARY): $(SOURCES)
-	cargo build --package coheld-cli --package coheld --bins --examples
+	cargo build --package coheld-cli --package coheld --bins --examples $(FEATURES)
 	@touch $@
 
 $(VENV)/ready: requirements/build.txt

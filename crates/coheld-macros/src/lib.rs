@@ -34,7 +34,8 @@ use proc_macro::TokenStream;
 /// * `#[coheld::expose(proxy = Calculator)]` gives the type of the proxies another name.
 /// * `#[coheld::expose(executor = block_on)]` lets methods be async: this function of the program
 ///   (`fn block_on<F: Future>(future: F) -> F::Output`) runs their futures to the end, each on the
-///   thread that answers its caller. The methods of the proxies are not async.
+///   thread that answers its caller. With the feature `tokio` there is `coheld::executor::tokio`.
+///   The methods of the proxies are not async.
 ///
 /// # Example
 ///

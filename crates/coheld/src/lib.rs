@@ -33,6 +33,11 @@
 //! # Ok::<(), coheld::Error>(())
 //! ```
 //!
+//! # Features
+//!
+//! * `macros`, on by default: the attribute [`expose`](macro@expose).
+//! * `tokio`: `executor::tokio`, on which async methods of exposed types run.
+//!
 //! # What is promised
 //!
 //! The versions of this crate follow Semantic Versioning: what is on these pages is changed
@@ -61,6 +66,8 @@ mod call;
 #[doc(hidden)]
 pub mod control;
 mod error;
+#[cfg(feature = "tokio")]
+pub mod executor;
 pub mod exposed;
 mod fork;
 mod handle;
@@ -128,7 +135,7 @@ pub mod __private {
 }
 
 /// The blocks of Rust in the documents, as tests. A tidy test sees to it that none is missing.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tokio"))]
 mod documents {
     macro_rules! documents {
         ($($name:ident = $path:literal;)*) => {

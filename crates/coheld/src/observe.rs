@@ -208,6 +208,29 @@ impl Observation {
     }
 
     /// The segment, to be read only.
+    ///
+    /// ```standalone_crate
+    /// use coheld::observe::{Observation, Purpose};
+    /// use coheld::{Address, Manager, process};
+    ///
+    /// fn count((address, authkey): (String, Vec<u8>)) -> usize {
+    ///     let address: Address = address.parse().expect("it is one");
+    ///     let found = Observation::of_manager(&address, &authkey, None, Purpose::Look);
+    ///     let (found, mut referents) = (found.expect("the manager is there"), 0);
+    ///     found.segment().each_referent(|referent| referents += usize::from(referent.alive));
+    ///     referents
+    /// }
+    ///
+    /// fn main() -> Result<(), coheld::Error> {
+    ///     process::init();
+    ///     let manager = Manager::start()?;
+    ///     let known = (manager.address().to_string(), manager.authkey().to_vec());
+    ///     let before = process::spawn(count, known.clone())?.join()?;
+    ///     let _list = manager.list::<i64>()?;
+    ///     assert_eq!(process::spawn(count, known)?.join()?, before + 1);
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn segment(&self) -> &Segment {
         &self.segment

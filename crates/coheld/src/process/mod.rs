@@ -162,6 +162,16 @@ impl fmt::Debug for Builder {
 
 impl Builder {
     /// As [`spawn`] does it.
+    ///
+    /// ```standalone_crate
+    /// use coheld::process::{self, Builder};
+    ///
+    /// fn main() -> Result<(), coheld::Error> {
+    ///     process::init();
+    ///     assert_eq!(Builder::new().spawn(|(x, y): (i64, i64)| x + y, (2, 3))?.join()?, 5);
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()

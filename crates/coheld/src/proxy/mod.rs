@@ -11,6 +11,19 @@
 //! The typed proxies say what is in the object: a `ListProxy<i64>` is a list of integers, and
 //! reading something else from it is an error. With `Value` as the type they take anything, and
 //! [`Proxy`] is the form that does not even say which kind of object it is.
+//!
+//! ```
+//! use coheld::{ListProxy, Manager, Proxy, Value};
+//!
+//! let manager = Manager::start()?;
+//! let numbers: ListProxy<i64> = manager.list()?;
+//! numbers.extend([2, 3, 5])?;
+//! let anything: ListProxy<Value> = Proxy::from(numbers.clone()).try_into()?;
+//! anything.append(&Value::from("seven"))?;
+//! assert_eq!(numbers.get(2)?, 5);
+//! assert!(numbers.get(3).is_err(), "no integer");
+//! # Ok::<(), coheld::Error>(())
+//! ```
 
 mod array;
 mod attempts;

@@ -182,6 +182,15 @@ impl Server {
     }
 
     /// Where it listens.
+    ///
+    /// ```
+    /// use coheld::{Address, Server};
+    ///
+    /// let server = Server::builder("tcp:127.0.0.1:0".parse()?, b"key").bind()?;
+    /// println!("clients connect to {}", server.address());
+    /// assert_ne!(server.address(), &"tcp:127.0.0.1:0".parse::<Address>()?);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn address(&self) -> &Address {
         self.control.address()
@@ -224,6 +233,17 @@ impl Server {
     }
 
     /// Stops the server, from any thread.
+    ///
+    /// ```
+    /// use coheld::Server;
+    /// use coheld::server::Ending;
+    ///
+    /// let server = Server::builder("tcp:127.0.0.1:0".parse()?, b"key").bind()?;
+    /// let stopper = server.stopper();
+    /// std::thread::spawn(move || stopper.stop());
+    /// assert_eq!(server.serve()?, Ending::Stopped);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.control.stopper()

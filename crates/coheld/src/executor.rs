@@ -1,0 +1,73 @@
+//! Where the futures of async methods run, for
+//! [`#[coheld::expose(executor = ...)]`](macro@crate::expose).
+//!
+//! Any function `fn block_on<F: Future>(future: F) -> F::Output` will do. The one for Tokio is here,
+//! as more than `Runtime::block_on` is wanted of it: to work in a thread that runs tasks, too, where
+//! that one panics, and in the child of a fork, which has none of the threads of its parent.
+
+use std::process;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tokio::runtime::Runtime;
+
+use crate::fork::guarded;
+
+/// The runtime of this process, by its id: a forked child finds that of its parent, whose threads
+/// it does not have.
+static RUNTIME: Mutex<Option<(u32, Shared)>> = Mutex::new(None);
+
+/// Never dropped: in a forked child that would wait for threads that are not there.
+type Shared = Arc<OnceLock<Runtime>>;
+
+/// Runs a future to its end on this thread, within a runtime of Tokio.
+///
+/// So the future may use whatever needs one: times, sockets, `tokio::spawn`. The runtime is started
+/// at the first call, with as many threads as `TOKIO_WORKER_THREADS` says, one for each processor
+/// if it says nothing; it drives what the future waits for and runs what it spawns, and lasts as
+/// long as the process. The future itself stays on this thread, which waits.
+///
+/// # Panics
+///
+/// If the future does, or if no thread for the runtime can be started. In a method that is an error
+/// at its caller.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// struct Kettle;
+///
+/// #[coheld::expose(executor = coheld::executor::tokio)]
+/// impl Kettle {
+///     pub async fn boil(&self, milliseconds: u64) -> String {
+///         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+///         "tea".to_owned()
+///     }
+/// }
+///
+/// let manager = coheld::Manager::start()?;
+/// let kettle: KettleProxy = manager.share(Kettle)?;
+/// assert_eq!(kettle.boil(5)?, "tea");
+/// # Ok::<(), coheld::Error>(())
+/// ```
+pub fn tokio<F: Future>(future: F) -> F::Output {
+    let shared = shared();
+    let runtime = shared.get_or_init(|| match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("the runtime of async methods cannot be started: {error}"),
+    });
+    let _entered = runtime.enter();
+    pollster::block_on(future)
+}
+
+fn shared() -> Shared {
+    let here = process::id();
+    guarded(&RUNTIME, |runtime| match runtime {
+        Some((process, shared)) if *process == here => Arc::clone(shared),
+        _ => {
+            let shared = Shared::default();
+            let of_parent = runtime.replace((here, Arc::clone(&shared)));
+            std::mem::forget(of_parent);
+            shared
+        }
+    })
+}
