@@ -29,6 +29,11 @@ LEFT_OUT = -- --skip limits_of_the_process
 WORDS := $(TARGET)/release/examples/top_words
 MDBOOK_VERSION := 0.5.4
 MDBOOK := $(TARGET)/mdbook-$(MDBOOK_VERSION)/bin/mdbook
+SEMVER_VERSION := 0.51.0
+SEMVER := $(TARGET)/semver-checks-$(SEMVER_VERSION)/bin/cargo-semver-checks
+# What the interface of the crate has to stay compatible with: the last release; before the first
+# one, the state that was reviewed last.
+BASELINE ?= 68f8df9
 # The command, of the tests' profile; the Python tests start it.
 export COHELD_BINARY := $(abspath $(TARGET))/debug/coheld
 
@@ -39,9 +44,8 @@ PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all interop check bench bench-field book crash soak fuzz fuzz-address \
-	loom sanitize \
-	shuttle fmt clean venv build \
+.PHONY: help demo test test-all interop check bench bench-field book semver crash soak \
+	fuzz fuzz-address loom sanitize shuttle fmt clean venv build \
 	wheel test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
 help:
@@ -115,6 +119,10 @@ check-stubs: $(TESTS)/checks $(TESTS)/installed
 	$(TESTS)/bin/python -m mypy.stubtest --ignore-disjoint-bases \
 		--allowlist scripts/stubtest.txt coheld
 
+semver: $(SEMVER) ## what programs of BASELINE would not find in the Rust crate any more
+	$(SEMVER) semver-checks --package coheld --all-features --release-type minor \
+		--baseline-rev $(BASELINE) $(ARGS)
+
 fmt: $(TESTS)/checks ## format the sources
 	cargo fmt
 	$(TESTS)/bin/ruff format $(PYTHON_SOURCES)
@@ -174,6 +182,10 @@ $(WORDS): $(SOURCES)
 $(MDBOOK):
 	cargo install mdbook --version $(MDBOOK_VERSION) --locked --no-default-features \
 		--features search --root $(abspath $(TARGET))/mdbook-$(MDBOOK_VERSION)
+
+$(SEMVER):
+	cargo install cargo-semver-checks --version $(SEMVER_VERSION) --locked \
+		--root $(abspath $(TARGET))/semver-checks-$(SEMVER_VERSION)
 
 $(COHELD_BINARY): $(SOURCES)
 	cargo build --package coheld-cli --package coheld --bins --examples $(FEATURES)

@@ -10,6 +10,7 @@ mod support;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use another::{Objects, Process, Task};
 use coheld::exposed::ExposedProxy as _;
@@ -253,6 +254,36 @@ fn a_caller_that_is_killed_in_a_call_does_no_harm() {
     board.0.clear().unwrap();
     let segment = manager.attachment().segment();
     assert!(eventually(|| coheld_store::verify(segment).is_ok()));
+}
+
+#[test]
+fn a_call_takes_no_longer_than_its_proxy_allows() {
+    let _turn = turn();
+    let manager = Manager::start().unwrap();
+    let board = Board::new(&manager);
+    let (host, notes) = board.start_host(&manager);
+    let (begun, end) = (manager.event().unwrap(), manager.event().unwrap());
+    let limit = Duration::from_millis(50);
+    let hasty = notes.within(limit).unwrap();
+    assert_eq!(hasty, notes);
+    let error = hasty.wait(&begun, &end).unwrap_err();
+    assert!(
+        matches!(&error, Error::CallTimedOut { method, limit: told } if (method.as_str(), *told) == ("wait", limit)),
+        "{error:?}"
+    );
+    begun.wait().unwrap();
+    // The object answers others, and the method comes to its end.
+    assert_eq!((hasty.add("one").unwrap(), notes.waits().unwrap()), (1, 0));
+    end.set().unwrap();
+    assert!(eventually(|| notes.waits().unwrap() == 1));
+    // The same for the items of an iterator, whose process sleeps.
+    let mut numbers = hasty.numbers().unwrap();
+    assert_eq!(numbers.next().unwrap().unwrap(), 0);
+    host.signal("STOP");
+    let last = numbers.by_ref().find_map(Result::err).unwrap();
+    assert!(matches!(last, Error::CallTimedOut { .. }), "{last:?}");
+    assert!(numbers.next().is_none());
+    host.kill();
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) fn call(
     // Whoever reads the message has the leases, or they run out.
     let (body, _) = pickle::write_message(&pair)?;
     let handle = proxy.handle();
-    let Reply { kind, body, .. } = hosted::call(handle, &Request::new(name, &body), None)?;
+    let Reply { kind, body, .. } = hosted::call(handle, &Request::new(name, &body), proxy.limit())?;
     match kind {
         ReplyKind::Return => pickle::read_message(&body, handle.attachment()),
         ReplyKind::Error => Err(raised(&body)),

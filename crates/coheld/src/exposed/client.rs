@@ -1,5 +1,7 @@
 //! What the generated proxies consist of.
 
+use std::time::Duration;
+
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -37,6 +39,31 @@ pub trait ExposedProxy: Clone + TryFrom<Proxy, Error = Error> {
     /// The same proxy without its type.
     fn as_proxy(&self) -> &Proxy;
 
+    /// A proxy of the same object whose calls take `limit` at most, each; those for the items of
+    /// its iterators as well. See [`Proxy::within`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use coheld::ExposedProxy as _;
+    ///
+    /// struct Clock;
+    ///
+    /// #[coheld::expose]
+    /// impl Clock {
+    ///     pub fn seconds(&self) -> u64 {
+    ///         7
+    ///     }
+    /// }
+    ///
+    /// let manager = coheld::Manager::start()?;
+    /// let clock = manager.share(Clock)?;
+    /// assert_eq!(clock.within(Duration::from_secs(1))?.seconds()?, 7);
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    fn within(&self, limit: Duration) -> Result<Self, Error> {
+        Self::try_from(self.as_proxy().within(limit))
+    }
+
     /// The name of the object, for another process.
     ///
     /// The object stays alive on the way: until the token is used, for some minutes at most.
@@ -66,7 +93,11 @@ pub fn stream<T: DeserializeOwned>(
     method: &str,
     arguments: &[Value],
 ) -> Result<Streamed<T>, Error> {
-    Streamed::over(call::call_method(proxy, method, arguments)?, method)
+    let mut returned = call::call_method(proxy, method, arguments)?;
+    if let (Value::Proxy(items), Some(limit)) = (&mut returned, proxy.limit()) {
+        *items = items.within(limit);
+    }
+    Streamed::over(returned, method)
 }
 
 /// A value that another process has sent, as the type that the caller expects.

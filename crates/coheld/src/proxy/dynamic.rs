@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use coheld_shm::Referent;
 use coheld_store::{KeyHasher, Snapshot, StoreError};
@@ -38,6 +39,8 @@ struct Shared {
     hasher: KeyHasher,
     /// Of a hosted object, if it is known.
     interface: Option<Interface>,
+    /// How long calls may take, if that is not as long as the segment says.
+    limit: Option<Duration>,
 }
 
 impl Proxy {
@@ -84,8 +87,55 @@ impl Proxy {
             kind,
             hasher,
             interface,
+            limit: None,
         });
         Ok(Self { shared })
+    }
+
+    /// A proxy of the same object whose calls take `limit` at most, if the object lives in another
+    /// process. One that takes longer is given up with [`Error::CallTimedOut`]; the method runs to
+    /// its end all the same.
+    ///
+    /// [`Duration::MAX`] is no limit, whatever [`SegmentOptions`](crate::SegmentOptions) says.
+    /// Objects in shared memory have their own methods that wait for some time only. A proxy that
+    /// is sent to another process leaves its limit behind.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use coheld::{Manager, Proxy};
+    ///
+    /// let manager = Manager::start()?;
+    /// let list = Proxy::from(manager.list::<i64>()?);
+    /// let hasty = list.within(Duration::from_millis(50));
+    /// hasty.call::<()>("append", 7)?;
+    /// assert_eq!((hasty.limit(), list.limit()), (Some(Duration::from_millis(50)), None));
+    /// # Ok::<(), coheld::Error>(())
+    /// ```
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        let Shared {
+            handle,
+            kind,
+            hasher,
+            interface,
+            ..
+        } = &*self.shared;
+        let shared = Shared {
+            handle: handle.clone(),
+            kind: *kind,
+            hasher: hasher.clone(),
+            interface: interface.clone(),
+            limit: Some(limit),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// How long calls through this proxy may take, if [`within`](Self::within) has said so.
+    #[must_use]
+    pub fn limit(&self) -> Option<Duration> {
+        self.shared.limit
     }
 
     /// The object that a token names. Attaches to its manager first, if need be.
