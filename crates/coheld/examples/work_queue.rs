@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn work(
     (queue, results, deadly): (QueueProxy<u64>, DictProxy<u64, Vec<u64>>, Option<u64>),
 ) -> Result<(), String> {
-    for task in queue.iter() {
+    for task in &queue {
         let task = task.map_err(|error| error.to_string())?;
         if deadly == Some(task) {
             let own = std::process::id().to_string();

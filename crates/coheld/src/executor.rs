@@ -1,9 +1,9 @@
 //! Where the futures of async methods run, for
 //! [`#[coheld::expose(executor = ...)]`](macro@crate::expose).
 //!
-//! Any function `fn block_on<F: Future>(future: F) -> F::Output` will do. The one for Tokio is here,
-//! as more than `Runtime::block_on` is wanted of it: to work in a thread that runs tasks, too, where
-//! that one panics, and in the child of a fork, which has none of the threads of its parent.
+//! Any function `fn block_on<F: Future>(future: F) -> F::Output` will do. The one for Tokio is
+//! here, as more than `Runtime::block_on` is wanted of it: to work in a thread that runs tasks,
+//! where that one panics, and in a forked child, which has none of the threads of its parent.
 
 use std::process;
 use std::sync::{Arc, Mutex, OnceLock};

@@ -123,7 +123,7 @@ impl Proxy {
         let shared = Shared {
             handle: handle.clone(),
             kind: *kind,
-            hasher: hasher.clone(),
+            hasher: *hasher,
             interface: interface.clone(),
             limit: Some(limit),
         };
