@@ -83,7 +83,8 @@ build: $(TESTS)/installed ## build the tests' version of Coheld
 test: test-rust pytest-$(VERSION) ## run the tests of Rust and of Python
 
 test-rust:
-	cargo test --workspace --exclude coheld-python --exclude coheld-tidy --no-fail-fast $(FEATURES)
+	cargo test --workspace --no-fail-fast $(FEATURES) \
+		--exclude coheld-python --exclude coheld-tidy --exclude coheld-bench
 
 # The other interpreters have a folder of their own for what cargo makes, see PYO3_PYTHON.
 pytest-%: .venvs/%/installed $(COHELD_BINARY)
