@@ -104,6 +104,7 @@ check-format:
 
 check-lints: $(TESTS)/ready
 	cargo clippy --workspace --all-targets $(FEATURES) -- --deny warnings
+	cargo clippy --package coheld --no-default-features -- --deny warnings
 
 check-documents: $(TESTS)/ready
 	RUSTDOCFLAGS='--deny warnings' \

@@ -151,10 +151,19 @@ def calls_in_loop(
     pytest.fail("the marks of the loop are not in the record")
 
 
+def forgive_the_manager(calls: collections.Counter) -> None:
+    """Once a second the manager gives free memory back. Where it is not let run just then, as on a
+    machine with more to do than processors, who needs that memory's lock sleeps until it is."""
+    if calls["futex"] <= 5:
+        del calls["futex"]
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_no_system_call_in_a_million(strace, tmp_path, loop):
     setup, statement = LOOPS[loop]
-    assert calls_in_loop(strace, tmp_path, setup, statement, MILLION) == {}
+    calls = calls_in_loop(strace, tmp_path, setup, statement, MILLION)
+    forgive_the_manager(calls)
+    assert calls == {}
 
 
 @pytest.mark.parametrize("loop", AWAITED_LOOPS)
@@ -164,6 +173,7 @@ def test_no_system_call_in_a_hundred_thousand_awaits(strace, tmp_path, loop):
     if sys.version_info < (3, 12):
         # Asked by asyncio.get_running_loop(), which has to notice forks.
         del calls["getpid"]
+    forgive_the_manager(calls)
     assert calls == {}
 
 

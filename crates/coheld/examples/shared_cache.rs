@@ -51,17 +51,23 @@ impl Cache {
         // Two may do so at the same time; the value is the same.
         let value = compute();
         self.entries.insert(&key, &(now, value))?;
-        if self.entries.len()? > self.capacity {
-            self.make_room()?;
-        }
+        self.make_room()?;
         Ok((value, false))
     }
 
-    /// Takes out the oldest tenth.
+    /// Takes out the oldest ones, unless somebody else is at it: that one looks again when done.
     fn make_room(&self) -> Result<()> {
-        let Some(_guard) = self.broom.try_lock()? else {
-            return Ok(());
-        };
+        while self.entries.len()? > self.capacity {
+            let Some(_guard) = self.broom.try_lock()? else {
+                break;
+            };
+            self.sweep()?;
+        }
+        Ok(())
+    }
+
+    /// Takes out the oldest tenth.
+    fn sweep(&self) -> Result<()> {
         let mut entries = self.entries.items()?;
         let excess = entries
             .len()

@@ -8,7 +8,9 @@
 use std::process;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tokio::runtime::Runtime;
+use ::tokio::runtime::{Handle, Runtime};
+use ::tokio::task::block_in_place;
+use ::tokio::task::coop::unconstrained;
 
 use crate::fork::guarded;
 
@@ -21,15 +23,20 @@ type Shared = Arc<OnceLock<Runtime>>;
 
 /// Runs a future to its end on this thread, within a runtime of Tokio.
 ///
-/// So the future may use whatever needs one: times, sockets, `tokio::spawn`. The runtime is started
-/// at the first call, with as many threads as `TOKIO_WORKER_THREADS` says, one for each processor
-/// if it says nothing; it drives what the future waits for and runs what it spawns, and lasts as
-/// long as the process. The future itself stays on this thread, which waits.
+/// So the future may use whatever needs one: `tokio::spawn`, and times and sockets, if the program
+/// has these features of Tokio. The runtime is started at the first call, with as many threads as
+/// `TOKIO_WORKER_THREADS` says, one for each processor if it says nothing; it drives what the future
+/// waits for and runs what it spawns, and lasts as long as the process. The future itself stays on
+/// this thread, which waits.
+///
+/// Only async methods are within the runtime: neither others of the same object nor the iterators
+/// that methods return. Tasks that a method spawns may call objects of the same process; calls of
+/// other processes block a thread of the runtime and belong into `tokio::task::spawn_blocking`.
 ///
 /// # Panics
 ///
-/// If the future does, or if no thread for the runtime can be started. In a method that is an error
-/// at its caller.
+/// If the future does, if no thread for the runtime can be started, or if `TOKIO_WORKER_THREADS` is
+/// no number. In a method that is an error at its caller.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,8 +62,17 @@ pub fn tokio<F: Future>(future: F) -> F::Output {
         Ok(runtime) => runtime,
         Err(error) => panic!("the runtime of async methods cannot be started: {error}"),
     });
-    let _entered = runtime.enter();
-    pollster::block_on(future)
+    // Unconstrained: in a thread that runs a task, the future would have the share of that task,
+    // and once that is used up, wait for ever.
+    let wait = || pollster::block_on(unconstrained(future));
+    match Handle::try_current() {
+        // A task that a method has spawned: others have to drive the runtime meanwhile.
+        Ok(current) if current.id() == runtime.handle().id() => block_in_place(wait),
+        _ => {
+            let _entered = runtime.enter();
+            wait()
+        }
+    }
 }
 
 fn shared() -> Shared {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use coheld::{Error, Manager};
+use coheld::Manager;
 use support::{fork, turn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
-use tokio::sync::{Barrier, oneshot};
+use tokio::sync::{Barrier, mpsc, oneshot};
 use tokio::time::sleep;
 
 /// How long it takes until somebody is surely waiting.
@@ -42,9 +42,9 @@ impl Office {
         Ok(answer)
     }
 
-    /// Waits until four are there; whether this one was the last.
-    pub async fn meet(&self) -> bool {
-        self.meeting.wait().await.is_leader()
+    /// Waits until four are there.
+    pub async fn meet(&self) {
+        self.meeting.wait().await;
     }
 
     /// The sum, from a task that goes on after the caller has waited for it.
@@ -55,6 +55,35 @@ impl Office {
             answer.send(x + y)
         });
         sum.await.unwrap()
+    }
+
+    /// The sum of so many numbers, each of which is waited for.
+    pub async fn add_up(&self, count: u64) -> u64 {
+        let (numbers, mut come) = mpsc::unbounded_channel();
+        for number in 0..count {
+            numbers.send(number).unwrap();
+        }
+        let mut sum = 0;
+        for _ in 0..count {
+            sum += come.recv().await.unwrap();
+        }
+        sum
+    }
+
+    /// Has as many tasks as there are threads to run them call a method that waits.
+    pub async fn delegate(&self, to: &OfficeProxy) -> i64 {
+        let count = runtime::Handle::current().metrics().num_workers() as i64;
+        let tasks: Vec<_> = (0..count)
+            .map(|number| {
+                let to = to.clone();
+                tokio::spawn(async move { to.add(number, 1).unwrap() })
+            })
+            .collect();
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.unwrap();
+        }
+        sum - (0..count).sum::<i64>() - count
     }
 
     pub async fn fail(&self) -> i64 {
@@ -82,6 +111,7 @@ fn methods_use_times_sockets_and_tasks() {
     let error = office.fail().unwrap_err();
     assert!(error.to_string().contains("on purpose"), "{error}");
     assert_eq!(office.add(3, 4).unwrap(), 7);
+    assert_eq!(office.delegate(&office).unwrap(), 0);
 }
 
 #[test]
@@ -89,12 +119,19 @@ fn who_waits_holds_nobody_up() {
     let _turn = turn();
     let manager = Manager::start().unwrap();
     let office = manager.share(office()).unwrap();
-    let led: Vec<_> = thread::scope(|scope| {
-        let met: Vec<_> = (0..4).map(|_| scope.spawn(|| office.meet())).collect();
-        met.into_iter().map(|one| one.join().unwrap()).collect()
+    // Two are answered by their own threads, two by those of the host.
+    let child = fork(|| {
+        thread::scope(|scope| {
+            let other = scope.spawn(|| office.meet().is_ok());
+            office.meet().is_ok() && other.join().unwrap()
+        })
     });
-    let led: Result<Vec<bool>, Error> = led.into_iter().collect();
-    assert_eq!(led.unwrap().into_iter().filter(|led| *led).count(), 1);
+    thread::scope(|scope| {
+        let other = scope.spawn(|| office.meet().unwrap());
+        office.meet().unwrap();
+        other.join().unwrap();
+    });
+    assert!(child.said_yes().unwrap());
 }
 
 /// There, the calling thread is the one that answers, and it already is within a runtime.
@@ -109,11 +146,12 @@ fn tasks_of_any_runtime_call_objects_of_their_own_process() {
     ] {
         let runtime = builder.enable_all().build().unwrap();
         let (own, other) = (office.clone(), office.clone());
-        let sum = runtime.block_on(async move {
-            let task = tokio::spawn(async move { other.add(1, 2) });
+        let sums = runtime.block_on(async move {
+            // More is waited for than a task may at a time.
+            let task = tokio::spawn(async move { other.add_up(1_001) });
             (own.add(20, 1), task.await.unwrap())
         });
-        assert_eq!((sum.0.unwrap(), sum.1.unwrap()), (21, 3));
+        assert_eq!((sums.0.unwrap(), sums.1.unwrap()), (21, 500_500));
     }
 }
 

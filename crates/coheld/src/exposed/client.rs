@@ -40,7 +40,7 @@ pub trait ExposedProxy: Clone + TryFrom<Proxy, Error = Error> {
     fn as_proxy(&self) -> &Proxy;
 
     /// A proxy of the same object whose calls take `limit` at most, each; those for the items of
-    /// its iterators as well. See [`Proxy::within`].
+    /// its iterators as well, which are over after one that took longer. See [`Proxy::within`].
     ///
     /// ```
     /// use std::time::Duration;

@@ -93,12 +93,16 @@ impl Proxy {
     }
 
     /// A proxy of the same object whose calls take `limit` at most, if the object lives in another
-    /// process. One that takes longer is given up with [`Error::CallTimedOut`]; the method runs to
-    /// its end all the same.
+    /// process. One that takes longer is given up with [`Error::CallTimedOut`]; a method that has
+    /// begun by then runs to its end all the same, one that has not may never begin.
     ///
-    /// [`Duration::MAX`] is no limit, whatever [`SegmentOptions`](crate::SegmentOptions) says.
-    /// Objects in shared memory have their own methods that wait for some time only. A proxy that
-    /// is sent to another process leaves its limit behind.
+    /// [`Duration::MAX`] is no limit, whatever [`SegmentOptions`](crate::SegmentOptions) says; zero
+    /// is too short for any call. Clones have the limit, too; a proxy that is put into a shared
+    /// object or sent leaves it behind, and those that methods return have none. Objects in shared
+    /// memory have their own methods that wait for some time only.
+    ///
+    /// Calls back from a method are answered by the thread that waits for it, unless there is a
+    /// limit, as it may leave; then another thread answers, which has none of its locks.
     ///
     /// ```
     /// use std::time::Duration;
