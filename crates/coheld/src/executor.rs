@@ -25,8 +25,8 @@ type Shared = Arc<OnceLock<Runtime>>;
 ///
 /// So the future may use whatever needs one: `tokio::spawn`, and times and sockets, if the program
 /// has these features of Tokio. The runtime is started at the first call, with as many threads as
-/// `TOKIO_WORKER_THREADS` says, one for each processor if it says nothing; it drives what the future
-/// waits for and runs what it spawns, and lasts as long as the process. The future itself stays on
+/// `TOKIO_WORKER_THREADS` says, one for each processor if it says nothing; it drives what futures
+/// wait for and runs what they spawn, and lasts as long as the process. The future itself stays on
 /// this thread, which waits.
 ///
 /// Only async methods are within the runtime: neither others of the same object nor the iterators
