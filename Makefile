@@ -29,6 +29,7 @@ LEFT_OUT = -- --skip limits_of_the_process
 WORDS := $(TARGET)/release/examples/top_words
 MDBOOK_VERSION := 0.5.4
 MDBOOK := $(TARGET)/mdbook-$(MDBOOK_VERSION)/bin/mdbook
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
 SEMVER_VERSION := 0.51.0
 SEMVER := $(TARGET)/semver-checks-$(SEMVER_VERSION)/bin/cargo-semver-checks
 # What the interface of the crate has to stay compatible with: the last release; before the first
@@ -44,7 +45,7 @@ PYTHON_SOURCES := python tests examples benches crates/coheld-wire/tests/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all interop check bench bench-field book semver crash soak \
+.PHONY: help demo test test-all interop check bench bench-field book msrv semver crash soak \
 	fuzz fuzz-address loom sanitize shuttle fmt clean venv build \
 	wheel test-rust check-format check-lints check-documents check-tidy check-python check-stubs
 
@@ -120,6 +121,11 @@ check-python: $(TESTS)/checks
 check-stubs: $(TESTS)/checks $(TESTS)/installed
 	$(TESTS)/bin/python -m mypy.stubtest --ignore-disjoint-bases \
 		--allowlist scripts/stubtest.txt coheld
+
+msrv: $(TESTS)/ready ## compile everything but the benchmarks with the oldest Rust that is promised
+	rustup toolchain install $(RUST_VERSION) --profile minimal --no-self-update
+	RUSTUP_TOOLCHAIN=$(RUST_VERSION) CARGO_TARGET_DIR=$(TARGET)/msrv cargo check --workspace \
+		--all-targets $(FEATURES) --exclude coheld-bench
 
 semver: $(SEMVER) ## what programs of BASELINE would not find in the Rust crate any more
 	$(SEMVER) semver-checks --package coheld --all-features --release-type minor \

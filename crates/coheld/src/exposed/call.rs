@@ -70,8 +70,9 @@ impl<'c> Call<'c> {
         }
         let is_known = |name: &str| parameters.iter().any(|known| known.name == name);
         if let Some((name, _)) = keywords.iter().find(|(name, _)| !is_known(name)) {
-            let why = format_args!("got an unexpected keyword argument '{name}'");
-            return Err(called.type_error(why));
+            return Err(
+                called.type_error(format_args!("got an unexpected keyword argument '{name}'"))
+            );
         }
         let mut arguments = arguments.into_iter();
         let mut given = Vec::with_capacity(parameters.len());
@@ -81,14 +82,15 @@ impl<'c> Call<'c> {
             let named = named.map(|place| keywords.swap_remove(place).1);
             let value = match (arguments.next(), named) {
                 (Some(_), Some(_)) => {
-                    let why = format_args!("got multiple values for argument '{name}'");
-                    return Err(called.type_error(why));
+                    return Err(called
+                        .type_error(format_args!("got multiple values for argument '{name}'")));
                 }
                 (Some(value), None) | (None, Some(value)) => value,
                 (None, None) if parameter.is_optional => Value::None,
                 (None, None) => {
-                    let why = format_args!("missing a required argument: '{name}'");
-                    return Err(called.type_error(why));
+                    return Err(
+                        called.type_error(format_args!("missing a required argument: '{name}'"))
+                    );
                 }
             };
             given.push((*parameter, value));
