@@ -15,7 +15,7 @@ use crate::{
     lane::{COMMITTED, Domain},
     layout::field,
     lock::word::{self as lock_word, Acquired, Environment},
-    member::{fork::RESERVATION_SECONDS, slot},
+    member::slot,
     referent::{STATE_ALIVE, generation_of, state_of},
     sync::{AtomicU32, Ordering, program_order},
 };
@@ -244,11 +244,7 @@ impl Segment {
             let tag = slot::tag(slot, word);
             let lost = match slot::state(word) {
                 slot::FREE => false,
-                slot::RESERVED => {
-                    let at = field!(self.map.member(slot), Member.reserved_at);
-                    let since = self.control(at).load(Ordering::Relaxed);
-                    self.backing.now_seconds().saturating_sub(since) > RESERVATION_SECONDS
-                }
+                slot::RESERVED => self.is_forsaken(slot),
                 _ => self.is_dead(tag),
             };
             if lost {

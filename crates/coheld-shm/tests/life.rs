@@ -1,6 +1,6 @@
 //! The life of blocks, edges, referents and members, and what the dead leave.
 
-use coheld_shm::{Error, Fate, Options, Segment, backing::HeapBacking, word};
+use coheld_shm::{Error, Fate, Host, Options, Segment, backing::HeapBacking, word};
 
 const CAPACITY: u64 = 4 << 20;
 const RAW: u8 = 4;
@@ -290,6 +290,42 @@ fn a_reservation_that_nobody_adopts_is_taken_back() {
     backing.advance_clock(120);
     assert_eq!(parent.reap_dead(), 1);
     assert_eq!(parent.count_referents(), 0);
+}
+
+/// A fork waits a moment only for the locks of what it holds.
+#[test]
+fn a_reservation_that_was_given_up_is_taken_back_at_once() {
+    struct Impatient;
+
+    impl Host for Impatient {
+        fn block(&self, wait: &mut dyn FnMut()) {
+            wait();
+        }
+
+        fn interrupted(&self) -> bool {
+            true
+        }
+    }
+
+    let (backing, parent) = segment();
+    parent.set_host(&Impatient);
+    let (free, locked) = (
+        parent.create_referent(5, 0).unwrap(),
+        parent.create_referent(5, 0).unwrap(),
+    );
+    let second = other(&backing);
+    second.acquire(locked.0, locked.1).unwrap();
+    let referent = second.referent(locked.0, locked.1).unwrap();
+    let guard = referent.lock().unwrap();
+    assert_eq!(
+        parent.prepare_fork([free, locked]).err(),
+        Some(Error::Interrupted)
+    );
+    drop(guard);
+    parent.release(free.0, free.1).unwrap();
+    assert_eq!(parent.count_referents(), 2, "held for the child already");
+    assert_eq!(second.reap_dead(), 1);
+    assert_eq!(second.count_referents(), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::{
     Segment,
     backing::ProcessIdentity,
     layout::{ADOPTING_CELLS, LANE_ENTRIES, MEMBER_LIMIT, field},
-    member::{fork::RESERVATION_SECONDS, slot},
+    member::slot,
     sync::Ordering,
 };
 
@@ -88,13 +88,6 @@ impl Segment {
         let known = slot < self.map.member_limit
             && slot::generation(self.member_word(slot)) == slot::generation_of(tag);
         known.then(|| self.identity_of(slot))
-    }
-
-    fn is_forsaken(&self, slot: u32) -> bool {
-        let at = field!(self.map.member(slot), Member.reserved_at);
-        // Relaxed: a picture.
-        let since = self.control(at).load(Ordering::Relaxed);
-        self.backing.now_seconds().saturating_sub(since) > RESERVATION_SECONDS
     }
 
     fn busy_lanes(&self, slot: u32) -> u32 {

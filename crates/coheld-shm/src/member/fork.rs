@@ -7,6 +7,9 @@ use crate::{Error, Segment, lane::Domain, layout::field, member::slot, sync::Ord
 /// a child that was stopped longer joins anew.
 pub(crate) const RESERVATION_SECONDS: u64 = 60;
 
+/// In the place of the time of a reservation: nobody will come for it.
+pub(crate) const GIVEN_UP: u64 = 0;
+
 /// A slot held for a child that is being forked.
 #[derive(Clone, Copy, Debug)]
 pub struct Reservation {
@@ -20,7 +23,7 @@ impl Segment {
         held: impl IntoIterator<Item = (u64, u32)>,
     ) -> Result<Option<Reservation>, Error> {
         self.tag()?;
-        let now = self.backing.now_seconds();
+        let now = self.backing.now_seconds().max(GIVEN_UP + 1);
         let any_free = |slot: u32| slot::state(self.member_word(slot)) == slot::FREE;
         if !(0..self.map.member_limit).any(any_free) {
             // With the manager gone nobody else makes room.
@@ -39,20 +42,38 @@ impl Segment {
                 continue;
             };
             // CRASH: reserved, and the parent dies; the reaper takes it back after a minute.
-            for (offset, generation) in held {
-                // Interruptible: its owner may be a thread that waits for what this one has locked
-                // up to fork, so the host gives up after a moment.
-                let guard = self.lock(Domain::Referent(offset), true)?;
-                if self.is_current(offset, generation) {
-                    self.set_holder(offset, slot);
-                }
-                drop(guard);
+            if let Err(error) = self.hold_for(slot, held) {
+                // What is held for it already is left to the reaper, as that takes locks.
+                // Release: pairs with the Acquire in `is_forsaken`.
+                self.control(at).store(GIVEN_UP, Ordering::Release);
+                return Err(error);
             }
             return Ok(Some(Reservation {
                 tag: slot::tag(slot, word),
             }));
         }
         Ok(None)
+    }
+
+    fn hold_for(&self, slot: u32, held: impl IntoIterator<Item = (u64, u32)>) -> Result<(), Error> {
+        for (offset, generation) in held {
+            // Interruptible: its owner may be a thread that waits for what this one has locked
+            // up to fork, so the host gives up after a moment.
+            let guard = self.lock(Domain::Referent(offset), true)?;
+            if self.is_current(offset, generation) {
+                self.set_holder(offset, slot);
+            }
+            drop(guard);
+        }
+        Ok(())
+    }
+
+    /// Whether nobody will come for the slot that is reserved.
+    pub(crate) fn is_forsaken(&self, slot: u32) -> bool {
+        let at = field!(self.map.member(slot), Member.reserved_at);
+        // Acquire: pairs with the Release in `prepare_fork`, whose holds are to be ended.
+        let since = self.control(at).load(Ordering::Acquire);
+        since == GIVEN_UP || self.backing.now_seconds().saturating_sub(since) > RESERVATION_SECONDS
     }
 
     /// In the child, before anything else: takes the reserved slot. False when it has to join anew.
