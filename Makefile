@@ -105,7 +105,6 @@ check-format:
 
 check-lints: $(TESTS)/ready
 	cargo clippy --workspace --all-targets $(FEATURES) -- --deny warnings
-	cargo clippy --package coheld --no-default-features -- --deny warnings
 
 check-documents: $(TESTS)/ready
 	RUSTDOCFLAGS='--deny warnings' \
@@ -122,10 +121,12 @@ check-stubs: $(TESTS)/checks $(TESTS)/installed
 	$(TESTS)/bin/python -m mypy.stubtest --ignore-disjoint-bases \
 		--allowlist scripts/stubtest.txt coheld
 
+msrv: export RUSTUP_TOOLCHAIN = $(RUST_VERSION)
+msrv: export CARGO_TARGET_DIR = $(TARGET)/msrv
 msrv: $(TESTS)/ready ## compile everything but the benchmarks with the oldest Rust that is promised
 	rustup toolchain install $(RUST_VERSION) --profile minimal --no-self-update
-	RUSTUP_TOOLCHAIN=$(RUST_VERSION) CARGO_TARGET_DIR=$(TARGET)/msrv cargo check --workspace \
-		--all-targets $(FEATURES) --exclude coheld-bench
+	cargo check --workspace --all-targets $(FEATURES) --exclude coheld-bench
+	cargo check --package coheld --no-default-features
 
 semver: $(SEMVER) ## what programs of BASELINE would not find in the Rust crate any more
 	$(SEMVER) semver-checks --package coheld --all-features --release-type minor \
