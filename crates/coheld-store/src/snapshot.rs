@@ -183,6 +183,12 @@ pub fn capture(
                 return Ok(capture.taken);
             }
         }
+        // Each value has a word of the segment; damage may claim more than there are.
+        if capture.needed.words as u64 > referent.segment().capacity() / 8 {
+            return Err(StoreError::Corrupted(
+                "there are more values than the segment has room for",
+            ));
+        }
         capture.reserve()?;
     }
 }
