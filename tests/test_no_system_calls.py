@@ -151,18 +151,14 @@ def calls_in_loop(
     pytest.fail("the marks of the loop are not in the record")
 
 
-def forgive_the_manager(calls: collections.Counter) -> None:
-    """Once a second the manager gives free memory back. Where it is not let run just then, as on a
-    machine with more to do than processors, who needs that memory's lock sleeps until it is."""
-    if calls["futex"] <= 5:
-        del calls["futex"]
-
-
 @pytest.mark.parametrize("loop", LOOPS)
 def test_no_system_call_in_a_million(strace, tmp_path, loop):
     setup, statement = LOOPS[loop]
     calls = calls_in_loop(strace, tmp_path, setup, statement, MILLION)
-    forgive_the_manager(calls)
+    if set(calls) == {"futex"}:
+        # The manager looks after the memory once a second. Who meets it at a lock may have to
+        # sleep, where it is not let run just then; but not every time.
+        calls = calls_in_loop(strace, tmp_path, setup, statement, MILLION)
     assert calls == {}
 
 
@@ -173,7 +169,6 @@ def test_no_system_call_in_a_hundred_thousand_awaits(strace, tmp_path, loop):
     if sys.version_info < (3, 12):
         # Asked by asyncio.get_running_loop(), which has to notice forks.
         del calls["getpid"]
-    forgive_the_manager(calls)
     assert calls == {}
 
 

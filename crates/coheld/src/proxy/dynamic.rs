@@ -33,6 +33,7 @@ pub struct Proxy {
     shared: Arc<Shared>,
 }
 
+#[derive(Clone)]
 struct Shared {
     handle: Handle,
     kind: Kind,
@@ -117,23 +118,11 @@ impl Proxy {
     /// ```
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
-        let Shared {
-            handle,
-            kind,
-            hasher,
-            interface,
-            ..
-        } = &*self.shared;
-        let shared = Shared {
-            handle: handle.clone(),
-            kind: *kind,
-            hasher: *hasher,
-            interface: interface.clone(),
+        let shared = Arc::new(Shared {
             limit: Some(limit),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+            ..Shared::clone(&self.shared)
+        });
+        Self { shared }
     }
 
     /// How long calls through this proxy may take, if [`within`](Self::within) has said so.
