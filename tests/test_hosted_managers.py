@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -11,6 +12,8 @@ import sys
 import threading
 import time
 from multiprocessing import shared_memory
+from multiprocessing.connection import Client
+from multiprocessing.managers import dispatch
 
 import hosted_types
 import marks
@@ -268,6 +271,37 @@ def test_listener_gives_its_address_back(tmp_path):
     server.listener.close()
     with managers.SyncManager(address, ctx=FORK) as manager:
         assert manager.list([1])[:] == [1]
+
+
+@marks.coheld_only
+def test_who_is_cut_off_by_a_shutdown_finds_no_server_any_more():
+    """... though the thread that serves takes its time to notice the end."""
+    server = managers.BaseManager(authkey=b"key").get_server()
+    wait = server.stop_event.wait
+    may_notice = threading.Event()
+    server.stop_event.wait = lambda: wait() and may_notice.wait(30)
+
+    def serve():
+        with contextlib.suppress(SystemExit):
+            server.serve_forever()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        kept, asking = (Client(server.address, authkey=b"key") for _ in range(2))
+        with kept, asking:
+            dispatch(kept, None, "accept_connection", ("kept",))
+            dispatch(asking, None, "shutdown")
+            with pytest.raises((EOFError, OSError)):
+                while True:
+                    kept.send((None, "unknown", (), {}))
+                    kept.recv()
+            with pytest.raises(OSError):
+                Client(server.address, authkey=b"key")
+    finally:
+        may_notice.set()
+        thread.join(30)
+        multiprocessing.current_process()._manager_server = None
 
 
 def test_key_of_a_server_must_be_bytes():

@@ -112,6 +112,7 @@ class Server(ClientServer):
         self.listener = own_listener or _Listener(self._server)
         self.address = self.listener.address
         self.stop_event = threading.Event()
+        self._serving = threading.Thread(target=self._serve, name="coheld-server", daemon=True)
         self._host = None
         self.open_to_clients()
         if own_listener is not None:
@@ -134,15 +135,13 @@ class Server(ClientServer):
         """Serve until a manager that is connected asks for the end; then exit the process."""
         self.open()
         try:
-            serving = threading.Thread(target=self._serve, name="coheld-server", daemon=True)
-            serving.start()
+            self._serving.start()
             try:
                 self.stop_event.wait()
             except (KeyboardInterrupt, SystemExit):
                 pass
             finally:
-                self._server.stop()
-                serving.join()
+                self._stop_listening()
                 self._close()
         finally:
             if sys.stdout != sys.__stdout__:
@@ -170,6 +169,11 @@ class Server(ClientServer):
         finally:
             self.stop_event.set()
 
+    def _stop_listening(self):
+        self._server.stop()
+        if self._serving.is_alive():
+            self._serving.join()
+
     def _close(self):
         """Let go of what others have no use for any more. Calls under way fail."""
         if self._host is not None:
@@ -183,6 +187,9 @@ class Server(ClientServer):
         if c is not None:
             c.send(("#RETURN", None))
             c.close()
+        # Connections close as soon as the event is set. Who tries to connect again then must not
+        # find a server that is about to end.
+        self._stop_listening()
         self.stop_event.set()
 
     def create(self, c, typeid, /, *args, **kwds):
