@@ -237,6 +237,25 @@ impl Observation {
     }
 
     /// Where the memory came from.
+    ///
+    /// ```standalone_crate
+    /// use coheld::observe::{Observation, Purpose, Source};
+    /// use coheld::{Address, Manager, process};
+    ///
+    /// fn is_from_the_manager((address, authkey): (String, Vec<u8>)) -> bool {
+    ///     let address: Address = address.parse().expect("it is one");
+    ///     let found = Observation::of_manager(&address, &authkey, None, Purpose::Look);
+    ///     matches!(found.expect("it is there").source(), Source::Manager(at) if *at == address)
+    /// }
+    ///
+    /// fn main() -> Result<(), coheld::Error> {
+    ///     process::init();
+    ///     let manager = Manager::start()?;
+    ///     let known = (manager.address().to_string(), manager.authkey().to_vec());
+    ///     assert!(process::spawn(is_from_the_manager, known)?.join()?);
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn source(&self) -> &Source {
         &self.source

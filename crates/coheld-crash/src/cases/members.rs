@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use coheld_shm::{Fate, Lease, Reservation, Segment, word as shm_word};
+use coheld_shm::{Error, Fate, Host, Lease, Reservation, Segment, word as shm_word};
 use coheld_store::{Input, List, Result, StoreError, kinds};
 
 use super::{Case, Place, Row, at, cases_of, create};
@@ -13,6 +13,19 @@ static RESERVED: Mutex<Option<Reservation>> = Mutex::new(None);
 /// More than fits in a slab: a run of pages of its own.
 const LARGE: u64 = 100_000;
 const BYTES: u8 = kinds::block::BYTES;
+
+/// Waits for no lock longer than it has to.
+struct Impatient;
+
+impl Host for Impatient {
+    fn block(&self, wait: &mut dyn FnMut()) {
+        wait();
+    }
+
+    fn interrupted(&self) -> bool {
+        true
+    }
+}
 
 fn list(segment: &Segment) -> Result<Vec<Place>> {
     let place = create(segment, kinds::referent::LIST)?;
@@ -85,6 +98,20 @@ fn prepare_fork(segment: &Segment, places: &[Place]) -> Result<()> {
         .prepare_fork(held)?
         .ok_or(StoreError::Changed)
         .map(drop)
+}
+
+/// The second list is locked, as by another thread of the process that forks.
+fn prepare_fork_and_give_up(segment: &Segment, places: &[Place]) -> Result<()> {
+    segment.set_host(&Impatient);
+    let locked = at(segment, &places[1])?;
+    let guard = locked.lock()?;
+    let held = places.iter().map(|place| (place.offset, place.generation));
+    let given_up = segment.prepare_fork(held).err();
+    drop(guard);
+    match given_up {
+        Some(Error::Interrupted) => Ok(()),
+        _ => Err(StoreError::Changed),
+    }
 }
 
 fn adopt_fork(segment: &Segment, _places: &[Place]) -> Result<()> {
@@ -190,6 +217,13 @@ const ROWS: &[Row] = &[
         "fork: reserve a slot for the child",
         list,
         prepare_fork,
+        true,
+        false,
+    ),
+    (
+        "fork: reserve a slot, give up",
+        two_lists,
+        prepare_fork_and_give_up,
         true,
         false,
     ),

@@ -188,6 +188,14 @@ const ROWS: &[Row] = &[
         true,
     ),
     (
+        "fork: reserve a slot, give up",
+        "reaped",
+        reap,
+        false,
+        120,
+        false,
+    ),
+    (
         "fork: the child takes its slot, lets go",
         "reaped",
         reap,

@@ -242,6 +242,18 @@ impl Builder {
     }
 
     /// Has another process run `function(arguments)`: see [`spawn`].
+    ///
+    /// ```standalone_crate
+    /// use coheld::process::{self, Builder};
+    ///
+    /// fn main() -> Result<(), coheld::Error> {
+    ///     process::init();
+    ///     let processes = (0..3).map(|n| Builder::new().spawn(|n: i64| n * n, n));
+    ///     let squares: Result<Vec<_>, _> = processes.map(|process| process?.join()).collect();
+    ///     assert_eq!(squares?, [0, 1, 4]);
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn spawn<A, R>(self, function: fn(A) -> R, arguments: A) -> Result<JoinHandle<R>, Error>
     where
         A: Serialize + DeserializeOwned,
