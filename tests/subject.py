@@ -6,10 +6,12 @@ Usually that is `coheld`. With COHELD_TEST_STOCK=1 the same tests run on Python'
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -45,10 +47,25 @@ def wait_until(condition, seconds: float = 10.0, every: float = 0.01) -> bool:
     return bool(condition())
 
 
-def state_of(process: int) -> str:
-    """The letter by which the kernel says what a process does: R runs, S sleeps, T is stopped."""
-    with open(f"/proc/{process}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0]
+def stop(process: int) -> None:
+    """Stop a process, and wait until it is.
+
+    The kernel tells one thread, which may have to wait for a processor before it tells the others;
+    until then they go on.
+    """
+    os.kill(process, signal.SIGSTOP)
+    assert wait_until(lambda: states_of(process) == {"T"}, every=0.0005)
+
+
+def states_of(process: int) -> set[str]:
+    """The letters by which the kernel says what threads do: R runs, S sleeps, T is stopped."""
+    states = set()
+    for thread in os.listdir(f"/proc/{process}/task"):
+        # One that has ended meanwhile does nothing.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{process}/task/{thread}/stat") as file:
+                states.add(file.read().rpartition(")")[2].split()[0])
+    return states
 
 
 def run_program(text: str, seconds: float = 60) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -34,7 +33,7 @@ def test_others_are_served_when_a_process_dies_in_line(manager, processes):
         tasks = [asyncio.ensure_future(view.get()) for view in (more, more)]
         await asyncio.sleep(0.05)
         # It stands first in line, and does not come for what is put now.
-        os.kill(victim.pid, signal.SIGSTOP)
+        subject.stop(victim.pid)
         for item in range(3):
             items.put_nowait(item)
             more.put_nowait(item)

@@ -86,7 +86,7 @@ def test_host_is_killed(work_manager, phase, known):
 
     def prepare():
         if how == "stopped":
-            os.kill(work_manager._process.pid, signal.SIGSTOP)
+            subject.stop(work_manager._process.pid)
 
     def seen():
         if how == "stopped":

@@ -50,18 +50,12 @@ def copy_for_ever(shared):
         shared.reverse()
 
 
-def stop(pid: int) -> None:
-    os.kill(pid, signal.SIGSTOP)
-    while subject.state_of(pid) != "T":
-        pass
-
-
 def stop_while_it_holds_the_lock(pid: int, shared) -> None:
     """Stop the child where nobody else gets at the list; tells by an operation that has to wait."""
     chance = random.Random(0)
     for _ in range(ATTEMPTS):
         time.sleep(chance.uniform(0, 0.01))
-        stop(pid)
+        subject.stop(pid)
         try:
             with alarm(0.3):
                 shared[0] = shared[0]

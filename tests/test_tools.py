@@ -80,12 +80,6 @@ def start(processes, manager, target, *args):
     return child
 
 
-def stop(pid):
-    """Stop a process, and be sure of it."""
-    os.kill(pid, signal.SIGSTOP)
-    assert subject.wait_until(lambda: subject.state_of(pid) == "T", LONG)
-
-
 @pytest.fixture
 def stopped():
     """Stops processes for a test; they go on in the end, so that they can be ended."""
@@ -93,7 +87,7 @@ def stopped():
 
     def stop_one(pid):
         pids.append(pid)
-        stop(pid)
+        subject.stop(pid)
 
     yield stop_one
     for pid in pids:
