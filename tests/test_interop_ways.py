@@ -141,7 +141,7 @@ def test_shared_memory_managers(server_end, client_end, tmp_path):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=running.plain_environment(),
+            env=running.PLAIN_ENVIRONMENT,
             text=True,
         )
 

@@ -107,7 +107,7 @@ def start_client(end, server, what):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=running.plain_environment(),
+        env=running.PLAIN_ENVIRONMENT,
     )
 
 

@@ -28,6 +28,14 @@ SECONDS = 120
 #: The version of Python whose manager has all that Coheld's has.
 NEWEST = (3, 14)
 
+#: The environment of this process without what changes the modules of another Python. Looked at
+#: once: pytest tells there which test it runs, while threads start programs.
+PLAIN_ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+    # Clients with Coheld take connections to a manager with Coheld, too.
+    "COHELD_ROUTE": "wire",
+}
+
 _numbers = itertools.count()
 
 _lock = threading.Lock()
@@ -64,16 +72,6 @@ def new_address(family, folder):
     return {"tcp": ["127.0.0.1", 0]}
 
 
-def plain_environment():
-    """The environment of this process without what changes the modules of another Python."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
-    }
-    # Clients with Coheld take connections to a manager with Coheld, too.
-    environment["COHELD_ROUTE"] = "wire"
-    return environment
-
-
 class Program:
     """A program in a process group of its own, which ends with it and calls `enter` first."""
 
@@ -84,7 +82,7 @@ class Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
-            env=plain_environment(),
+            env=PLAIN_ENVIRONMENT,
             start_new_session=True,
             preexec_fn=enter,
         )
