@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 IS_STOCK = os.environ.get("COHELD_TEST_STOCK") == "1"
@@ -45,6 +46,28 @@ def wait_until(condition, seconds: float = 10.0, every: float = 0.01) -> bool:
             return True
         time.sleep(every)
     return bool(condition())
+
+
+@contextlib.contextmanager
+def serving_in_a_thread(server):
+    """Have a thread of this process run a server, until the end of the block."""
+    codes = []
+
+    def serve():
+        try:
+            server.serve_forever()
+        except SystemExit as end:
+            codes.append(end.code)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.stop_event.set()
+        thread.join(10)
+        multiprocessing.current_process()._manager_server = None
+    assert codes == [0]
 
 
 def stop(process: int) -> None:

@@ -458,21 +458,10 @@ Here.register("Lingering", Lingering, method_to_typeid={"linger": "Echo"})
 def server_in_a_thread():
     """A manager object for a server that a thread of this process runs."""
     server = Here(authkey=b"key").get_server()
-
-    def serve():
-        with contextlib.suppress(SystemExit):
-            server.serve_forever()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    manager = Here(server.address, b"key")
-    try:
+    with subject.serving_in_a_thread(server):
+        manager = Here(server.address, b"key")
         manager.connect()
         yield manager
-    finally:
-        server.stop_event.set()
-        thread.join(10)
-        multiprocessing.current_process()._manager_server = None
 
 
 def test_objects_of_ones_own_process_are_called_by_value():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import pickle
@@ -196,21 +195,8 @@ def served():
 
     Serving.register("jobs", callable=lambda: jobs)
     server = Serving(authkey=b"key").get_server()
-    ended = threading.Event()
-
-    def serve():
-        try:
-            server.serve_forever()
-        except SystemExit as end:
-            assert end.code == 0
-            ended.set()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    yield server, jobs
-    server.stop_event.set()
-    assert ended.wait(10)
-    multiprocessing.current_process()._manager_server = None
+    with subject.serving_in_a_thread(server):
+        yield server, jobs
 
 
 class JobsClient(managers.BaseManager):
@@ -280,28 +266,20 @@ def test_who_is_cut_off_by_a_shutdown_finds_no_server_any_more():
     wait = server.stop_event.wait
     may_notice = threading.Event()
     server.stop_event.wait = lambda: wait() and may_notice.wait(30)
-
-    def serve():
-        with contextlib.suppress(SystemExit):
-            server.serve_forever()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        kept, asking = (Client(server.address, authkey=b"key") for _ in range(2))
-        with kept, asking:
-            dispatch(kept, None, "accept_connection", ("kept",))
-            dispatch(asking, None, "shutdown")
-            with pytest.raises((EOFError, OSError)):
-                while True:
-                    kept.send((None, "unknown", (), {}))
-                    kept.recv()
-            with pytest.raises(OSError):
-                Client(server.address, authkey=b"key")
-    finally:
-        may_notice.set()
-        thread.join(30)
-        multiprocessing.current_process()._manager_server = None
+    with subject.serving_in_a_thread(server):
+        try:
+            kept, asking = (Client(server.address, authkey=b"key") for _ in range(2))
+            with kept, asking:
+                dispatch(kept, None, "accept_connection", ("kept",))
+                dispatch(asking, None, "shutdown")
+                with pytest.raises((EOFError, OSError)):
+                    while True:
+                        kept.send((None, "unknown", (), {}))
+                        kept.recv()
+                with pytest.raises(OSError):
+                    Client(server.address, authkey=b"key")
+        finally:
+            may_notice.set()
 
 
 def test_key_of_a_server_must_be_bytes():

@@ -4,8 +4,11 @@
 ///
 /// Called on slow paths only. The default (no host) just sleeps.
 pub trait Host: Sync {
-    /// Runs `wait`, which sleeps for some milliseconds, with the runtime released.
-    fn block(&self, wait: &mut dyn FnMut());
+    /// Runs `wait`, which sleeps for some milliseconds, with the runtime released, if there is
+    /// anything to release.
+    fn block(&self, wait: &mut dyn FnMut()) {
+        wait();
+    }
 
     /// Whether the calling thread has to leave its wait (an exception is pending).
     ///

@@ -298,10 +298,6 @@ fn a_reservation_that_was_given_up_is_taken_back_at_once() {
     struct Impatient;
 
     impl Host for Impatient {
-        fn block(&self, wait: &mut dyn FnMut()) {
-            wait();
-        }
-
         fn interrupted(&self) -> bool {
             true
         }

@@ -18,10 +18,6 @@ const BYTES: u8 = kinds::block::BYTES;
 struct Impatient;
 
 impl Host for Impatient {
-    fn block(&self, wait: &mut dyn FnMut()) {
-        wait();
-    }
-
     fn interrupted(&self) -> bool {
         true
     }

@@ -115,10 +115,6 @@ shuttle::thread_local! {
 struct Raising;
 
 impl Host for Raising {
-    fn block(&self, wait: &mut dyn FnMut()) {
-        wait();
-    }
-
     fn interrupted(&self) -> bool {
         INTERRUPTED_SLEEP.with(|sleep| {
             let left = sleep.load(Ordering::SeqCst);
